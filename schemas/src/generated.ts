@@ -374,1244 +374,1085 @@ export interface Who {
 
 /** The whole event schema in one piece (Avro 1.11). */
 export const eventSchema = {
-  "type": "record",
-  "name": "Event",
-  "namespace": "custody",
-  "doc": "One immutable fact in the chain of custody. Fixed-size fields come first so that a recorder can set them in place; everything after `kind` answers who, path, decision, evidence.",
-  "fields": [
+  type: 'record',
+  name: 'Event',
+  namespace: 'custody',
+  doc: 'One immutable fact in the chain of custody. Fixed-size fields come first so that a recorder can set them in place; everything after `kind` answers who, path, decision, evidence.',
+  fields: [
     {
-      "name": "id",
-      "type": {
-        "type": "fixed",
-        "name": "Uuid",
-        "namespace": "custody",
-        "size": 16,
-        "doc": "UUID version 7 (RFC 9562) in network byte order, so that bytes sort by time."
+      name: 'id',
+      type: {
+        type: 'fixed',
+        name: 'Uuid',
+        namespace: 'custody',
+        size: 16,
+        doc: 'UUID version 7 (RFC 9562) in network byte order, so that bytes sort by time.',
       },
-      "doc": "Identifier of this event."
+      doc: 'Identifier of this event.',
     },
     {
-      "name": "previous",
-      "type": {
-        "type": "fixed",
-        "name": "Sha256",
-        "namespace": "custody",
-        "size": 32,
-        "doc": "SHA-256 (FIPS 180-4)."
+      name: 'previous',
+      type: {
+        type: 'fixed',
+        name: 'Sha256',
+        namespace: 'custody',
+        size: 32,
+        doc: 'SHA-256 (FIPS 180-4).',
       },
-      "doc": "SHA-256 of the whole previous message (single-object header included) of this recorder; zeros for its first."
+      doc: 'SHA-256 of the whole previous message (single-object header included) of this recorder; zeros for its first.',
     },
     {
-      "name": "time",
-      "type": {
-        "type": "long",
-        "logicalType": "timestamp-micros"
+      name: 'time',
+      type: {
+        type: 'long',
+        logicalType: 'timestamp-micros',
       },
-      "doc": "When it happened, by the recorder's clock, in microseconds since 1970-01-01 UTC."
+      doc: "When it happened, by the recorder's clock, in microseconds since 1970-01-01 UTC.",
     },
     {
-      "name": "kind",
-      "type": "string",
-      "doc": "What happened, as noun.verb: session.opened, command.started, command.completed, output, … A string, not an enum, so that old readers pass on kinds that they do not know."
+      name: 'kind',
+      type: 'string',
+      doc: 'What happened, as noun.verb: session.opened, command.started, command.completed, output, … A string, not an enum, so that old readers pass on kinds that they do not know.',
     },
     {
-      "name": "recorder",
-      "type": "string",
-      "doc": "Who wrote it: one recorder has one writer, one sequence and one chain."
+      name: 'recorder',
+      type: 'string',
+      doc: 'Who wrote it: one recorder has one writer, one sequence and one chain.',
     },
     {
-      "name": "sequence",
-      "type": "long",
-      "doc": "Position in the recorder's chain, from 0, without gaps."
+      name: 'sequence',
+      type: 'long',
+      doc: "Position in the recorder's chain, from 0, without gaps.",
     },
     {
-      "name": "session",
-      "type": [
-        "null",
-        "custody.Uuid"
-      ],
-      "default": null,
-      "doc": "The session that it belongs to."
+      name: 'session',
+      type: ['null', 'custody.Uuid'],
+      default: null,
+      doc: 'The session that it belongs to.',
     },
     {
-      "name": "ordinal",
-      "type": "long",
-      "default": -1,
-      "doc": "Position in the session, from 0, without gaps; -1 outside sessions."
+      name: 'ordinal',
+      type: 'long',
+      default: -1,
+      doc: 'Position in the session, from 0, without gaps; -1 outside sessions.',
     },
     {
-      "name": "command",
-      "type": [
-        "null",
-        "custody.Uuid"
-      ],
-      "default": null,
-      "doc": "Id of the command.started event that this one belongs to."
+      name: 'command',
+      type: ['null', 'custody.Uuid'],
+      default: null,
+      doc: 'Id of the command.started event that this one belongs to.',
     },
     {
-      "name": "parent",
-      "type": [
-        "null",
-        "custody.Uuid"
-      ],
-      "default": null,
-      "doc": "Id of the session or event that caused this one: the SSH session whose tunnel carries a database session, the approval that freed a command."
+      name: 'parent',
+      type: ['null', 'custody.Uuid'],
+      default: null,
+      doc: 'Id of the session or event that caused this one: the SSH session whose tunnel carries a database session, the approval that freed a command.',
     },
     {
-      "name": "who",
-      "type": [
-        "null",
+      name: 'who',
+      type: [
+        'null',
         {
-          "type": "record",
-          "name": "Who",
-          "namespace": "custody",
-          "doc": "The identity behind an event, as verified at that moment.",
-          "fields": [
+          type: 'record',
+          name: 'Who',
+          namespace: 'custody',
+          doc: 'The identity behind an event, as verified at that moment.',
+          fields: [
             {
-              "name": "subject",
-              "type": "string",
-              "doc": "Stable identifier at the issuer."
+              name: 'subject',
+              type: 'string',
+              doc: 'Stable identifier at the issuer.',
             },
             {
-              "name": "issuer",
-              "type": "string",
-              "doc": "Who vouches for it: issuer URL, or custody:<installation> for our own tokens."
+              name: 'issuer',
+              type: 'string',
+              doc: 'Who vouches for it: issuer URL, or custody:<installation> for our own tokens.',
             },
             {
-              "name": "email",
-              "type": [
-                "null",
-                "string"
-              ],
-              "default": null,
-              "doc": "E-mail address, where known."
+              name: 'email',
+              type: ['null', 'string'],
+              default: null,
+              doc: 'E-mail address, where known.',
             },
             {
-              "name": "name",
-              "type": [
-                "null",
-                "string"
-              ],
-              "default": null,
-              "doc": "Display name, where known."
+              name: 'name',
+              type: ['null', 'string'],
+              default: null,
+              doc: 'Display name, where known.',
             },
             {
-              "name": "groups",
-              "type": {
-                "type": "array",
-                "items": "string"
+              name: 'groups',
+              type: {
+                type: 'array',
+                items: 'string',
               },
-              "default": [],
-              "doc": "Groups at that moment."
+              default: [],
+              doc: 'Groups at that moment.',
             },
             {
-              "name": "kind",
-              "type": "string",
-              "doc": "human, service, agent (an AI agent) or system (Custody itself)."
+              name: 'kind',
+              type: 'string',
+              doc: 'human, service, agent (an AI agent) or system (Custody itself).',
             },
             {
-              "name": "method",
-              "type": "string",
-              "doc": "How it was authenticated: custody-token, oidc, saml, ssh-certificate, ssh-key, session-cookie, internal."
+              name: 'method',
+              type: 'string',
+              doc: 'How it was authenticated: custody-token, oidc, saml, ssh-certificate, ssh-key, session-cookie, internal.',
             },
             {
-              "name": "tokenId",
-              "type": [
-                "null",
-                "string"
-              ],
-              "default": null,
-              "doc": "Identifier (jti, certificate serial) of the credential; never the credential."
+              name: 'tokenId',
+              type: ['null', 'string'],
+              default: null,
+              doc: 'Identifier (jti, certificate serial) of the credential; never the credential.',
             },
             {
-              "name": "authenticatedAt",
-              "type": [
-                "null",
+              name: 'authenticatedAt',
+              type: [
+                'null',
                 {
-                  "type": "long",
-                  "logicalType": "timestamp-micros"
-                }
+                  type: 'long',
+                  logicalType: 'timestamp-micros',
+                },
               ],
-              "default": null,
-              "doc": "When the person or service proved who it is."
+              default: null,
+              doc: 'When the person or service proved who it is.',
             },
             {
-              "name": "onBehalfOf",
-              "type": {
-                "type": "array",
-                "items": {
-                  "type": "record",
-                  "name": "Delegation",
-                  "namespace": "custody",
-                  "doc": "One step of acting on somebody's behalf.",
-                  "fields": [
+              name: 'onBehalfOf',
+              type: {
+                type: 'array',
+                items: {
+                  type: 'record',
+                  name: 'Delegation',
+                  namespace: 'custody',
+                  doc: "One step of acting on somebody's behalf.",
+                  fields: [
                     {
-                      "name": "subject",
-                      "type": "string",
-                      "doc": "Subject acted for."
+                      name: 'subject',
+                      type: 'string',
+                      doc: 'Subject acted for.',
                     },
                     {
-                      "name": "issuer",
-                      "type": "string",
-                      "doc": "Its issuer."
+                      name: 'issuer',
+                      type: 'string',
+                      doc: 'Its issuer.',
                     },
                     {
-                      "name": "kind",
-                      "type": "string",
-                      "doc": "human, service or agent."
-                    }
-                  ]
-                }
+                      name: 'kind',
+                      type: 'string',
+                      doc: 'human, service or agent.',
+                    },
+                  ],
+                },
               },
-              "default": [],
-              "doc": "For whom it acts, nearest first."
-            }
-          ]
-        }
+              default: [],
+              doc: 'For whom it acts, nearest first.',
+            },
+          ],
+        },
       ],
-      "default": null,
-      "doc": "Which identity."
+      default: null,
+      doc: 'Which identity.',
     },
     {
-      "name": "path",
-      "type": [
-        "null",
+      name: 'path',
+      type: [
+        'null',
         {
-          "type": "record",
-          "name": "Path",
-          "namespace": "custody",
-          "doc": "The way from client to target.",
-          "fields": [
+          type: 'record',
+          name: 'Path',
+          namespace: 'custody',
+          doc: 'The way from client to target.',
+          fields: [
             {
-              "name": "clientAddress",
-              "type": [
-                "null",
-                "string"
-              ],
-              "default": null,
-              "doc": "IP address of the client."
+              name: 'clientAddress',
+              type: ['null', 'string'],
+              default: null,
+              doc: 'IP address of the client.',
             },
             {
-              "name": "clientPort",
-              "type": [
-                "null",
-                "int"
-              ],
-              "default": null,
-              "doc": "TCP port of the client."
+              name: 'clientPort',
+              type: ['null', 'int'],
+              default: null,
+              doc: 'TCP port of the client.',
             },
             {
-              "name": "clientApplication",
-              "type": [
-                "null",
-                "string"
-              ],
-              "default": null,
-              "doc": "What the client calls itself: application_name, User-Agent, SSH software version, MCP clientInfo."
+              name: 'clientApplication',
+              type: ['null', 'string'],
+              default: null,
+              doc: 'What the client calls itself: application_name, User-Agent, SSH software version, MCP clientInfo.',
             },
             {
-              "name": "clientTls",
-              "type": [
-                "null",
+              name: 'clientTls',
+              type: [
+                'null',
                 {
-                  "type": "record",
-                  "name": "Tls",
-                  "namespace": "custody",
-                  "doc": "Parameters of one TLS connection.",
-                  "fields": [
+                  type: 'record',
+                  name: 'Tls',
+                  namespace: 'custody',
+                  doc: 'Parameters of one TLS connection.',
+                  fields: [
                     {
-                      "name": "version",
-                      "type": "string",
-                      "doc": "TLSv1.2, TLSv1.3."
+                      name: 'version',
+                      type: 'string',
+                      doc: 'TLSv1.2, TLSv1.3.',
                     },
                     {
-                      "name": "cipher",
-                      "type": [
-                        "null",
-                        "string"
-                      ],
-                      "default": null,
-                      "doc": "Cipher suite."
+                      name: 'cipher',
+                      type: ['null', 'string'],
+                      default: null,
+                      doc: 'Cipher suite.',
                     },
                     {
-                      "name": "serverName",
-                      "type": [
-                        "null",
-                        "string"
-                      ],
-                      "default": null,
-                      "doc": "SNI."
+                      name: 'serverName',
+                      type: ['null', 'string'],
+                      default: null,
+                      doc: 'SNI.',
                     },
                     {
-                      "name": "peer",
-                      "type": [
-                        "null",
-                        "string"
-                      ],
-                      "default": null,
-                      "doc": "Fingerprint (SHA-256, hex) of the certificate that the other side presented."
-                    }
-                  ]
-                }
+                      name: 'peer',
+                      type: ['null', 'string'],
+                      default: null,
+                      doc: 'Fingerprint (SHA-256, hex) of the certificate that the other side presented.',
+                    },
+                  ],
+                },
               ],
-              "default": null,
-              "doc": "TLS towards the client."
+              default: null,
+              doc: 'TLS towards the client.',
             },
             {
-              "name": "via",
-              "type": {
-                "type": "array",
-                "items": "string"
+              name: 'via',
+              type: {
+                type: 'array',
+                items: 'string',
               },
-              "default": [],
-              "doc": "Hops before the gateway that it was told of and trusts, nearest the client first."
+              default: [],
+              doc: 'Hops before the gateway that it was told of and trusts, nearest the client first.',
             },
             {
-              "name": "gateway",
-              "type": "string",
-              "doc": "The Custody process that it went through."
+              name: 'gateway',
+              type: 'string',
+              doc: 'The Custody process that it went through.',
             },
             {
-              "name": "gatewayAddress",
-              "type": [
-                "null",
-                "string"
-              ],
-              "default": null,
-              "doc": "host:port it listened on."
+              name: 'gatewayAddress',
+              type: ['null', 'string'],
+              default: null,
+              doc: 'host:port it listened on.',
             },
             {
-              "name": "agent",
-              "type": [
-                "null",
-                "string"
-              ],
-              "default": null,
-              "doc": "The agent beside the target, if one carried it."
+              name: 'agent',
+              type: ['null', 'string'],
+              default: null,
+              doc: 'The agent beside the target, if one carried it.',
             },
             {
-              "name": "resource",
-              "type": "string",
-              "doc": "Name of the resource asked for."
+              name: 'resource',
+              type: 'string',
+              doc: 'Name of the resource asked for.',
             },
             {
-              "name": "protocol",
-              "type": "string",
-              "doc": "postgres, mysql, ssh, kubernetes, http, mcp, console, …"
+              name: 'protocol',
+              type: 'string',
+              doc: 'postgres, mysql, ssh, kubernetes, http, mcp, console, …',
             },
             {
-              "name": "target",
-              "type": [
-                "null",
-                "string"
-              ],
-              "default": null,
-              "doc": "host:port of the target."
+              name: 'target',
+              type: ['null', 'string'],
+              default: null,
+              doc: 'host:port of the target.',
             },
             {
-              "name": "targetTls",
-              "type": [
-                "null",
-                "custody.Tls"
-              ],
-              "default": null,
-              "doc": "TLS towards the target."
+              name: 'targetTls',
+              type: ['null', 'custody.Tls'],
+              default: null,
+              doc: 'TLS towards the target.',
             },
             {
-              "name": "account",
-              "type": [
-                "null",
-                "string"
-              ],
-              "default": null,
-              "doc": "Account used at the target; never its secret."
+              name: 'account',
+              type: ['null', 'string'],
+              default: null,
+              doc: 'Account used at the target; never its secret.',
             },
             {
-              "name": "database",
-              "type": [
-                "null",
-                "string"
-              ],
-              "default": null,
-              "doc": "Database, namespace, or the like, within the resource."
-            }
-          ]
-        }
+              name: 'database',
+              type: ['null', 'string'],
+              default: null,
+              doc: 'Database, namespace, or the like, within the resource.',
+            },
+          ],
+        },
       ],
-      "default": null,
-      "doc": "How it reached the target."
+      default: null,
+      doc: 'How it reached the target.',
     },
     {
-      "name": "decision",
-      "type": [
-        "null",
+      name: 'decision',
+      type: [
+        'null',
         {
-          "type": "record",
-          "name": "Decision",
-          "namespace": "custody",
-          "doc": "What policy said and why.",
-          "fields": [
+          type: 'record',
+          name: 'Decision',
+          namespace: 'custody',
+          doc: 'What policy said and why.',
+          fields: [
             {
-              "name": "outcome",
-              "type": "string",
-              "doc": "allow, block or hold."
+              name: 'outcome',
+              type: 'string',
+              doc: 'allow, block or hold.',
             },
             {
-              "name": "policies",
-              "type": {
-                "type": "array",
-                "items": "string"
+              name: 'policies',
+              type: {
+                type: 'array',
+                items: 'string',
               },
-              "default": [],
-              "doc": "Ids of the policies that decided."
+              default: [],
+              doc: 'Ids of the policies that decided.',
             },
             {
-              "name": "version",
-              "type": [
-                "null",
-                "string"
-              ],
-              "default": null,
-              "doc": "SHA-256 (hex) of the policy set."
+              name: 'version',
+              type: ['null', 'string'],
+              default: null,
+              doc: 'SHA-256 (hex) of the policy set.',
             },
             {
-              "name": "reason",
-              "type": [
-                "null",
-                "string"
-              ],
-              "default": null,
-              "doc": "In words for a person."
+              name: 'reason',
+              type: ['null', 'string'],
+              default: null,
+              doc: 'In words for a person.',
             },
             {
-              "name": "evaluationMicros",
-              "type": "long",
-              "default": 0,
-              "doc": "Time spent deciding, in microseconds."
+              name: 'evaluationMicros',
+              type: 'long',
+              default: 0,
+              doc: 'Time spent deciding, in microseconds.',
             },
             {
-              "name": "approval",
-              "type": [
-                "null",
-                "custody.Uuid"
-              ],
-              "default": null,
-              "doc": "The approval that it relied on."
-            }
-          ]
-        }
+              name: 'approval',
+              type: ['null', 'custody.Uuid'],
+              default: null,
+              doc: 'The approval that it relied on.',
+            },
+          ],
+        },
       ],
-      "default": null,
-      "doc": "What policy said."
+      default: null,
+      doc: 'What policy said.',
     },
     {
-      "name": "statement",
-      "type": [
-        "null",
+      name: 'statement',
+      type: [
+        'null',
         {
-          "type": "record",
-          "name": "Statement",
-          "namespace": "custody",
-          "doc": "A command, as it really ran: SQL statement, shell command, HTTP request, Kubernetes call, MCP tool call.",
-          "fields": [
+          type: 'record',
+          name: 'Statement',
+          namespace: 'custody',
+          doc: 'A command, as it really ran: SQL statement, shell command, HTTP request, Kubernetes call, MCP tool call.',
+          fields: [
             {
-              "name": "language",
-              "type": "string",
-              "doc": "sql, shell, http, kubernetes, mcp."
+              name: 'language',
+              type: 'string',
+              doc: 'sql, shell, http, kubernetes, mcp.',
             },
             {
-              "name": "interface",
-              "type": "string",
-              "doc": "How it was submitted: query, execute, function-call, copy, exec, shell, subsystem, request, tools/call, cancel, …"
+              name: 'interface',
+              type: 'string',
+              doc: 'How it was submitted: query, execute, function-call, copy, exec, shell, subsystem, request, tools/call, cancel, …',
             },
             {
-              "name": "text",
-              "type": "string",
-              "doc": "Its text (UTF-8), after masking; cut at the recording limit."
+              name: 'text',
+              type: 'string',
+              doc: 'Its text (UTF-8), after masking; cut at the recording limit.',
             },
             {
-              "name": "textBytes",
-              "type": "long",
-              "default": 0,
-              "doc": "Length of the whole text in bytes."
+              name: 'textBytes',
+              type: 'long',
+              default: 0,
+              doc: 'Length of the whole text in bytes.',
             },
             {
-              "name": "textDigest",
-              "type": [
-                "null",
-                "custody.Sha256"
-              ],
-              "default": null,
-              "doc": "SHA-256 of the whole text, where text was cut."
+              name: 'textDigest',
+              type: ['null', 'custody.Sha256'],
+              default: null,
+              doc: 'SHA-256 of the whole text, where text was cut.',
             },
             {
-              "name": "parameters",
-              "type": {
-                "type": "array",
-                "items": {
-                  "type": "record",
-                  "name": "Parameter",
-                  "namespace": "custody",
-                  "doc": "One bound value.",
-                  "fields": [
+              name: 'parameters',
+              type: {
+                type: 'array',
+                items: {
+                  type: 'record',
+                  name: 'Parameter',
+                  namespace: 'custody',
+                  doc: 'One bound value.',
+                  fields: [
                     {
-                      "name": "name",
-                      "type": [
-                        "null",
-                        "string"
-                      ],
-                      "default": null,
-                      "doc": "Name, or null where parameters are positional."
+                      name: 'name',
+                      type: ['null', 'string'],
+                      default: null,
+                      doc: 'Name, or null where parameters are positional.',
                     },
                     {
-                      "name": "type",
-                      "type": "string",
-                      "doc": "Type as the protocol names it."
+                      name: 'type',
+                      type: 'string',
+                      doc: 'Type as the protocol names it.',
                     },
                     {
-                      "name": "value",
-                      "type": [
-                        "null",
-                        "string"
-                      ],
-                      "default": null,
-                      "doc": "Text form after masking, null for SQL NULL."
+                      name: 'value',
+                      type: ['null', 'string'],
+                      default: null,
+                      doc: 'Text form after masking, null for SQL NULL.',
                     },
                     {
-                      "name": "bytes",
-                      "type": "long",
-                      "default": 0,
-                      "doc": "Length of the whole value in bytes as sent."
+                      name: 'bytes',
+                      type: 'long',
+                      default: 0,
+                      doc: 'Length of the whole value in bytes as sent.',
                     },
                     {
-                      "name": "cut",
-                      "type": "boolean",
-                      "default": false,
-                      "doc": "Whether the value was cut at the limit."
-                    }
-                  ]
-                }
+                      name: 'cut',
+                      type: 'boolean',
+                      default: false,
+                      doc: 'Whether the value was cut at the limit.',
+                    },
+                  ],
+                },
               },
-              "default": [],
-              "doc": "Values bound to it."
+              default: [],
+              doc: 'Values bound to it.',
             },
             {
-              "name": "fingerprint",
-              "type": [
-                "null",
-                "string"
-              ],
-              "default": null,
-              "doc": "Same for statements that differ in literals only."
+              name: 'fingerprint',
+              type: ['null', 'string'],
+              default: null,
+              doc: 'Same for statements that differ in literals only.',
             },
             {
-              "name": "verbs",
-              "type": {
-                "type": "array",
-                "items": "string"
+              name: 'verbs',
+              type: {
+                type: 'array',
+                items: 'string',
               },
-              "default": [],
-              "doc": "All that it does, as policy actions: sql:select, sql:delete, k8s:get, …"
+              default: [],
+              doc: 'All that it does, as policy actions: sql:select, sql:delete, k8s:get, …',
             },
             {
-              "name": "objects",
-              "type": {
-                "type": "array",
-                "items": {
-                  "type": "record",
-                  "name": "ObjectName",
-                  "namespace": "custody",
-                  "doc": "Something that a statement touches.",
-                  "fields": [
+              name: 'objects',
+              type: {
+                type: 'array',
+                items: {
+                  type: 'record',
+                  name: 'ObjectName',
+                  namespace: 'custody',
+                  doc: 'Something that a statement touches.',
+                  fields: [
                     {
-                      "name": "kind",
-                      "type": "string",
-                      "doc": "table, function, schema, role, file, path, resource, tool, …"
+                      name: 'kind',
+                      type: 'string',
+                      doc: 'table, function, schema, role, file, path, resource, tool, …',
                     },
                     {
-                      "name": "name",
-                      "type": "string",
-                      "doc": "Qualified as written."
+                      name: 'name',
+                      type: 'string',
+                      doc: 'Qualified as written.',
                     },
                     {
-                      "name": "verb",
-                      "type": "string",
-                      "doc": "What is done to it."
-                    }
-                  ]
-                }
+                      name: 'verb',
+                      type: 'string',
+                      doc: 'What is done to it.',
+                    },
+                  ],
+                },
               },
-              "default": [],
-              "doc": "All that it touches."
+              default: [],
+              doc: 'All that it touches.',
             },
             {
-              "name": "understood",
-              "type": "boolean",
-              "default": false,
-              "doc": "Whether verbs and objects are complete and proven."
+              name: 'understood',
+              type: 'boolean',
+              default: false,
+              doc: 'Whether verbs and objects are complete and proven.',
             },
             {
-              "name": "problem",
-              "type": [
-                "null",
-                "string"
-              ],
-              "default": null,
-              "doc": "Why it was not understood."
+              name: 'problem',
+              type: ['null', 'string'],
+              default: null,
+              doc: 'Why it was not understood.',
             },
             {
-              "name": "index",
-              "type": "int",
-              "default": 0,
-              "doc": "Position in a multi-statement string, from 0."
+              name: 'index',
+              type: 'int',
+              default: 0,
+              doc: 'Position in a multi-statement string, from 0.',
             },
             {
-              "name": "count",
-              "type": "int",
-              "default": 1,
-              "doc": "Statements in that string."
+              name: 'count',
+              type: 'int',
+              default: 1,
+              doc: 'Statements in that string.',
             },
             {
-              "name": "attributes",
-              "type": {
-                "type": "map",
-                "values": "string"
+              name: 'attributes',
+              type: {
+                type: 'map',
+                values: 'string',
               },
-              "default": {},
-              "doc": "What only this protocol has: HTTP headers, Kubernetes namespace, terminal size, …"
-            }
-          ]
-        }
+              default: {},
+              doc: 'What only this protocol has: HTTP headers, Kubernetes namespace, terminal size, …',
+            },
+          ],
+        },
       ],
-      "default": null,
-      "doc": "Evidence: the command."
+      default: null,
+      doc: 'Evidence: the command.',
     },
     {
-      "name": "response",
-      "type": [
-        "null",
+      name: 'response',
+      type: [
+        'null',
         {
-          "type": "record",
-          "name": "Response",
-          "namespace": "custody",
-          "doc": "How a command ended.",
-          "fields": [
+          type: 'record',
+          name: 'Response',
+          namespace: 'custody',
+          doc: 'How a command ended.',
+          fields: [
             {
-              "name": "status",
-              "type": "string",
-              "doc": "ok, error, cancelled, refused, suspended (a portal with more rows), unknown (the proxy or the target died in between)."
+              name: 'status',
+              type: 'string',
+              doc: 'ok, error, cancelled, refused, suspended (a portal with more rows), unknown (the proxy or the target died in between).',
             },
             {
-              "name": "code",
-              "type": [
-                "null",
-                "string"
-              ],
-              "default": null,
-              "doc": "SQLSTATE, exit status, HTTP status."
+              name: 'code',
+              type: ['null', 'string'],
+              default: null,
+              doc: 'SQLSTATE, exit status, HTTP status.',
             },
             {
-              "name": "message",
-              "type": [
-                "null",
-                "string"
-              ],
-              "default": null,
-              "doc": "The error's message, after masking."
+              name: 'message',
+              type: ['null', 'string'],
+              default: null,
+              doc: "The error's message, after masking.",
             },
             {
-              "name": "tag",
-              "type": [
-                "null",
-                "string"
-              ],
-              "default": null,
-              "doc": "Command tag."
+              name: 'tag',
+              type: ['null', 'string'],
+              default: null,
+              doc: 'Command tag.',
             },
             {
-              "name": "rows",
-              "type": [
-                "null",
-                "long"
-              ],
-              "default": null,
-              "doc": "Rows returned or affected."
+              name: 'rows',
+              type: ['null', 'long'],
+              default: null,
+              doc: 'Rows returned or affected.',
             },
             {
-              "name": "bytes",
-              "type": "long",
-              "default": 0,
-              "doc": "Bytes that the client received for it."
+              name: 'bytes',
+              type: 'long',
+              default: 0,
+              doc: 'Bytes that the client received for it.',
             },
             {
-              "name": "digest",
-              "type": [
-                "null",
-                "custody.Sha256"
-              ],
-              "default": null,
-              "doc": "SHA-256 of exactly these bytes, in order."
+              name: 'digest',
+              type: ['null', 'custody.Sha256'],
+              default: null,
+              doc: 'SHA-256 of exactly these bytes, in order.',
             },
             {
-              "name": "durationMicros",
-              "type": "long",
-              "default": 0,
-              "doc": "From recorded to complete."
+              name: 'durationMicros',
+              type: 'long',
+              default: 0,
+              doc: 'From recorded to complete.',
             },
             {
-              "name": "firstByteMicros",
-              "type": [
-                "null",
-                "long"
-              ],
-              "default": null,
-              "doc": "From recorded to the first byte of the answer."
+              name: 'firstByteMicros',
+              type: ['null', 'long'],
+              default: null,
+              doc: 'From recorded to the first byte of the answer.',
             },
             {
-              "name": "columns",
-              "type": {
-                "type": "array",
-                "items": {
-                  "type": "record",
-                  "name": "Column",
-                  "namespace": "custody",
-                  "doc": "A column of an answer.",
-                  "fields": [
+              name: 'columns',
+              type: {
+                type: 'array',
+                items: {
+                  type: 'record',
+                  name: 'Column',
+                  namespace: 'custody',
+                  doc: 'A column of an answer.',
+                  fields: [
                     {
-                      "name": "name",
-                      "type": "string",
-                      "doc": "Its name."
+                      name: 'name',
+                      type: 'string',
+                      doc: 'Its name.',
                     },
                     {
-                      "name": "type",
-                      "type": "string",
-                      "doc": "Its type."
+                      name: 'type',
+                      type: 'string',
+                      doc: 'Its type.',
                     },
                     {
-                      "name": "source",
-                      "type": [
-                        "null",
-                        "string"
-                      ],
-                      "default": null,
-                      "doc": "schema.table.column it comes from, where known."
-                    }
-                  ]
-                }
+                      name: 'source',
+                      type: ['null', 'string'],
+                      default: null,
+                      doc: 'schema.table.column it comes from, where known.',
+                    },
+                  ],
+                },
               },
-              "default": [],
-              "doc": "Columns returned."
+              default: [],
+              doc: 'Columns returned.',
             },
             {
-              "name": "inputBytes",
-              "type": "long",
-              "default": 0,
-              "doc": "Bytes that the client streamed into it (COPY, stdin, body)."
+              name: 'inputBytes',
+              type: 'long',
+              default: 0,
+              doc: 'Bytes that the client streamed into it (COPY, stdin, body).',
             },
             {
-              "name": "inputDigest",
-              "type": [
-                "null",
-                "custody.Sha256"
-              ],
-              "default": null,
-              "doc": "SHA-256 of these."
+              name: 'inputDigest',
+              type: ['null', 'custody.Sha256'],
+              default: null,
+              doc: 'SHA-256 of these.',
             },
             {
-              "name": "recordedBytes",
-              "type": "long",
-              "default": 0,
-              "doc": "How many of `bytes` are in output events."
-            }
-          ]
-        }
+              name: 'recordedBytes',
+              type: 'long',
+              default: 0,
+              doc: 'How many of `bytes` are in output events.',
+            },
+          ],
+        },
       ],
-      "default": null,
-      "doc": "Evidence: how it ended and what came back."
+      default: null,
+      doc: 'Evidence: how it ended and what came back.',
     },
     {
-      "name": "output",
-      "type": [
-        "null",
+      name: 'output',
+      type: [
+        'null',
         {
-          "type": "record",
-          "name": "Output",
-          "namespace": "custody",
-          "doc": "A piece of a byte stream.",
-          "fields": [
+          type: 'record',
+          name: 'Output',
+          namespace: 'custody',
+          doc: 'A piece of a byte stream.',
+          fields: [
             {
-              "name": "stream",
-              "type": "string",
-              "doc": "output, error, input, terminal."
+              name: 'stream',
+              type: 'string',
+              doc: 'output, error, input, terminal.',
             },
             {
-              "name": "offset",
-              "type": "long",
-              "doc": "Where the piece starts in the stream of its command."
+              name: 'offset',
+              type: 'long',
+              doc: 'Where the piece starts in the stream of its command.',
             },
             {
-              "name": "data",
-              "type": "bytes",
-              "doc": "The bytes after masking."
+              name: 'data',
+              type: 'bytes',
+              doc: 'The bytes after masking.',
             },
             {
-              "name": "encoding",
-              "type": "string",
-              "doc": "How to read the bytes: pgwire, mysql, raw, utf-8, json."
+              name: 'encoding',
+              type: 'string',
+              doc: 'How to read the bytes: pgwire, mysql, raw, utf-8, json.',
             },
             {
-              "name": "omittedBytes",
-              "type": "long",
-              "default": 0,
-              "doc": "Bytes after this piece that a recording limit kept out."
-            }
-          ]
-        }
+              name: 'omittedBytes',
+              type: 'long',
+              default: 0,
+              doc: 'Bytes after this piece that a recording limit kept out.',
+            },
+          ],
+        },
       ],
-      "default": null,
-      "doc": "Evidence: a piece of what was seen or sent, after masking."
+      default: null,
+      doc: 'Evidence: a piece of what was seen or sent, after masking.',
     },
     {
-      "name": "masks",
-      "type": {
-        "type": "array",
-        "items": {
-          "type": "record",
-          "name": "Mask",
-          "namespace": "custody",
-          "doc": "Masks of one kind within one command.",
-          "fields": [
+      name: 'masks',
+      type: {
+        type: 'array',
+        items: {
+          type: 'record',
+          name: 'Mask',
+          namespace: 'custody',
+          doc: 'Masks of one kind within one command.',
+          fields: [
             {
-              "name": "rule",
-              "type": "string",
-              "doc": "Rule that masked."
+              name: 'rule',
+              type: 'string',
+              doc: 'Rule that masked.',
             },
             {
-              "name": "column",
-              "type": [
-                "null",
-                "string"
-              ],
-              "default": null,
-              "doc": "Source column."
+              name: 'column',
+              type: ['null', 'string'],
+              default: null,
+              doc: 'Source column.',
             },
             {
-              "name": "detector",
-              "type": [
-                "null",
-                "string"
-              ],
-              "default": null,
-              "doc": "Detector that found it."
+              name: 'detector',
+              type: ['null', 'string'],
+              default: null,
+              doc: 'Detector that found it.',
             },
             {
-              "name": "action",
-              "type": "string",
-              "doc": "redact, partial, hash, null, …"
+              name: 'action',
+              type: 'string',
+              doc: 'redact, partial, hash, null, …',
             },
             {
-              "name": "count",
-              "type": "long",
-              "doc": "How many values."
-            }
-          ]
-        }
+              name: 'count',
+              type: 'long',
+              doc: 'How many values.',
+            },
+          ],
+        },
       },
-      "default": [],
-      "doc": "Evidence: what was masked; never the value."
+      default: [],
+      doc: 'Evidence: what was masked; never the value.',
     },
     {
-      "name": "approval",
-      "type": [
-        "null",
+      name: 'approval',
+      type: [
+        'null',
         {
-          "type": "record",
-          "name": "Approval",
-          "namespace": "custody",
-          "doc": "A person asked for a decision, or giving one.",
-          "fields": [
+          type: 'record',
+          name: 'Approval',
+          namespace: 'custody',
+          doc: 'A person asked for a decision, or giving one.',
+          fields: [
             {
-              "name": "request",
-              "type": "custody.Uuid",
-              "doc": "Id of the request, the same in all of its events."
+              name: 'request',
+              type: 'custody.Uuid',
+              doc: 'Id of the request, the same in all of its events.',
             },
             {
-              "name": "state",
-              "type": "string",
-              "doc": "requested, approved, denied, expired, withdrawn, used."
+              name: 'state',
+              type: 'string',
+              doc: 'requested, approved, denied, expired, withdrawn, used.',
             },
             {
-              "name": "approver",
-              "type": [
-                "null",
-                "custody.Who"
-              ],
-              "default": null,
-              "doc": "Who answered."
+              name: 'approver',
+              type: ['null', 'custody.Who'],
+              default: null,
+              doc: 'Who answered.',
             },
             {
-              "name": "channel",
-              "type": [
-                "null",
-                "string"
-              ],
-              "default": null,
-              "doc": "console, cli, slack, …"
+              name: 'channel',
+              type: ['null', 'string'],
+              default: null,
+              doc: 'console, cli, slack, …',
             },
             {
-              "name": "comment",
-              "type": [
-                "null",
-                "string"
-              ],
-              "default": null,
-              "doc": "What they said."
+              name: 'comment',
+              type: ['null', 'string'],
+              default: null,
+              doc: 'What they said.',
             },
             {
-              "name": "expires",
-              "type": [
-                "null",
+              name: 'expires',
+              type: [
+                'null',
                 {
-                  "type": "long",
-                  "logicalType": "timestamp-micros"
-                }
+                  type: 'long',
+                  logicalType: 'timestamp-micros',
+                },
               ],
-              "default": null,
-              "doc": "When the request or grant ends."
+              default: null,
+              doc: 'When the request or grant ends.',
             },
             {
-              "name": "waitedMicros",
-              "type": "long",
-              "default": 0,
-              "doc": "How long the command waited."
+              name: 'waitedMicros',
+              type: 'long',
+              default: 0,
+              doc: 'How long the command waited.',
             },
             {
-              "name": "required",
-              "type": "int",
-              "default": 1,
-              "doc": "How many answers are needed."
-            }
-          ]
-        }
+              name: 'required',
+              type: 'int',
+              default: 1,
+              doc: 'How many answers are needed.',
+            },
+          ],
+        },
       ],
-      "default": null,
-      "doc": "Evidence: a person asked or answering."
+      default: null,
+      doc: 'Evidence: a person asked or answering.',
     },
     {
-      "name": "lifecycle",
-      "type": [
-        "null",
+      name: 'lifecycle',
+      type: [
+        'null',
         {
-          "type": "record",
-          "name": "Lifecycle",
-          "namespace": "custody",
-          "doc": "A session's state.",
-          "fields": [
+          type: 'record',
+          name: 'Lifecycle',
+          namespace: 'custody',
+          doc: "A session's state.",
+          fields: [
             {
-              "name": "state",
-              "type": "string",
-              "doc": "opened, changed, closed, unknown (closed at recovery)."
+              name: 'state',
+              type: 'string',
+              doc: 'opened, changed, closed, unknown (closed at recovery).',
             },
             {
-              "name": "reason",
-              "type": [
-                "null",
-                "string"
-              ],
-              "default": null,
-              "doc": "Why it closed or changed."
+              name: 'reason',
+              type: ['null', 'string'],
+              default: null,
+              doc: 'Why it closed or changed.',
             },
             {
-              "name": "commands",
-              "type": "long",
-              "default": 0,
-              "doc": "Commands started so far."
+              name: 'commands',
+              type: 'long',
+              default: 0,
+              doc: 'Commands started so far.',
             },
             {
-              "name": "events",
-              "type": "long",
-              "default": 0,
-              "doc": "Events of the session, this one included: on closing, the seal that makes a missing one visible."
+              name: 'events',
+              type: 'long',
+              default: 0,
+              doc: 'Events of the session, this one included: on closing, the seal that makes a missing one visible.',
             },
             {
-              "name": "bytesIn",
-              "type": "long",
-              "default": 0,
-              "doc": "Bytes from the client."
+              name: 'bytesIn',
+              type: 'long',
+              default: 0,
+              doc: 'Bytes from the client.',
             },
             {
-              "name": "bytesOut",
-              "type": "long",
-              "default": 0,
-              "doc": "Bytes to the client."
+              name: 'bytesOut',
+              type: 'long',
+              default: 0,
+              doc: 'Bytes to the client.',
             },
             {
-              "name": "durationMicros",
-              "type": "long",
-              "default": 0,
-              "doc": "Since it opened."
+              name: 'durationMicros',
+              type: 'long',
+              default: 0,
+              doc: 'Since it opened.',
             },
             {
-              "name": "attributes",
-              "type": {
-                "type": "map",
-                "values": "string"
+              name: 'attributes',
+              type: {
+                type: 'map',
+                values: 'string',
               },
-              "default": {},
-              "doc": "Terminal size, server version, …"
-            }
-          ]
-        }
+              default: {},
+              doc: 'Terminal size, server version, …',
+            },
+          ],
+        },
       ],
-      "default": null,
-      "doc": "Evidence: a session opened, changed, closed, sealed."
+      default: null,
+      doc: 'Evidence: a session opened, changed, closed, sealed.',
     },
     {
-      "name": "access",
-      "type": [
-        "null",
+      name: 'access',
+      type: [
+        'null',
         {
-          "type": "record",
-          "name": "Access",
-          "namespace": "custody",
-          "doc": "Sign-in and credentials.",
-          "fields": [
+          type: 'record',
+          name: 'Access',
+          namespace: 'custody',
+          doc: 'Sign-in and credentials.',
+          fields: [
             {
-              "name": "action",
-              "type": "string",
-              "doc": "sign-in, sign-out, token-issued, token-revoked, lock, unlock, connect."
+              name: 'action',
+              type: 'string',
+              doc: 'sign-in, sign-out, token-issued, token-revoked, lock, unlock, connect.',
             },
             {
-              "name": "outcome",
-              "type": "string",
-              "doc": "success or refused."
+              name: 'outcome',
+              type: 'string',
+              doc: 'success or refused.',
             },
             {
-              "name": "code",
-              "type": [
-                "null",
-                "string"
-              ],
-              "default": null,
-              "doc": "Stable error code of a refusal."
+              name: 'code',
+              type: ['null', 'string'],
+              default: null,
+              doc: 'Stable error code of a refusal.',
             },
             {
-              "name": "reason",
-              "type": [
-                "null",
-                "string"
-              ],
-              "default": null,
-              "doc": "In words."
+              name: 'reason',
+              type: ['null', 'string'],
+              default: null,
+              doc: 'In words.',
             },
             {
-              "name": "credential",
-              "type": [
-                "null",
-                "string"
-              ],
-              "default": null,
-              "doc": "Kind of credential presented."
+              name: 'credential',
+              type: ['null', 'string'],
+              default: null,
+              doc: 'Kind of credential presented.',
             },
             {
-              "name": "tokenId",
-              "type": [
-                "null",
-                "string"
-              ],
-              "default": null,
-              "doc": "Identifier of the token issued or revoked."
+              name: 'tokenId',
+              type: ['null', 'string'],
+              default: null,
+              doc: 'Identifier of the token issued or revoked.',
             },
             {
-              "name": "expires",
-              "type": [
-                "null",
+              name: 'expires',
+              type: [
+                'null',
                 {
-                  "type": "long",
-                  "logicalType": "timestamp-micros"
-                }
+                  type: 'long',
+                  logicalType: 'timestamp-micros',
+                },
               ],
-              "default": null,
-              "doc": "When it ends."
-            }
-          ]
-        }
+              default: null,
+              doc: 'When it ends.',
+            },
+          ],
+        },
       ],
-      "default": null,
-      "doc": "Evidence: sign-in, refusal, token issued or revoked."
+      default: null,
+      doc: 'Evidence: sign-in, refusal, token issued or revoked.',
     },
     {
-      "name": "audit",
-      "type": [
-        "null",
+      name: 'audit',
+      type: [
+        'null',
         {
-          "type": "record",
-          "name": "Audit",
-          "namespace": "custody",
-          "doc": "Somebody looked at or took out evidence.",
-          "fields": [
+          type: 'record',
+          name: 'Audit',
+          namespace: 'custody',
+          doc: 'Somebody looked at or took out evidence.',
+          fields: [
             {
-              "name": "action",
-              "type": "string",
-              "doc": "search, read, timeline, replay, export, verify, status."
+              name: 'action',
+              type: 'string',
+              doc: 'search, read, timeline, replay, export, verify, status.',
             },
             {
-              "name": "subject",
-              "type": "string",
-              "doc": "What was looked at."
+              name: 'subject',
+              type: 'string',
+              doc: 'What was looked at.',
             },
             {
-              "name": "query",
-              "type": [
-                "null",
-                "string"
-              ],
-              "default": null,
-              "doc": "The question, as JSON."
+              name: 'query',
+              type: ['null', 'string'],
+              default: null,
+              doc: 'The question, as JSON.',
             },
             {
-              "name": "results",
-              "type": "long",
-              "default": 0,
-              "doc": "How many events were shown."
+              name: 'results',
+              type: 'long',
+              default: 0,
+              doc: 'How many events were shown.',
             },
             {
-              "name": "durationMicros",
-              "type": "long",
-              "default": 0,
-              "doc": "How long it took."
-            }
-          ]
-        }
+              name: 'durationMicros',
+              type: 'long',
+              default: 0,
+              doc: 'How long it took.',
+            },
+          ],
+        },
       ],
-      "default": null,
-      "doc": "Evidence: who looked at what."
+      default: null,
+      doc: 'Evidence: who looked at what.',
     },
     {
-      "name": "configuration",
-      "type": [
-        "null",
+      name: 'configuration',
+      type: [
+        'null',
         {
-          "type": "record",
-          "name": "Configuration",
-          "namespace": "custody",
-          "doc": "A setting that changed.",
-          "fields": [
+          type: 'record',
+          name: 'Configuration',
+          namespace: 'custody',
+          doc: 'A setting that changed.',
+          fields: [
             {
-              "name": "subject",
-              "type": "string",
-              "doc": "What changed."
+              name: 'subject',
+              type: 'string',
+              doc: 'What changed.',
             },
             {
-              "name": "before",
-              "type": [
-                "null",
-                "custody.Sha256"
-              ],
-              "default": null,
-              "doc": "Digest of what it was."
+              name: 'before',
+              type: ['null', 'custody.Sha256'],
+              default: null,
+              doc: 'Digest of what it was.',
             },
             {
-              "name": "after",
-              "type": [
-                "null",
-                "custody.Sha256"
-              ],
-              "default": null,
-              "doc": "Digest of what it is."
+              name: 'after',
+              type: ['null', 'custody.Sha256'],
+              default: null,
+              doc: 'Digest of what it is.',
             },
             {
-              "name": "change",
-              "type": [
-                "null",
-                "string"
-              ],
-              "default": null,
-              "doc": "The change as JSON, without secrets."
-            }
-          ]
-        }
+              name: 'change',
+              type: ['null', 'string'],
+              default: null,
+              doc: 'The change as JSON, without secrets.',
+            },
+          ],
+        },
       ],
-      "default": null,
-      "doc": "Evidence: a setting that changed."
+      default: null,
+      doc: 'Evidence: a setting that changed.',
     },
     {
-      "name": "recording",
-      "type": [
-        "null",
+      name: 'recording',
+      type: [
+        'null',
         {
-          "type": "record",
-          "name": "Recording",
-          "namespace": "custody",
-          "doc": "About the record itself.",
-          "fields": [
+          type: 'record',
+          name: 'Recording',
+          namespace: 'custody',
+          doc: 'About the record itself.',
+          fields: [
             {
-              "name": "state",
-              "type": "string",
-              "doc": "started, stopped, recovered, checkpoint, refusing, resumed."
+              name: 'state',
+              type: 'string',
+              doc: 'started, stopped, recovered, checkpoint, refusing, resumed.',
             },
             {
-              "name": "version",
-              "type": [
-                "null",
-                "string"
-              ],
-              "default": null,
-              "doc": "Version of Custody."
+              name: 'version',
+              type: ['null', 'string'],
+              default: null,
+              doc: 'Version of Custody.',
             },
             {
-              "name": "detail",
-              "type": [
-                "null",
-                "string"
-              ],
-              "default": null,
-              "doc": "In words."
+              name: 'detail',
+              type: ['null', 'string'],
+              default: null,
+              doc: 'In words.',
             },
             {
-              "name": "cutBytes",
-              "type": "long",
-              "default": 0,
-              "doc": "Bytes of a torn tail cut at recovery."
+              name: 'cutBytes',
+              type: 'long',
+              default: 0,
+              doc: 'Bytes of a torn tail cut at recovery.',
             },
             {
-              "name": "openSessions",
-              "type": "long",
-              "default": 0,
-              "doc": "Sessions found open at recovery."
+              name: 'openSessions',
+              type: 'long',
+              default: 0,
+              doc: 'Sessions found open at recovery.',
             },
             {
-              "name": "head",
-              "type": [
-                "null",
-                "custody.Sha256"
-              ],
-              "default": null,
-              "doc": "Hash that a checkpoint signs."
+              name: 'head',
+              type: ['null', 'custody.Sha256'],
+              default: null,
+              doc: 'Hash that a checkpoint signs.',
             },
             {
-              "name": "signature",
-              "type": [
-                "null",
-                "bytes"
-              ],
-              "default": null,
-              "doc": "Signature over a checkpoint."
+              name: 'signature',
+              type: ['null', 'bytes'],
+              default: null,
+              doc: 'Signature over a checkpoint.',
             },
             {
-              "name": "keyId",
-              "type": [
-                "null",
-                "string"
-              ],
-              "default": null,
-              "doc": "Key that signed."
-            }
-          ]
-        }
+              name: 'keyId',
+              type: ['null', 'string'],
+              default: null,
+              doc: 'Key that signed.',
+            },
+          ],
+        },
       ],
-      "default": null,
-      "doc": "Evidence about the record itself: started, recovered, checkpointed, cut."
-    }
-  ]
+      default: null,
+      doc: 'Evidence about the record itself: started, recovered, checkpointed, cut.',
+    },
+  ],
 }

@@ -1,0 +1,10 @@
+/**
+ * The event model: records/*.avsc assembled into one Avro schema, its TypeScript types and its codec.
+ * Imports nothing of ours; everything else in Custody imports it.
+ */
+export * from './codec'
+export type { EventDraft, LifecycleDraft, ResponseDraft, StatementDraft } from './encoder'
+export { writeEvent, writePath, writeStatement, writeWho } from './encoder'
+export * from './generated'
+export { newUuid, nowMicros, uuidBytes, uuidText, writeUuid } from './uuid'
+export { Encoded, Writer } from './writer'
