@@ -5,6 +5,7 @@
 export * from './codec'
 export type { EventDraft, LifecycleDraft, ResponseDraft, StatementDraft } from './encoder'
 export { writeEvent, writePath, writeStatement, writeWho } from './encoder'
+export { type Envelope, readEnvelope } from './envelope'
 export * from './generated'
 export { newUuid, nowMicros, uuidBytes, uuidText, writeUuid } from './uuid'
 export { Encoded, Writer } from './writer'
