@@ -1,0 +1,101 @@
+/**
+ * Every error Custody can show, by stable code: what it means and what the reader has to do about it.
+ * Holds words only; refuses to know where an error arises. `docs/errors.md` is this list rendered, and a test holds the
+ * two, and the codes used in the sources, together. A code is never reused for another meaning.
+ */
+export interface CatalogueEntry {
+  /** What happened, in one line. */
+  readonly meaning: string
+  /** What the person who reads it has to do. */
+  readonly duty: string
+}
+
+export const catalogue = {
+  'CUSTODY-CONFIG-001': {
+    meaning: 'The configuration file cannot be read or is not YAML.',
+    duty: 'Correct the file named in the message, or point CUSTODY_CONFIG at the right one.',
+  },
+  'CUSTODY-CONFIG-002': {
+    meaning: 'The configuration has a setting that is unknown or has a wrong value.',
+    duty: 'Correct each setting the message names by its path and line. `custody config check` checks without starting anything.',
+  },
+  'CUSTODY-CONFIG-003': {
+    meaning: 'A secret that the configuration refers to cannot be read.',
+    duty: 'Set the environment variable or provide the file that the message names.',
+  },
+  'CUSTODY-CONFIG-004': {
+    meaning: 'An environment variable that overrides a setting has a wrong value.',
+    duty: 'Correct or unset the variable named in the message.',
+  },
+  'CUSTODY-HOME-001': {
+    meaning: 'The home directory was written by a newer version of Custody.',
+    duty: 'Start the newer version again, or set CUSTODY_HOME to another directory. Nothing was changed.',
+  },
+  'CUSTODY-HOME-002': {
+    meaning: 'Another Custody process is already using this home directory.',
+    duty: 'Stop the process named in the message, or set CUSTODY_HOME to another directory.',
+  },
+  'CUSTODY-HOME-003': {
+    meaning: 'The home directory cannot be created, read or written.',
+    duty: 'Give the user who runs Custody access to the directory, or set CUSTODY_HOME to another one.',
+  },
+  'CUSTODY-LISTEN-001': {
+    meaning: 'A port that Custody listens on is taken by another program.',
+    duty: 'Stop the other program, or choose another port by the setting or environment variable the message names (0 picks a free one).',
+  },
+  'CUSTODY-LISTEN-002': {
+    meaning: 'An address that Custody should listen on cannot be used.',
+    duty: 'Check `listen.host`: it must be an address of this machine, and ports below 1024 need privileges.',
+  },
+  'CUSTODY-LOG-001': {
+    meaning: 'The event log cannot take more events: the disk is full or a write failed.',
+    duty: 'Make room or repair the disk. New commands are refused until then and accepted again by themselves afterwards.',
+  },
+  'CUSTODY-LOG-002': {
+    meaning: 'The event log is damaged at the position named in the message.',
+    duty: 'Keep the files as they are, run `custody verify`, and find out what changed them.',
+  },
+  'CUSTODY-LOG-003': {
+    meaning: 'The event log is closed or held by another process.',
+    duty: 'Stop the other process that records under the same gateway name, or wait until this one has started again.',
+  },
+  'CUSTODY-LOG-004': {
+    meaning: 'An event is larger than the event log accepts.',
+    duty: 'Record less of it (setting `recording`) or split the statement.',
+  },
+  'CUSTODY-PLATFORM-001': {
+    meaning: 'A part of Custody has no build for this operating system and processor.',
+    duty: 'Run Custody on one of the platforms listed in README.md, or give the part from outside by the setting the message names.',
+  },
+  'CUSTODY-PLATFORM-002': {
+    meaning: 'This version of Node.js is too old.',
+    duty: 'Install Node.js 20.19 or newer.',
+  },
+  'CUSTODY-START-001': {
+    meaning: 'A process of Custody did not start or ended unexpectedly.',
+    duty: 'Read the cause in the message and in the log file it names, then start again. Nothing recorded is lost.',
+  },
+  'CUSTODY-START-002': {
+    meaning: 'The demo database did not start.',
+    duty: 'Read the database log named in the message. Removing CUSTODY_HOME/demo makes a fresh one and loses only demo data.',
+  },
+} as const satisfies Record<string, CatalogueEntry>
+
+export type ErrorCode = keyof typeof catalogue
+
+/** The text of `docs/errors.md`. */
+export function renderCatalogue(): string {
+  const lines = [
+    '# Errors',
+    '',
+    'Every error that Custody shows carries one of these codes. A code keeps its meaning for ever.',
+    'This page is rendered from `packages/kit/src/catalogue.ts` (`npm run docs:errors`); a test holds them together.',
+    '',
+    '| Code | What it means | What to do |',
+    '|---|---|---|',
+  ]
+  for (const [code, entry] of Object.entries(catalogue).sort(([a], [b]) => (a < b ? -1 : 1))) {
+    lines.push(`| ${code} | ${entry.meaning} | ${entry.duty} |`)
+  }
+  return `${lines.join('\n')}\n`
+}

@@ -1,0 +1,281 @@
+/**
+ * Reads and validates the configuration: YAML file, defaults, environment overrides, in that order, into one typed value.
+ * Refuses unknown settings and wrong values, naming the path in the file and its line; opens nothing and reads no secret.
+ */
+import { readFileSync } from 'node:fs'
+import { dirname, resolve } from 'node:path'
+import { LineCounter, parseDocument } from 'yaml'
+import { z } from 'zod'
+import { CustodyError } from './errors'
+import type { Secret } from './secret'
+
+const KiB = 1024
+const MiB = 1024 * KiB
+const GiB = 1024 * MiB
+
+const port = z.int().min(0).max(65_535)
+const positive = z.int().positive()
+
+/** Names travel in database names, paths and file names, so they stay within one segment of each. */
+const name = z
+  .string()
+  .regex(
+    /^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$/,
+    'must be 1 to 63 letters, digits, dots, dashes, underscores',
+  )
+
+const address = z
+  .string()
+  .regex(
+    /^(\[[0-9A-Fa-f:.]+\]|[^\s:/[\]]+):\d{1,5}$/,
+    'must be host:port, or [address]:port for IPv6',
+  )
+  .refine((text) => Number(text.slice(text.lastIndexOf(':') + 1)) <= 65_535, {
+    message: 'the port must be at most 65535',
+  })
+
+const secret = z
+  .strictObject({
+    literal: z.string().optional(),
+    env: z.string().min(1).optional(),
+    file: z.string().min(1).optional(),
+  })
+  .refine((value) => Object.values(value).filter((v) => v !== undefined).length === 1, {
+    message: 'must have exactly one of literal, env, file',
+  })
+  .transform((value) => value as Secret)
+
+const recording = z.union(
+  [z.literal('full'), z.literal('digest'), z.strictObject({ head: z.int().min(0).max(GiB) })],
+  { error: 'must be full, digest or { head: <bytes> }' },
+)
+
+const postgresResource = z.strictObject({
+  protocol: z.literal('postgres', { error: 'must be postgres' }),
+  address,
+  /** The account used at the target; clients never see it. */
+  account: z.string().min(1),
+  password: secret.optional(),
+  /** Used when the client names the resource alone. */
+  database: z.string().min(1).optional(),
+  tls: z.enum(['disable', 'prefer', 'require', 'verify-full']).default('prefer'),
+  /** Authorities that `verify-full` trusts; the system's own when not given. */
+  tlsCa: z.string().min(1).optional(),
+  /** `auto`: `os` for commands proven to only read, `disk` for all others. */
+  durability: z.enum(['auto', 'os', 'disk']).default('auto'),
+  recording: recording.default('full'),
+  allowReplication: z.boolean().default(false),
+  labels: z.record(z.string(), z.string()).default({}),
+})
+
+const schema = z.strictObject({
+  gateway: name.default('local'),
+  listen: z
+    .strictObject({
+      host: z.string().min(1).default('127.0.0.1'),
+      postgres: port.default(15_432),
+      console: port.default(15_480),
+    })
+    .prefault({}),
+  tls: z.strictObject({ certificate: z.string().min(1), key: z.string().min(1) }).optional(),
+  log: z
+    .strictObject({
+      segmentBytes: positive
+        .min(64 * KiB)
+        .max(4 * GiB)
+        .default(64 * MiB),
+      /** Kept at most this much of what every consumer has committed. */
+      retentionBytesMax: positive.default(10 * GiB),
+      retentionAgeMaxHours: z
+        .number()
+        .positive()
+        .default(24 * 30),
+      /** Room kept free so that the log can still say that it is full. */
+      reserveBytes: z
+        .int()
+        .min(0)
+        .default(64 * MiB),
+    })
+    .prefault({}),
+  resources: z.record(name, postgresResource).default({}),
+  limits: z
+    .strictObject({
+      /** One protocol message, either way. PostgreSQL's own limit is just below 1 GiB. */
+      frameBytesMax: positive.max(GiB).default(GiB),
+      /** Messages before sign-in; PostgreSQL accepts 10,000 bytes for the start-up packet. */
+      handshakeFrameBytesMax: positive.max(MiB).default(64 * KiB),
+      /** Statement text kept in an event; a longer one is cut and says so. */
+      statementBytesMax: positive.max(64 * MiB).default(MiB),
+      /** All bound parameters of one command kept in an event. */
+      parametersBytesMax: positive.max(64 * MiB).default(256 * KiB),
+      /** Prepared statements and portals remembered for one connection. */
+      statementsPerConnectionMax: positive.default(10_000),
+      connectionsMax: positive.default(2_000),
+      /** Connections that have not signed in yet. */
+      handshakesMax: positive.default(256),
+      /** From accepting a connection to the end of sign-in. */
+      handshakeMsMax: positive.default(15_000),
+      /** Reaching and signing in to the target. */
+      targetConnectMsMax: positive.default(10_000),
+      /** A peer that accepts no byte for this long while some wait for it is cut off; 0 never. */
+      stalledMsMax: z.int().min(0).default(300_000),
+      /** A connection without traffic for this long is closed; 0 never. */
+      idleMsMax: z.int().min(0).default(0),
+      /** How long running commands may take to end when Custody is stopped. */
+      drainMsMax: z.int().min(0).default(10_000),
+    })
+    .prefault({}),
+})
+
+export type Configuration = z.output<typeof schema> & {
+  /** The file it came from; absent when there is none and everything is default. */
+  file?: string
+}
+export type PostgresResource = z.output<typeof postgresResource>
+export type Resource = PostgresResource
+export type Limits = Configuration['limits']
+export type RecordingMode = z.output<typeof recording>
+
+/** Environment variables that override a setting, with the setting's path. */
+export const environmentOverrides = {
+  CUSTODY_PORT_POSTGRES: 'listen.postgres',
+  CUSTODY_PORT_CONSOLE: 'listen.console',
+} as const
+
+/** Where the configuration is looked for, and whether somebody asked for that place. */
+export function configurationFile(
+  environment: NodeJS.ProcessEnv,
+  cwd: string,
+): { path: string; explicit: boolean } {
+  const named = environment.CUSTODY_CONFIG
+  return named
+    ? { path: resolve(cwd, named), explicit: true }
+    : { path: resolve(cwd, 'custody.yaml'), explicit: false }
+}
+
+/**
+ * The configuration in force. Without a file (and without CUSTODY_CONFIG naming one) it is the defaults with no resource.
+ */
+export function loadConfiguration(
+  environment: NodeJS.ProcessEnv = process.env,
+  cwd: string = process.cwd(),
+): Configuration {
+  const { path, explicit } = configurationFile(environment, cwd)
+  let text: string | undefined
+  try {
+    text = readFileSync(path, 'utf8')
+  } catch (cause) {
+    const missing = (cause as NodeJS.ErrnoException).code === 'ENOENT'
+    if (!missing || explicit) {
+      throw new CustodyError('CUSTODY-CONFIG-001', `cannot read the configuration ${path}`, {
+        cause,
+      })
+    }
+  }
+  const configuration =
+    text === undefined ? parseConfiguration('', path) : parseConfiguration(text, path)
+  if (text !== undefined) configuration.file = path
+  applyEnvironment(configuration, environment)
+  return configuration
+}
+
+/** Validates the text of a configuration. Relative paths in it are meant from the file's own directory. */
+export function parseConfiguration(text: string, path = 'custody.yaml'): Configuration {
+  const lines = new LineCounter()
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false })
+  const fault = document.errors[0]
+  if (fault) {
+    const { line, col } = lines.linePos(fault.pos[0])
+    throw new CustodyError(
+      'CUSTODY-CONFIG-001',
+      `${path}:${line}:${col}: not valid YAML: ${fault.message}`,
+      { cause: fault },
+    )
+  }
+  const result = schema.safeParse(document.toJS() ?? {})
+  if (!result.success) {
+    const problems = result.error.issues.flatMap(explain).map(({ at, message }) => {
+      const line = lineOf(at)
+      return `${path}${line === undefined ? '' : `:${line}`}: ${at.join('.') || '(top)'}: ${message}`
+    })
+    throw new CustodyError('CUSTODY-CONFIG-002', problems.join('\n'), { details: { problems } })
+  }
+  const configuration: Configuration = result.data
+  resolvePaths(configuration, dirname(path))
+  return configuration
+
+  /** The line of a path, or of the nearest part of it that is in the file. */
+  function lineOf(at: readonly PropertyKey[]): number | undefined {
+    for (let length = at.length; length > 0; length--) {
+      const parent = document.getIn(at.slice(0, length - 1), true) as
+        | { items?: { key?: { value?: unknown; range?: [number, number, number] } }[] }
+        | undefined
+      const key = parent?.items?.find((item) => item?.key?.value === at[length - 1])?.key
+      if (key?.range) return lines.linePos(key.range[0]).line
+    }
+    return undefined
+  }
+}
+
+/** One problem per wrong setting; an unknown key is reported at its own path. */
+function explain(issue: z.core.$ZodIssue): { at: PropertyKey[]; message: string }[] {
+  if (issue.code === 'unrecognized_keys') {
+    return issue.keys.map((key) => ({ at: [...issue.path, key], message: 'unknown setting' }))
+  }
+  if (issue.code === 'invalid_key') {
+    return [{ at: issue.path, message: issue.issues[0]?.message ?? issue.message }]
+  }
+  if (issue.code === 'invalid_type' && issue.message.endsWith('received undefined')) {
+    return [{ at: issue.path, message: `missing (${issue.expected} expected)` }]
+  }
+  return [{ at: issue.path, message: lowerFirst(issue.message) }]
+}
+
+function lowerFirst(text: string): string {
+  return text.charAt(0).toLowerCase() + text.slice(1)
+}
+
+function resolvePaths(configuration: Configuration, directory: string): void {
+  if (configuration.tls) {
+    configuration.tls.certificate = resolve(directory, configuration.tls.certificate)
+    configuration.tls.key = resolve(directory, configuration.tls.key)
+  }
+  for (const resource of Object.values(configuration.resources)) {
+    if (resource.tlsCa) resource.tlsCa = resolve(directory, resource.tlsCa)
+    const password = resource.password
+    if (password && 'file' in password) password.file = resolve(directory, password.file)
+  }
+}
+
+function applyEnvironment(configuration: Configuration, environment: NodeJS.ProcessEnv): void {
+  configuration.listen.postgres = overriddenPort(
+    'CUSTODY_PORT_POSTGRES',
+    configuration.listen.postgres,
+  )
+  configuration.listen.console = overriddenPort(
+    'CUSTODY_PORT_CONSOLE',
+    configuration.listen.console,
+  )
+
+  function overriddenPort(variable: keyof typeof environmentOverrides, configured: number): number {
+    const text = environment[variable]
+    if (text === undefined || text === '') return configured
+    const value = Number(text)
+    if (!/^\d{1,5}$/.test(text) || value > 65_535) {
+      throw new CustodyError(
+        'CUSTODY-CONFIG-004',
+        `${variable} must be a port from 0 to 65535 (it overrides ${environmentOverrides[variable]}), it is ${JSON.stringify(text)}`,
+      )
+    }
+    return value
+  }
+}
+
+/** The same configuration fit to be shown or recorded: literal secrets blanked. */
+export function withoutSecrets(configuration: Configuration): Configuration {
+  const copy = structuredClone(configuration)
+  for (const resource of Object.values(copy.resources)) {
+    if (resource.password && 'literal' in resource.password) resource.password.literal = '***'
+  }
+  return copy
+}

@@ -1,0 +1,40 @@
+/**
+ * What every process of Custody needs before it does its own work: configuration, errors, diagnostics, life cycle, ports
+ * and the home directory. Knows no protocol, no event and no store.
+ */
+export { type CatalogueEntry, catalogue, type ErrorCode, renderCatalogue } from './catalogue'
+export {
+  type Configuration,
+  configurationFile,
+  environmentOverrides,
+  type Limits,
+  loadConfiguration,
+  type PostgresResource,
+  parseConfiguration,
+  type RecordingMode,
+  type Resource,
+  withoutSecrets,
+} from './configuration'
+export { CustodyError, type CustodyErrorOptions, describeError, isCustodyError } from './errors'
+export {
+  type Home,
+  homeAt,
+  homeDirectory,
+  homeFormatVersion,
+  prepareHome,
+  processExists,
+  type RuntimeStatus,
+  readAdminToken,
+  readStatus,
+  writeFileAtomic,
+} from './home'
+export {
+  type Running,
+  runService,
+  type ServiceMessage,
+  type ServiceOptions,
+  withTimeout,
+} from './lifecycle'
+export { createLogger, type Logger, type LoggerOptions, silentLogger } from './logger'
+export { freePort, listen, listenError } from './ports'
+export { readSecret, type Secret } from './secret'

@@ -1,0 +1,38 @@
+/**
+ * Secrets of the configuration: named in it, read when they are needed.
+ * Refuses to keep what it read; a configuration can therefore be shown, hashed and recorded without one secret in it
+ * (except `literal`, meant for demonstrations, which `withoutSecrets` blanks).
+ */
+import { readFileSync } from 'node:fs'
+import { CustodyError } from './errors'
+
+export type Secret = { literal: string } | { env: string } | { file: string }
+
+const secretBytesMax = 64 * 1024
+
+/** The secret's value. A trailing line break of a file is not part of it. */
+export function readSecret(secret: Secret, environment: NodeJS.ProcessEnv = process.env): string {
+  if ('literal' in secret) return secret.literal
+  if ('env' in secret) {
+    const value = environment[secret.env]
+    if (value === undefined || value === '') {
+      throw new CustodyError('CUSTODY-CONFIG-003', `environment variable ${secret.env} is not set`)
+    }
+    return value
+  }
+  let bytes: Buffer
+  try {
+    bytes = readFileSync(secret.file)
+  } catch (cause) {
+    throw new CustodyError('CUSTODY-CONFIG-003', `cannot read the secret file ${secret.file}`, {
+      cause,
+    })
+  }
+  if (bytes.length > secretBytesMax) {
+    throw new CustodyError(
+      'CUSTODY-CONFIG-003',
+      `the secret file ${secret.file} has ${bytes.length} bytes, at most ${secretBytesMax} are accepted`,
+    )
+  }
+  return bytes.toString('utf8').replace(/\r?\n$/, '')
+}
