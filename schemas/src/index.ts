@@ -3,8 +3,8 @@
  * Imports nothing of ours; everything else in Custody imports it.
  */
 export * from './codec'
-export type { EventDraft, LifecycleDraft, ResponseDraft, StatementDraft } from './encoder'
-export { writeEvent, writePath, writeStatement, writeWho } from './encoder'
+export type { ColumnDraft, EventDraft, LifecycleDraft, ParameterDraft, ResponseDraft, StatementDraft } from './encoder'
+export { writeDecision, writeEvent, writePath, writeStatement, writeWho } from './encoder'
 export { type Envelope, readEnvelope } from './envelope'
 export * from './generated'
 export { newUuid, nowMicros, uuidBytes, uuidText, writeUuid } from './uuid'

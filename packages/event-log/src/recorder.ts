@@ -149,6 +149,8 @@ export class Recorder {
   }
   /** Why new commands must be refused, or null. */
   problem: LogRefusedError | null = null
+  /** Counts writes: what is recorded before and after a change of it is in different batches. */
+  turn = 0
   /** Commands refused since the problem began. */
   refusedCommands = 0
 
@@ -373,6 +375,7 @@ export class Recorder {
 
   /** Writes the batch now instead of at the end of the turn. */
   flush(): void {
+    this.turn++
     if (this.lengths.length > 0) this.write()
     const waiters = this.waitersOs
     if (waiters.length > 0) {

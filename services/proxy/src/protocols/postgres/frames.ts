@@ -1,0 +1,135 @@
+/**
+ * Cuts a byte stream into PostgreSQL messages without copying what arrives whole.
+ * A message that arrives in pieces is gathered up to `frameBytesMax`; types that may be long and that nobody needs
+ * to see whole (rows, COPY data) pass in pieces.
+ * Owns no socket and knows no session: `onFrame` gets a view of the chunk that holds the message.
+ */
+import { WireError } from './wire'
+
+export interface FrameHandler {
+  /** A whole message: type at `at`, body from at + 5 to `end`. */
+  onFrame(type: number, bytes: Buffer, at: number, end: number): void
+  /** A piece of a message of a streamed type: `first` where it holds the header. */
+  onPiece(type: number, bytes: Buffer, at: number, end: number, first: boolean): void
+  /** All of `bytes` has been handed over; what was not claimed may go on. */
+  onChunkEnd(bytes: Buffer): void
+}
+
+export class FrameCutter {
+  private gathered: Buffer | null = null
+  private gatheredBytes = 0
+  private pieceRemaining = 0
+  private pieceType = 0
+
+  constructor(
+    private readonly streamed: ReadonlySet<number>,
+    private readonly frameBytesMax: number,
+    private readonly handler: FrameHandler,
+  ) {}
+
+  /** Bytes held back because their message is not whole yet. */
+  get heldBytes(): number {
+    return this.gatheredBytes
+  }
+
+  push(chunk: Buffer): void {
+    let at = 0
+    if (this.gathered !== null) at = this.gather(chunk)
+    if (at < chunk.length) this.cut(at === 0 ? chunk : chunk.subarray(at))
+  }
+
+  /** Takes from the chunk what the gathered message still lacks; returns how much. */
+  private gather(chunk: Buffer): number {
+    let taken = 0
+    if (this.gatheredBytes < 5) {
+      taken = Math.min(5 - this.gatheredBytes, chunk.length)
+      chunk.copy(this.gathered!, this.gatheredBytes, 0, taken)
+      this.gatheredBytes += taken
+      if (this.gatheredBytes < 5) return taken
+      const type = this.gathered![0]!
+      const length = this.lengthOf(this.gathered!, 0)
+      if (this.streamed.has(type)) {
+        const header = Buffer.from(this.gathered!.subarray(0, 5))
+        this.release()
+        this.cut(header)
+        return taken
+      }
+      this.checkLength(type, length)
+      const whole = Buffer.allocUnsafe(1 + length)
+      this.gathered!.copy(whole, 0, 0, 5)
+      this.gathered = whole
+    }
+    const more = Math.min(this.gathered!.length - this.gatheredBytes, chunk.length - taken)
+    chunk.copy(this.gathered!, this.gatheredBytes, taken, taken + more)
+    this.gatheredBytes += more
+    taken += more
+    if (this.gatheredBytes === this.gathered!.length) {
+      const whole = this.gathered!
+      this.release()
+      this.cut(whole)
+    }
+    return taken
+  }
+
+  private release(): void {
+    this.gathered = null
+    this.gatheredBytes = 0
+  }
+
+  private cut(bytes: Buffer): void {
+    const handler = this.handler
+    const { length } = bytes
+    let at = 0
+    if (this.pieceRemaining > 0) {
+      at = Math.min(this.pieceRemaining, length)
+      this.pieceRemaining -= at
+      handler.onPiece(this.pieceType, bytes, 0, at, false)
+    }
+    while (length - at >= 5) {
+      const type = bytes[at]!
+      const body = (bytes[at + 1]! << 24) | (bytes[at + 2]! << 16) | (bytes[at + 3]! << 8) | bytes[at + 4]!
+      if (body < 4) throw new WireError(`a message of type ${describe(type)} has the impossible length ${body}`)
+      const end = at + 1 + body
+      if (end > length) {
+        if (!this.streamed.has(type)) break
+        this.pieceType = type
+        this.pieceRemaining = end - length
+        handler.onPiece(type, bytes, at, length, true)
+        at = length
+        break
+      }
+      handler.onFrame(type, bytes, at, end)
+      at = end
+    }
+    if (at < length) this.hold(bytes, at)
+    handler.onChunkEnd(at === length ? bytes : bytes.subarray(0, at))
+  }
+
+  private hold(bytes: Buffer, at: number): void {
+    const have = bytes.length - at
+    let size = 5
+    if (have >= 5) {
+      const length = this.lengthOf(bytes, at)
+      this.checkLength(bytes[at]!, length)
+      size = 1 + length
+    }
+    this.gathered = Buffer.allocUnsafe(size)
+    bytes.copy(this.gathered, 0, at)
+    this.gatheredBytes = have
+  }
+
+  private lengthOf(bytes: Buffer, at: number): number {
+    const length = bytes.readInt32BE(at + 1)
+    if (length < 4) throw new WireError(`a message of type ${describe(bytes[at]!)} has the impossible length ${length}`)
+    return length
+  }
+
+  private checkLength(type: number, length: number): void {
+    if (length > this.frameBytesMax)
+      throw new WireError(`a message of type ${describe(type)} has ${length} bytes, more than frameBytesMax (${this.frameBytesMax})`)
+  }
+}
+
+function describe(type: number): string {
+  return type > 32 && type < 127 ? `'${String.fromCharCode(type)}'` : `0x${type.toString(16).padStart(2, '0')}`
+}

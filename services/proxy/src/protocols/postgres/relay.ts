@@ -1,0 +1,1008 @@
+/**
+ * One signed-in PostgreSQL session: follows both directions message by message, ties every answer to the command
+ * that it answers, and holds to the order that all of Custody rests on:
+ *
+ *   decode → decide → record → forward            (from the client, `Requests` half)
+ *   decode → record → release                     (from the target, `Answers` half)
+ *
+ * Bytes that need no change go on as they came. Refuses to guess: an answer that fits no request ends the session.
+ */
+import { createHash, hash, type Hash } from 'node:crypto'
+import type { Duplex } from 'node:stream'
+import type { Durability, RecordedSession, Recorder } from '@custody/event-log'
+import { type ColumnDraft, type EventInput, newUuid, nowMicros, type ParameterDraft } from '@custody/schemas'
+import type { Gate, Verdict } from '../../gate'
+import { Lane } from '../../lane'
+import { FrameCutter, type FrameHandler } from './frames'
+import { type Analyser, type StatementAnalysis, unanalysed } from './statements'
+import { decodeValue, typeName } from './values'
+import {
+  Backend,
+  cstringEnd,
+  errorResponse,
+  Frontend,
+  readErrorFields,
+  readRowDescription,
+  readyForQuery,
+  rowsOfTag,
+  WireError,
+} from './wire'
+
+/** Text of one statement kept in its event; the rest is in its digest. */
+export const STATEMENT_TEXT_BYTES_MAX = 1024 * 1024
+/** Text of one parameter kept in its event. */
+export const PARAMETER_BYTES_MAX = 64 * 1024
+/** Pieces of output in one event. */
+export const OUTPUT_BYTES_MAX = 64 * 1024
+/** Requests that a client may have sent ahead of their answers. */
+export const PIPELINE_REQUESTS_MAX = 100_000
+/** Prepared statements and portals remembered per session. */
+export const NAMES_MAX = 100_000
+
+export interface RelaySettings {
+  durability: 'auto' | Durability
+  /** Output bytes recorded per command: Infinity for `full`, 0 for `digest`. */
+  outputBytesMax: number
+  frameBytesMax: number
+}
+
+export interface RelayParts {
+  recorder: Recorder
+  session: RecordedSession
+  gate: Gate
+  analyser: Analyser
+  client: Duplex
+  target: Duplex
+  settings: RelaySettings
+  /** What the target reported while signing in: client_encoding, standard_conforming_strings, … */
+  parameters: Map<string, string>
+  onEnd(): void
+}
+
+interface Prepared {
+  text: Buffer | string
+  analysis: StatementAnalysis
+  typeOids: number[]
+  columns: ColumnDraft[] | undefined
+}
+
+interface Portal {
+  prepared: Prepared
+  /** Bind's body from the count of parameter formats on. */
+  values: Buffer | null
+}
+
+interface Command {
+  id: Buffer
+  micros: number
+  durability: Durability
+  columns: ColumnDraft[] | undefined
+  copyIn: boolean
+  /** The client has begun to send COPY data: what it sent before and the target reads while copying is ignored there. */
+  copyStarted: boolean
+  inputBytes: number
+  inputRecordedBytes: number
+  inputHash: Hash | null
+}
+
+const enum Kind {
+  query,
+  parse,
+  bind,
+  describe,
+  execute,
+  close,
+  sync,
+  functionCall,
+  copyMark,
+  local,
+}
+
+interface Expected {
+  kind: Kind
+  /** query: one for each statement; execute, functionCall: one. */
+  commands: Command[]
+  next: number
+  prepared: Prepared | null
+  name: string
+  before: Prepared | undefined
+  bytes: Buffer | null
+}
+
+/** An empty string is a command too: the target answers it. */
+const NOTHING: readonly StatementAnalysis[] = [{ ...unanalysed(null), understood: true, readOnly: true }]
+const NO_COMMANDS: Command[] = []
+const FRONTEND_STREAMED = new Set<number>([Frontend.copyData])
+const BACKEND_STREAMED = new Set<number>([Backend.dataRow, Backend.copyData, Backend.functionCallResponse])
+const STATUS_IDLE = 0x49
+
+function expected(kind: Kind, commands: Command[] = NO_COMMANDS): Expected {
+  return { kind, commands, next: 0, prepared: null, name: '', before: undefined, bytes: null }
+}
+
+export class Relay {
+  private readonly recorder: Recorder
+  private readonly session: RecordedSession
+  private readonly settings: RelaySettings
+  private readonly toTarget: Lane
+  private readonly toClient: Lane
+  private readonly fromClient: FrameCutter
+  private readonly fromTarget: FrameCutter
+  private readonly prepared = new Map<string, Prepared>()
+  private readonly portals = new Map<string, Portal>()
+  /** Requests without answer, oldest first, from `first` on. */
+  private queue: Expected[] = []
+  private first = 0
+  /** The target ignores everything until Sync. */
+  private skipping = false
+  /** We refused a command of the extended protocol and drop what follows until Sync, as a server would. */
+  private dropping = false
+  private transactionStatus = STATUS_IDLE
+  private encoding: string
+  private standardConformingStrings: boolean
+  private copyCommand: Command | null = null
+  private lastRowDescription: Buffer | null = null
+  private lastColumns: ColumnDraft[] | undefined
+  // The answer being received: bytes since the last command ended.
+  private answerBytes = 0
+  private answerRecorded = 0
+  private answerHash: Hash | null = null
+  private answerMicros = 0
+  private rows = 0
+  private from = 0
+  private releasedTo = 0
+  /** Our own answers waiting for their turn. */
+  private locals = 0
+  private chunkRecorded: Durability | null = null
+  // The chunk being read from the client.
+  private forwardFrom = 0
+  private forwardDurability: Durability | null = null
+  private inputFrom = -1
+  private ended = false
+  private bytesIn = 0
+
+  constructor(private readonly parts: RelayParts) {
+    this.recorder = parts.recorder
+    this.session = parts.session
+    this.settings = parts.settings
+    this.encoding = parts.parameters.get('client_encoding') ?? 'UTF8'
+    this.standardConformingStrings = parts.parameters.get('standard_conforming_strings') !== 'off'
+    const { client, target } = parts
+    const failed = (error: Error) => this.abort('CUSTODY-LOG', `the record can't be written: ${error.message}`)
+    this.toTarget = new Lane(this.recorder, target, (slow) => (slow ? client.pause() : client.resume()), failed)
+    this.toClient = new Lane(this.recorder, client, (slow) => (slow ? target.pause() : target.resume()), failed)
+    this.fromClient = new FrameCutter(FRONTEND_STREAMED, this.settings.frameBytesMax, this.requests())
+    this.fromTarget = new FrameCutter(BACKEND_STREAMED, this.settings.frameBytesMax, this.answers())
+  }
+
+  start(): void {
+    const { client, target } = this.parts
+    client.on('data', (chunk: Buffer) => this.onClient(chunk))
+    target.on('data', (chunk: Buffer) => this.onTarget(chunk))
+    client.on('end', () => this.toTarget.end())
+    target.on('end', () => this.onTargetEnd())
+    client.on('close', () => this.finish('the client closed the connection'))
+    target.on('close', () => this.finish('the target closed the connection'))
+    client.on('error', (error: Error) => this.finish(`the client's connection failed: ${error.message}`))
+    target.on('error', (error: Error) => this.finish(`the target's connection failed: ${error.message}`))
+    client.resume()
+    target.resume()
+  }
+
+  /** Ends the session with an error that the client sees, and says why in the record. */
+  abort(code: string, reason: string, sqlstate = '08000'): void {
+    if (this.ended) return
+    const { client } = this.parts
+    if (client.writable && !this.toClient.ended)
+      client.write(errorResponse({ severity: 'FATAL', sqlstate, message: `custody: ${reason}`, hint: code }))
+    this.finish(reason)
+  }
+
+  // ── from the client ──────────────────────────────────────────────────────────────────────────────────────────
+
+  private onClient(chunk: Buffer): void {
+    if (this.ended) return
+    this.bytesIn += chunk.length
+    try {
+      this.fromClient.push(chunk)
+    } catch (error) {
+      this.protocolError('client', error)
+    }
+  }
+
+  private requests(): FrameHandler {
+    return {
+      onFrame: (type, bytes, at, end) => this.onRequest(type, bytes, at, end),
+      onPiece: (_type, _bytes, at) => this.onCopyData(at),
+      onChunkEnd: (bytes) => {
+        this.forward(bytes, bytes.length)
+        this.forwardFrom = 0
+        this.forwardDurability = null
+      },
+    }
+  }
+
+  private onRequest(type: number, bytes: Buffer, at: number, end: number): void {
+    if (type === Frontend.copyData) {
+      this.onCopyData(at)
+      return
+    }
+    if (this.inputFrom >= 0) this.recordInput(bytes, at)
+    if (this.dropping && type !== Frontend.sync && type !== Frontend.terminate) {
+      this.forward(bytes, at)
+      this.forwardFrom = end
+      return
+    }
+    switch (type) {
+      case Frontend.query:
+        this.onQuery(bytes, at, end)
+        break
+      case Frontend.parse:
+        this.onParse(bytes, at, end)
+        break
+      case Frontend.bind:
+        this.onBind(bytes, at, end)
+        break
+      case Frontend.describe:
+        this.onDescribe(bytes, at, end)
+        break
+      case Frontend.execute:
+        this.onExecute(bytes, at, end)
+        break
+      case Frontend.close:
+        this.onClose(bytes, at, end)
+        break
+      case Frontend.sync:
+        this.dropping = false
+        this.expect(expected(Kind.sync))
+        break
+      case Frontend.functionCall:
+        this.onFunctionCall(bytes, at, end)
+        break
+      case Frontend.copyDone:
+      case Frontend.copyFail:
+        this.startCopy()
+        break
+      case Frontend.flush:
+      case Frontend.terminate:
+      case Frontend.password:
+        break
+      default:
+        throw new WireError(`message type 0x${type.toString(16)} does not exist`)
+    }
+  }
+
+  private expect(one: Expected): void {
+    if (this.skipping) {
+      if (one.kind !== Kind.sync) {
+        this.notRun(one)
+        return
+      }
+      this.skipping = false
+    }
+    if (this.queue.length - this.first >= PIPELINE_REQUESTS_MAX)
+      throw new WireError(`more than ${PIPELINE_REQUESTS_MAX} requests without answer`)
+    this.queue.push(one)
+  }
+
+  /** Sends on what of the chunk has not gone, up to `to`. */
+  private forward(bytes: Buffer, to: number): void {
+    if (this.inputFrom >= 0) this.recordInput(bytes, to)
+    if (to > this.forwardFrom)
+      this.toTarget.send(this.forwardFrom === 0 && to === bytes.length ? bytes : bytes.subarray(this.forwardFrom, to), this.forwardDurability)
+    this.forwardFrom = to
+  }
+
+  private onQuery(bytes: Buffer, at: number, end: number): void {
+    const start = at + 5
+    const stop = cstringEnd(bytes, start, end)
+    const analysis = this.parts.analyser.analyse(bytes, start, stop, this.standardConformingStrings)
+    const statements = analysis.statements.length === 0 ? NOTHING : analysis.statements
+    const count = statements.length
+    const one = expected(Kind.query, [])
+    for (let i = 0; i < count; i++) {
+      const statement = statements[i]!
+      const verdict = this.parts.gate.decide(statement)
+      if (verdict.outcome !== 'allow') {
+        // All of the string or none of it: the target would run it as one.
+        this.refuse(verdict, bytes, at, end, true)
+        return
+      }
+      const text = count === 1 ? bytes.subarray(start, stop) : bytes.subarray(start + statement.start, start + statement.end)
+      one.commands.push(this.recordCommand('query', this.textOf(text), text.length, statement, undefined, verdict, i, count))
+    }
+    this.expect(one)
+  }
+
+  /** Parse: name text count:i16 (type:i32)* */
+  private onParse(bytes: Buffer, at: number, end: number): void {
+    const nameEnd = cstringEnd(bytes, at + 5, end)
+    const textEnd = cstringEnd(bytes, nameEnd + 1, end)
+    const analysis = this.parts.analyser.analyse(bytes, nameEnd + 1, textEnd, this.standardConformingStrings)
+    const statement = analysis.statements.length === 1 ? analysis.statements[0]! : unanalysed(analysis.statements.length === 0 ? 'empty' : 'several statements')
+    const typeOids: number[] = []
+    if (textEnd + 3 > end) throw new WireError('Parse is too short')
+    const count = bytes.readInt16BE(textEnd + 1)
+    if (count < 0 || textEnd + 3 + count * 4 > end) throw new WireError('Parse is too short')
+    for (let i = 0; i < count; i++) typeOids.push(bytes.readUInt32BE(textEnd + 3 + i * 4))
+    const name = bytes.latin1Slice(at + 5, nameEnd)
+    const text = this.textOf(bytes.subarray(nameEnd + 1, textEnd))
+    const prepared: Prepared = { text: typeof text === 'string' ? text : Buffer.from(text), analysis: statement, typeOids, columns: undefined }
+    const one = expected(Kind.parse)
+    one.name = name
+    one.prepared = prepared
+    one.before = this.prepared.get(name)
+    if (this.prepared.size >= NAMES_MAX && one.before === undefined) throw new WireError(`more than ${NAMES_MAX} prepared statements`)
+    if (!this.skipping) this.prepared.set(name, prepared)
+    this.expect(one)
+  }
+
+  /** Bind: portal statement formats values resultFormats */
+  private onBind(bytes: Buffer, at: number, end: number): void {
+    const portalEnd = cstringEnd(bytes, at + 5, end)
+    const nameEnd = cstringEnd(bytes, portalEnd + 1, end)
+    const name = bytes.latin1Slice(portalEnd + 1, nameEnd)
+    const prepared = this.prepared.get(name) ?? elsewhere(name)
+    const portal = bytes.latin1Slice(at + 5, portalEnd)
+    if (this.portals.size >= NAMES_MAX && !this.portals.has(portal)) throw new WireError(`more than ${NAMES_MAX} portals`)
+    // Copied, since the chunk's memory is far larger and a portal may live long.
+    this.portals.set(portal, { prepared, values: Buffer.from(bytes.subarray(nameEnd + 1, end)) })
+    const one = expected(Kind.bind)
+    one.prepared = prepared
+    this.expect(one)
+  }
+
+  private onDescribe(bytes: Buffer, at: number, end: number): void {
+    const nameEnd = cstringEnd(bytes, at + 6, end)
+    const name = bytes.latin1Slice(at + 6, nameEnd)
+    const one = expected(Kind.describe)
+    one.prepared = (bytes[at + 5] === 0x53 ? this.prepared.get(name) : this.portals.get(name)?.prepared) ?? null
+    this.expect(one)
+  }
+
+  private onExecute(bytes: Buffer, at: number, end: number): void {
+    const nameEnd = cstringEnd(bytes, at + 5, end)
+    const portal = this.portals.get(bytes.latin1Slice(at + 5, nameEnd))
+    const prepared = portal?.prepared ?? elsewhere(bytes.latin1Slice(at + 5, nameEnd))
+    const { analysis } = prepared
+    const verdict = this.parts.gate.decide(analysis)
+    if (verdict.outcome !== 'allow') {
+      this.refuse(verdict, bytes, at, end, false)
+      return
+    }
+    const parameters = portal?.values ? this.readParameters(portal.values, prepared.typeOids) : undefined
+    const command = this.recordCommand('execute', prepared.text, prepared.text.length, analysis, parameters, verdict, 0, 1)
+    command.columns = prepared.columns
+    const one = expected(Kind.execute, [command])
+    one.prepared = prepared
+    this.expect(one)
+  }
+
+  private onClose(bytes: Buffer, at: number, end: number): void {
+    const nameEnd = cstringEnd(bytes, at + 6, end)
+    const name = bytes.latin1Slice(at + 6, nameEnd)
+    if (!this.skipping) (bytes[at + 5] === 0x53 ? this.prepared : this.portals).delete(name)
+    this.expect(expected(Kind.close))
+  }
+
+  /** FunctionCall: oid:i32 formats arguments resultFormat */
+  private onFunctionCall(bytes: Buffer, at: number, end: number): void {
+    if (end - at < 11) throw new WireError('FunctionCall is too short')
+    const oid = bytes.readUInt32BE(at + 5)
+    const analysis: StatementAnalysis = {
+      start: 0,
+      end: 0,
+      verbs: ['sql:call'],
+      objects: [{ kind: 'function', name: `oid:${oid}`, verb: 'sql:call' }],
+      fingerprint: null,
+      understood: false,
+      problem: 'a function called by its number',
+      readOnly: false,
+    }
+    const verdict = this.parts.gate.decide(analysis)
+    if (verdict.outcome !== 'allow') {
+      this.refuse(verdict, bytes, at, end, true)
+      return
+    }
+    const parameters = this.readParameters(bytes.subarray(at + 9, end), [])
+    this.expect(expected(Kind.functionCall, [this.recordCommand('function-call', `function ${oid}`, 0, analysis, parameters, verdict, 0, 1)]))
+  }
+
+  /** Remembers where COPY data begins in this chunk; all of a run is recorded as one piece. */
+  private onCopyData(at: number): void {
+    if (this.dropping) return
+    this.startCopy()
+    if (this.inputFrom < 0) this.inputFrom = at
+  }
+
+  private startCopy(): void {
+    const command = this.copyCommand ?? this.copyingAhead()
+    if (command === null || command.copyStarted) return
+    command.copyStarted = true
+    this.copyCommand = command
+    this.expect(expected(Kind.copyMark))
+  }
+
+  /** A client may send COPY data before it has seen CopyInResponse: it belongs to the newest command. */
+  private copyingAhead(): Command | null {
+    for (let i = this.queue.length - 1; i >= this.first; i--) {
+      const { commands } = this.queue[i]!
+      const command = commands[commands.length - 1]
+      if (command) return command
+    }
+    return null
+  }
+
+  private recordInput(bytes: Buffer, to: number): void {
+    const from = this.inputFrom
+    this.inputFrom = -1
+    const command = this.copyCommand
+    if (command === null || to <= from) return
+    const piece = bytes.subarray(from, to)
+    command.inputHash ??= createHash('sha256')
+    command.inputHash.update(piece)
+    const recordable = Math.min(piece.length, this.settings.outputBytesMax - command.inputRecordedBytes)
+    for (let at = 0; at < recordable; at += OUTPUT_BYTES_MAX) {
+      const until = Math.min(recordable, at + OUTPUT_BYTES_MAX)
+      this.recorder.record({
+        kind: 'output',
+        command: command.id,
+        output: { stream: 'input', offset: command.inputBytes + at, data: piece.subarray(at, until), encoding: 'pgwire', omittedBytes: until === recordable ? piece.length - recordable : 0 },
+      }, this.session)
+      command.inputRecordedBytes += until - at
+    }
+    command.inputBytes += piece.length
+    this.need(command.durability)
+  }
+
+  /** This chunk may go on only when what was recorded for it is this durable. */
+  private need(durability: Durability): void {
+    if (this.forwardDurability !== 'disk') this.forwardDurability = durability
+  }
+
+  private recordCommand(
+    submittedBy: string,
+    text: Buffer | string,
+    textBytes: number,
+    analysis: StatementAnalysis,
+    parameters: ParameterDraft[] | undefined,
+    verdict: Verdict,
+    index: number,
+    count: number,
+  ): Command {
+    const micros = nowMicros()
+    const id = newUuid(micros)
+    const durability = this.settings.durability === 'auto' ? (analysis.readOnly ? 'os' : 'disk') : this.settings.durability
+    const cut = text.length > STATEMENT_TEXT_BYTES_MAX
+    const command: Command = { id, micros, durability, columns: undefined, copyIn: false, copyStarted: false, inputBytes: 0, inputRecordedBytes: 0, inputHash: null }
+    this.recorder.record({
+      id,
+      time: micros,
+      kind: 'command.started',
+      command: id,
+      decision: verdict.decision,
+      statement: {
+        language: 'sql',
+        interface: submittedBy,
+        text: cut ? cutText(text) : text,
+        textBytes,
+        textDigest: cut ? hash('sha256', text, 'buffer') : undefined,
+        parameters,
+        fingerprint: analysis.fingerprint,
+        verbs: analysis.verbs,
+        objects: analysis.objects,
+        understood: analysis.understood,
+        problem: analysis.problem,
+        index,
+        count,
+      },
+    }, this.session)
+    this.session.open.add(command)
+    this.session.commandsStarted++
+    this.need(durability)
+    return command
+  }
+
+  /** Text as UTF-8 bytes, or as a string where the client speaks another encoding. */
+  private textOf(bytes: Buffer): Buffer | string {
+    if (this.encoding === 'UTF8' || this.encoding === 'SQL_ASCII') return bytes
+    return decodeText(bytes, this.encoding)
+  }
+
+  /** formatCount:i16 format:i16* count:i16 (length:i32 bytes)* */
+  private readParameters(values: Buffer, typeOids: readonly number[]): ParameterDraft[] | undefined {
+    if (values.length < 2) throw new WireError('parameters are too short')
+    const formatCount = values.readInt16BE(0)
+    let at = 2 + formatCount * 2
+    if (formatCount < 0 || at + 2 > values.length) throw new WireError('parameters are too short')
+    const count = values.readInt16BE(at)
+    at += 2
+    if (count === 0) return undefined
+    const parameters: ParameterDraft[] = []
+    for (let i = 0; i < count; i++) {
+      if (at + 4 > values.length) throw new WireError('parameters are too short')
+      const length = values.readInt32BE(at)
+      at += 4
+      const oid = typeOids[i] ?? 0
+      const type = oid === 0 ? '' : typeName(oid)
+      if (length < 0) {
+        parameters.push({ type, value: null })
+        continue
+      }
+      if (at + length > values.length) throw new WireError('parameters are too short')
+      const format = formatCount === 0 ? 0 : values.readInt16BE(2 + (formatCount === 1 ? 0 : i) * 2)
+      const cut = length > PARAMETER_BYTES_MAX
+      const bytes = values.subarray(at, at + (cut ? PARAMETER_BYTES_MAX : length))
+      parameters.push({ type, value: format === 0 ? (cut ? cutText(bytes) : this.textOf(bytes)) : decodeValue(bytes, oid, 1), bytes: length, cut })
+      at += length
+    }
+    return parameters
+  }
+
+  /** Answers in the target's stead, in its turn. */
+  private refuse(verdict: Verdict, bytes: Buffer, at: number, end: number, ready: boolean): void {
+    this.forward(bytes, at)
+    this.forwardFrom = end
+    const error = errorResponse({ severity: 'ERROR', sqlstate: '53100', message: `custody refused the command: ${verdict.reason}`, hint: `${verdict.code}: see docs/errors.md` })
+    const one = expected(Kind.local)
+    one.bytes = ready ? Buffer.concat([error, readyForQuery(this.transactionStatus)]) : error
+    if (!ready) this.dropping = true
+    if (this.skipping) return
+    this.locals++
+    this.expect(one)
+    this.sendLocal()
+  }
+
+  /** Sends our own answers whose turn has come. */
+  private sendLocal(): void {
+    while (this.queue[this.first]?.kind === Kind.local) {
+      this.toClient.send(this.queue[this.first]!.bytes!, null)
+      this.locals--
+      this.shift()
+    }
+  }
+
+  // ── from the target ──────────────────────────────────────────────────────────────────────────────────────────
+
+  private onTarget(chunk: Buffer): void {
+    if (this.ended) return
+    try {
+      this.fromTarget.push(chunk)
+    } catch (error) {
+      this.protocolError('target', error)
+    }
+  }
+
+  private answers(): FrameHandler {
+    return {
+      onFrame: (type, bytes, at, end) => this.onAnswer(type, bytes, at, end),
+      onPiece: (type, _bytes, _at, _end, first) => {
+        if (first && type === Backend.dataRow) this.rows++
+      },
+      onChunkEnd: (bytes) => this.onAnswersEnd(bytes),
+    }
+  }
+
+  private onAnswersEnd(bytes: Buffer): void {
+    if (this.from < bytes.length) this.recordPiece(bytes, this.from, bytes.length, this.pending())
+    if (bytes.length > this.releasedTo) this.toClient.send(this.releasedTo === 0 ? bytes : bytes.subarray(this.releasedTo), this.chunkRecorded)
+    this.from = 0
+    this.releasedTo = 0
+    this.chunkRecorded = null
+  }
+
+  private onAnswer(type: number, bytes: Buffer, at: number, end: number): void {
+    switch (type) {
+      case Backend.dataRow:
+        this.rows++
+        return
+      case Backend.commandComplete: {
+        const tag = bytes.latin1Slice(at + 5, end - 1)
+        this.complete('ok', bytes, end, tag)
+        return
+      }
+      case Backend.readyForQuery:
+        this.onReady(bytes, at, end)
+        return
+      case Backend.rowDescription:
+        this.onRowDescription(bytes, at, end)
+        return
+      case Backend.bindComplete:
+        this.answered(Kind.bind)
+        return
+      case Backend.parseComplete:
+        this.answered(Kind.parse)
+        return
+      case Backend.closeComplete:
+        this.answered(Kind.close)
+        return
+      case Backend.noData:
+        this.answered(Kind.describe)
+        return
+      case Backend.parameterDescription:
+        this.onParameterDescription(bytes, at, end)
+        return
+      case Backend.errorResponse:
+        this.onError(bytes, at, end)
+        return
+      case Backend.emptyQueryResponse:
+        this.complete('ok', bytes, end, null)
+        return
+      case Backend.portalSuspended:
+        this.complete('suspended', bytes, end, null)
+        return
+      case Backend.functionCallResponse:
+        this.complete('ok', bytes, end, null)
+        return
+      case Backend.copyInResponse: {
+        const command = this.current()
+        if (command) {
+          command.copyIn = true
+          this.copyCommand ??= command
+        }
+        return
+      }
+      case Backend.parameterStatus:
+        this.onParameterStatus(bytes, at, end)
+        return
+      case Backend.copyData:
+      case Backend.copyDone:
+      case Backend.copyOutResponse:
+      case Backend.copyBothResponse:
+      case Backend.noticeResponse:
+      case Backend.notificationResponse:
+        return
+      default:
+        throw new WireError(`message type 0x${type.toString(16)} was not expected`)
+    }
+  }
+
+  /** The request that the target answers now; our own answers and marks are not the target's. */
+  private head(): Expected | undefined {
+    for (;;) {
+      const head = this.queue[this.first]
+      if (head === undefined || head.kind !== Kind.copyMark) return head
+      this.shift()
+    }
+  }
+
+  private current(): Command | undefined {
+    const head = this.head()
+    return head?.commands[head.next]
+  }
+
+  /** The command that bytes still arriving will belong to. */
+  private pending(): Command | undefined {
+    for (let i = this.first; i < this.queue.length; i++) {
+      const one = this.queue[i]!
+      const command = one.commands[one.next]
+      if (command) return command
+      if (one.kind === Kind.sync) return undefined
+    }
+    return undefined
+  }
+
+  private shift(): void {
+    this.queue[this.first] = undefined as unknown as Expected
+    this.first++
+    if (this.first === this.queue.length) {
+      this.queue.length = 0
+      this.first = 0
+    } else if (this.first > 1024) {
+      this.queue = this.queue.slice(this.first)
+      this.first = 0
+    }
+  }
+
+  private answered(kind: Kind): void {
+    const head = this.head()
+    if (head === undefined || head.kind !== kind) throw new WireError('an answer fits no request')
+    this.shift()
+  }
+
+  private onRowDescription(bytes: Buffer, at: number, end: number): void {
+    let columns = this.lastColumns
+    const last = this.lastRowDescription
+    if (last === null || last.length !== end - at || last.compare(bytes, at, end) !== 0) {
+      columns = readRowDescription(bytes, at + 5, end).map((column) => ({ name: column.name, type: typeName(column.typeOid) }))
+      this.lastColumns = columns
+      this.lastRowDescription = Buffer.from(bytes.subarray(at, end))
+    }
+    const head = this.head()
+    if (head?.kind === Kind.describe) {
+      if (head.prepared) head.prepared.columns = columns
+      // Executes of the same statement that were already sent learn their columns too.
+      for (let i = this.first + 1; i < this.queue.length; i++) {
+        const one = this.queue[i]!
+        if (one.kind === Kind.sync) break
+        if (one.kind === Kind.execute && one.prepared === head.prepared) one.commands[0]!.columns = columns
+      }
+      this.shift()
+      return
+    }
+    const command = this.current()
+    if (command === undefined) throw new WireError('rows are described that nobody asked for')
+    command.columns = columns
+  }
+
+  /** ParameterDescription: count:i16 (type:i32)* */
+  private onParameterDescription(bytes: Buffer, at: number, end: number): void {
+    const prepared = this.head()?.prepared
+    if (!prepared) return
+    const count = bytes.readUInt16BE(at + 5)
+    if (at + 7 + count * 4 > end) throw new WireError('ParameterDescription is too short')
+    for (let i = 0; i < count; i++) prepared.typeOids[i] = bytes.readUInt32BE(at + 7 + i * 4)
+  }
+
+  private onParameterStatus(bytes: Buffer, at: number, end: number): void {
+    const nameEnd = cstringEnd(bytes, at + 5, end)
+    const name = bytes.latin1Slice(at + 5, nameEnd)
+    const value = bytes.latin1Slice(nameEnd + 1, cstringEnd(bytes, nameEnd + 1, end))
+    if (name === 'client_encoding') this.encoding = value
+    else if (name === 'standard_conforming_strings') this.standardConformingStrings = value !== 'off'
+  }
+
+  private onError(bytes: Buffer, at: number, end: number): void {
+    const fields = readErrorFields(bytes, at + 5, end)
+    const code = fields.get('C') ?? ''
+    const text = fields.get('M') ?? ''
+    const status = code === '57014' ? 'cancelled' : 'error'
+    const head = this.head()
+    if (head === undefined || head.kind === Kind.sync) {
+      // Nobody asked: the target ends the connection (shutdown, idle timeout). It goes on as session output.
+      return
+    }
+    if (head.kind === Kind.parse || head.kind === Kind.bind || head.kind === Kind.describe || head.kind === Kind.close) {
+      // The text never ran, but it was submitted: recorded now, with its refusal, before the client learns of it.
+      const { prepared } = head
+      const command = this.recordCommand(head.kind === Kind.parse ? 'parse' : head.kind === Kind.bind ? 'bind' : 'describe', prepared?.text ?? '', prepared?.text.length ?? 0, prepared?.analysis ?? unanalysed('not prepared through the protocol'), undefined, this.parts.gate.decide(prepared?.analysis ?? unanalysed('')), 0, 1)
+      this.finishCommand(command, status, bytes, end, null, code, text)
+      this.skipToSync()
+      return
+    }
+    this.complete(status, bytes, end, null, code, text)
+    if (head.kind !== Kind.execute) this.notRun(head)
+  }
+
+  /** After an error in the extended protocol the target reads on to the next Sync without doing anything. */
+  private skipToSync(): void {
+    for (;;) {
+      const head = this.queue[this.first]
+      if (head?.kind === Kind.sync) return
+      if (head === undefined) {
+        // Sync is still to come; `expect` passes over what comes before it.
+        this.skipping = true
+        return
+      }
+      if (head.kind === Kind.local) {
+        // The client sees one error a Sync; ours would be a second.
+        this.shift()
+        this.locals--
+        continue
+      }
+      if (head.kind === Kind.parse && this.prepared.get(head.name) === head.prepared) {
+        if (head.before) this.prepared.set(head.name, head.before)
+        else this.prepared.delete(head.name)
+      }
+      this.notRun(head)
+      this.shift()
+    }
+  }
+
+  /** Commands that were recorded and forwarded, and that the target then passed over. */
+  private notRun(head: Expected): void {
+    for (; head.next < head.commands.length; head.next++) {
+      const command = head.commands[head.next]!
+      this.recordCompleted(command, { status: 'skipped', message: 'not run, because an earlier one failed', durationMicros: nowMicros() - command.micros })
+    }
+  }
+
+  private onReady(bytes: Buffer, at: number, end: number): void {
+    this.transactionStatus = bytes[at + 5]!
+    for (;;) {
+      const head = this.head()
+      if (head === undefined || head.kind === Kind.local) throw new WireError('ReadyForQuery fits no request')
+      this.notRun(head)
+      this.shift()
+      if (head.kind === Kind.sync || head.kind === Kind.query || head.kind === Kind.functionCall) break
+    }
+    // What the client got beside any command: ParseComplete and the like with nothing executed, notices.
+    if (at > this.from || this.answerBytes > 0) {
+      this.recordPiece(bytes, this.from, at, undefined)
+      this.resetAnswer()
+    }
+    this.from = end
+    if (this.locals > 0) this.releaseLocal(bytes, end)
+  }
+
+  /** Our own answer whose turn has come goes between what the target sent before and after. */
+  private releaseLocal(bytes: Buffer, end: number): void {
+    if (this.queue[this.first]?.kind !== Kind.local) return
+    if (end > this.releasedTo) this.toClient.send(bytes.subarray(this.releasedTo, end), this.chunkRecorded)
+    this.releasedTo = end
+    this.sendLocal()
+  }
+
+  private complete(status: string, bytes: Buffer, end: number, tag: string | null, code: string | null = null, text: string | null = null): void {
+    const head = this.head()
+    const command = head?.commands[head.next]
+    if (head === undefined) throw new WireError('an answer fits no request')
+    if (command === undefined) {
+      // More answers than the string had statements by our count: they stay evidence, as output of the session.
+      if (head.kind === Kind.query) return
+      throw new WireError('an answer fits no command')
+    }
+    head.next++
+    this.finishCommand(command, status, bytes, end, tag, code, text)
+    if (head.kind === Kind.execute) {
+      this.shift()
+      if (command.copyIn) this.dropIgnoredSyncs(status !== 'ok')
+      if (status === 'error' || status === 'cancelled') this.skipToSync()
+    }
+    if (this.locals > 0) this.releaseLocal(bytes, end)
+  }
+
+  /** Sync sent before COPY data is read by the target while it copies, and ignored there. */
+  private dropIgnoredSyncs(failed: boolean): void {
+    const kept: Expected[] = []
+    let marked = false
+    const rest = this.queue.slice(this.first)
+    const hasMark = rest.some((one) => one.kind === Kind.copyMark)
+    for (const one of rest) {
+      if (one.kind === Kind.copyMark) marked = true
+      else if (one.kind === Kind.sync && !marked && (hasMark || failed)) continue
+      else kept.push(one)
+    }
+    this.queue = kept
+    this.first = 0
+  }
+
+  private finishCommand(command: Command, status: string, bytes: Buffer, end: number, tag: string | null, code: string | null, text: string | null): void {
+    const { from } = this
+    const length = end - from
+    const offset = this.answerBytes
+    let digest: Buffer
+    if (this.answerHash === null) digest = latin1Digest(bytes, from, end)
+    else digest = this.answerHash.update(bytes.subarray(from, end)).digest()
+    const now = nowMicros()
+    let data: Buffer | null = null
+    if (length > OUTPUT_BYTES_MAX) this.recordOutput(bytes, from, end, command)
+    else {
+      const recordable = Math.min(length, this.settings.outputBytesMax - this.answerRecorded)
+      if (recordable > 0) data = bytes.subarray(from, from + recordable)
+    }
+    const input = command.inputHash
+    this.recordCompleted(
+      command,
+      {
+        status,
+        code,
+        message: text,
+        tag,
+        rows: tag === null ? (status === 'suspended' ? this.rows : null) : rowsOfTag(tag),
+        bytes: offset + length,
+        digest,
+        durationMicros: Math.max(0, now - command.micros),
+        firstByteMicros: Math.max(0, (this.answerMicros === 0 ? now : this.answerMicros) - command.micros),
+        columns: command.columns,
+        inputBytes: command.inputBytes,
+        inputDigest: input === null ? undefined : input.digest(),
+        recordedBytes: this.answerRecorded + (data?.length ?? 0),
+      },
+      data === null ? undefined : { stream: 'output', offset, data, encoding: 'pgwire', omittedBytes: length - data.length },
+    )
+    this.resetAnswer()
+    this.from = end
+  }
+
+  private recordCompleted(command: Command, response: NonNullable<EventInput['response']>, output?: EventInput['output']): void {
+    this.recorder.record({ kind: 'command.completed', command: command.id, response, output }, this.session)
+    this.session.open.delete(command)
+    if (this.copyCommand === command) this.copyCommand = null
+    if (this.chunkRecorded !== 'disk') this.chunkRecorded = command.durability
+  }
+
+  /** A piece of an answer that is not complete yet (or belongs to no command). */
+  private recordPiece(bytes: Buffer, from: number, to: number, command: Command | undefined): void {
+    if (this.answerMicros === 0) this.answerMicros = nowMicros()
+    if (command !== undefined) {
+      this.answerHash ??= createHash('sha256')
+      this.answerHash.update(bytes.subarray(from, to))
+    }
+    this.recordOutput(bytes, from, to, command)
+    this.answerBytes += to - from
+  }
+
+  private recordOutput(bytes: Buffer, from: number, to: number, command: Command | undefined): void {
+    const recordable = Math.min(to - from, this.settings.outputBytesMax - this.answerRecorded)
+    for (let at = 0; at < recordable; at += OUTPUT_BYTES_MAX) {
+      const until = Math.min(recordable, at + OUTPUT_BYTES_MAX)
+      this.recorder.record({
+        kind: 'output',
+        command: command?.id,
+        output: { stream: 'output', offset: this.answerBytes + at, data: bytes.subarray(from + at, from + until), encoding: 'pgwire', omittedBytes: until === recordable ? to - from - recordable : 0 },
+      }, this.session)
+    }
+    if (recordable > 0) {
+      this.answerRecorded += recordable
+      this.chunkRecorded ??= 'os'
+    }
+  }
+
+  private resetAnswer(): void {
+    this.answerBytes = 0
+    this.answerRecorded = 0
+    this.answerHash = null
+    this.answerMicros = 0
+    this.rows = 0
+  }
+
+  // ── ends ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  private onTargetEnd(): void {
+    if (this.ended) return
+    const left = this.session.open.size
+    if (left > 0 && this.parts.client.writable)
+      this.abort('CUSTODY-PG-005', `the target closed the connection while ${left} command${left === 1 ? '' : 's'} ran`, '08006')
+    else this.toClient.end()
+  }
+
+  private protocolError(side: 'client' | 'target', error: unknown): void {
+    const reason = error instanceof Error ? error.message : String(error)
+    this.abort(side === 'client' ? 'CUSTODY-PG-003' : 'CUSTODY-PG-004', `the ${side} broke the protocol: ${reason}`, '08P01')
+  }
+
+  private finish(reason: string): void {
+    if (this.ended) return
+    this.ended = true
+    const { client, target } = this.parts
+    for (const command of [...this.session.open] as Command[])
+      this.recordCompleted(command, {
+        status: 'unknown',
+        message: reason,
+        bytes: this.answerBytes,
+        durationMicros: Math.max(0, nowMicros() - command.micros),
+        inputBytes: command.inputBytes,
+        inputDigest: command.inputHash?.digest(),
+      })
+    this.recorder.closeSession(this.session, 'closed', reason, { bytesIn: this.bytesIn, bytesOut: this.toClient.bytes })
+    client.end()
+    target.end()
+    setTimeout(() => {
+      client.destroy()
+      target.destroy()
+    }, 1000).unref()
+    this.parts.onEnd()
+  }
+}
+
+function elsewhere(name: string): Prepared {
+  return { text: `(${JSON.stringify(name)}, not prepared through the protocol)`, analysis: unanalysed('prepared by SQL or not at all'), typeOids: [], columns: undefined }
+}
+
+/** The first bytes of a long text, ended at a character. */
+function cutText(text: Buffer | string): Buffer | string {
+  if (typeof text === 'string') return text.slice(0, STATEMENT_TEXT_BYTES_MAX)
+  let end = Math.min(text.length, STATEMENT_TEXT_BYTES_MAX)
+  while (end > 0 && end < text.length && (text[end]! & 0xc0) === 0x80) end--
+  return text.subarray(0, end)
+}
+
+const LABELS: Record<string, string> = {
+  LATIN1: 'iso-8859-1', LATIN2: 'iso-8859-2', LATIN9: 'iso-8859-15', WIN1250: 'windows-1250', WIN1251: 'windows-1251', WIN1252: 'windows-1252',
+  WIN1253: 'windows-1253', WIN1254: 'windows-1254', WIN1255: 'windows-1255', WIN1256: 'windows-1256', WIN1257: 'windows-1257', WIN1258: 'windows-1258',
+  WIN866: 'ibm866', WIN874: 'windows-874', KOI8R: 'koi8-r', KOI8U: 'koi8-u', SJIS: 'shift_jis', EUC_JP: 'euc-jp', EUC_KR: 'euc-kr', EUC_CN: 'gbk',
+  GBK: 'gbk', GB18030: 'gb18030', BIG5: 'big5', UHC: 'euc-kr',
+}
+
+function decodeText(bytes: Buffer, encoding: string): string {
+  const label = LABELS[encoding]
+  return label === undefined ? bytes.toString('latin1') : new TextDecoder(label).decode(bytes)
+}
+
+const digestScratch = Buffer.alloc(32)
+/** The one-shot digest through a string is the quickest that Node has for short input. */
+function latin1Digest(bytes: Buffer, from: number, end: number): Buffer {
+  digestScratch.write(hash('sha256', bytes.subarray(from, end), 'latin1' as 'hex'), 0, 32, 'latin1')
+  return digestScratch
+}
