@@ -63,6 +63,58 @@ export const catalogue = {
     meaning: 'An event is larger than the event log accepts.',
     duty: 'Record less of it (setting `recording`) or split the statement.',
   },
+  'CUSTODY-LOG-005': {
+    meaning: 'The event log has reached its bound and its consumers have not committed enough to free any of it.',
+    duty: 'Find out why ingest lags (`custody status`), or raise the bound. New commands are refused until then.',
+  },
+  'CUSTODY-PG-001': {
+    meaning: 'The credential that a PostgreSQL client presented as password was refused.',
+    duty: 'Get a fresh one with `custody connect <resource>` or `custody token`, and use the user name that it was issued to.',
+  },
+  'CUSTODY-PG-002': {
+    meaning: 'The database that a PostgreSQL client named is no resource of this gateway.',
+    duty: 'Name `resource` or `resource/database`; `custody status` lists the resources.',
+  },
+  'CUSTODY-PG-003': {
+    meaning: 'A PostgreSQL client broke the protocol, or sent a message larger than frameBytesMax.',
+    duty: 'Check the driver; if its messages are just large, raise limits.frameBytesMax.',
+  },
+  'CUSTODY-PG-004': {
+    meaning: 'A PostgreSQL target answered something that fits no request.',
+    duty: 'Report it with the session id: the session was ended rather than recorded wrongly.',
+  },
+  'CUSTODY-PG-005': {
+    meaning: 'The target closed the connection while commands ran; their outcome is unknown.',
+    duty: "Look into the target's own log.",
+  },
+  'CUSTODY-PG-006': {
+    meaning: 'The target cannot be reached.',
+    duty: "Check the resource's address and the target itself.",
+  },
+  'CUSTODY-PG-007': {
+    meaning: 'TLS with the target failed.',
+    duty: "Check the resource's tls and tlsCa settings and the target's certificate.",
+  },
+  'CUSTODY-PG-008': {
+    meaning: "The target refused the resource's own account, or asks for an authentication method that is not supported.",
+    duty: "Check the resource's account and password; SCRAM-SHA-256, md5 and password are supported.",
+  },
+  'CUSTODY-PG-009': {
+    meaning: 'A replication connection was asked for and the resource does not allow it.',
+    duty: 'Set allowReplication on the resource if its stream may leave without being understood.',
+  },
+  'CUSTODY-PG-010': {
+    meaning: 'The gateway holds as many connections or handshakes as it may.',
+    duty: 'Close some, or raise limits.connectionsMax or limits.handshakesMax.',
+  },
+  'CUSTODY-PG-011': {
+    meaning: 'The client did not finish signing in within handshakeMsMax.',
+    duty: 'Try again; on slow links raise limits.handshakeMsMax.',
+  },
+  'CUSTODY-PG-012': {
+    meaning: 'A credential would have crossed the network in clear text.',
+    duty: 'Connect with sslmode=require or better.',
+  },
   'CUSTODY-PLATFORM-001': {
     meaning: 'A part of Custody has no build for this operating system and processor.',
     duty: 'Run Custody on one of the platforms listed in README.md, or give the part from outside by the setting the message names.',
