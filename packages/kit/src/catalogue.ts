@@ -64,7 +64,8 @@ export const catalogue = {
     duty: 'Record less of it (setting `recording`) or split the statement.',
   },
   'CUSTODY-LOG-005': {
-    meaning: 'The event log has reached its bound and its consumers have not committed enough to free any of it.',
+    meaning:
+      'The event log has reached its bound and its consumers have not committed enough to free any of it.',
     duty: 'Find out why ingest lags (`custody status`), or raise the bound. New commands are refused until then.',
   },
   'CUSTODY-PG-001': {
@@ -96,7 +97,8 @@ export const catalogue = {
     duty: "Check the resource's tls and tlsCa settings and the target's certificate.",
   },
   'CUSTODY-PG-008': {
-    meaning: "The target refused the resource's own account, or asks for an authentication method that is not supported.",
+    meaning:
+      "The target refused the resource's own account, or asks for an authentication method that is not supported.",
     duty: "Check the resource's account and password; SCRAM-SHA-256, md5 and password are supported.",
   },
   'CUSTODY-PG-009': {
@@ -123,6 +125,10 @@ export const catalogue = {
     meaning: 'This version of Node.js is too old.',
     duty: 'Install Node.js 20.19 or newer.',
   },
+  'CUSTODY-PLATFORM-003': {
+    meaning: 'PostgreSQL refuses to run as root, and there is no other account to run it as.',
+    duty: 'Run Custody as an ordinary user, or create the account `postgres`.',
+  },
   'CUSTODY-START-001': {
     meaning: 'A process of Custody did not start or ended unexpectedly.',
     duty: 'Read the cause in the message and in the log file it names, then start again. Nothing recorded is lost.',
@@ -130,6 +136,11 @@ export const catalogue = {
   'CUSTODY-START-002': {
     meaning: 'The demo database did not start.',
     duty: 'Read the database log named in the message. Removing CUSTODY_HOME/demo makes a fresh one and loses only demo data.',
+  },
+  'CUSTODY-START-003': {
+    meaning:
+      'A PostgreSQL server that Custody runs itself (for the demo or a test) cannot be made, started or stopped.',
+    duty: 'Read the server log named in the message.',
   },
 } as const satisfies Record<string, CatalogueEntry>
 
