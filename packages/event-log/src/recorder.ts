@@ -83,7 +83,7 @@ const ZEROS = Buffer.alloc(ROOM_BYTES)
 export class LogRefusedError extends Error {
   readonly code: string
   constructor(
-    code: 'CUSTODY-LOG-001' | 'CUSTODY-LOG-003' | 'CUSTODY-LOG-004',
+    code: 'CUSTODY-LOG-001' | 'CUSTODY-LOG-003' | 'CUSTODY-LOG-005',
     message: string,
     cause?: unknown,
   ) {
@@ -484,7 +484,7 @@ export class Recorder {
       if (this.logBytes > this.options.logBytesMax)
         this.refuse(
           new LogRefusedError(
-            'CUSTODY-LOG-004',
+            'CUSTODY-LOG-005',
             `the event log has reached logBytesMax (${this.options.logBytesMax}) and its consumers have not committed enough to free any`,
           ),
         )

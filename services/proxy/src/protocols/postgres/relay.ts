@@ -325,7 +325,7 @@ export class Relay {
     const count = bytes.readInt16BE(textEnd + 1)
     if (count < 0 || textEnd + 3 + count * 4 > end) throw new WireError('Parse is too short')
     for (let i = 0; i < count; i++) typeOids.push(bytes.readUInt32BE(textEnd + 3 + i * 4))
-    const name = bytes.latin1Slice(at + 5, nameEnd)
+    const name = bytes.toString('latin1', at + 5, nameEnd)
     const text = this.textOf(bytes.subarray(nameEnd + 1, textEnd))
     const prepared: Prepared = { text: typeof text === 'string' ? text : Buffer.from(text), analysis: statement, typeOids, columns: undefined }
     const one = expected(Kind.parse)
@@ -341,9 +341,9 @@ export class Relay {
   private onBind(bytes: Buffer, at: number, end: number): void {
     const portalEnd = cstringEnd(bytes, at + 5, end)
     const nameEnd = cstringEnd(bytes, portalEnd + 1, end)
-    const name = bytes.latin1Slice(portalEnd + 1, nameEnd)
+    const name = bytes.toString('latin1', portalEnd + 1, nameEnd)
     const prepared = this.prepared.get(name) ?? elsewhere(name)
-    const portal = bytes.latin1Slice(at + 5, portalEnd)
+    const portal = bytes.toString('latin1', at + 5, portalEnd)
     if (this.portals.size >= NAMES_MAX && !this.portals.has(portal)) throw new WireError(`more than ${NAMES_MAX} portals`)
     // Copied, since the chunk's memory is far larger and a portal may live long.
     this.portals.set(portal, { prepared, values: Buffer.from(bytes.subarray(nameEnd + 1, end)) })
@@ -354,7 +354,7 @@ export class Relay {
 
   private onDescribe(bytes: Buffer, at: number, end: number): void {
     const nameEnd = cstringEnd(bytes, at + 6, end)
-    const name = bytes.latin1Slice(at + 6, nameEnd)
+    const name = bytes.toString('latin1', at + 6, nameEnd)
     const one = expected(Kind.describe)
     one.prepared = (bytes[at + 5] === 0x53 ? this.prepared.get(name) : this.portals.get(name)?.prepared) ?? null
     this.expect(one)
@@ -362,8 +362,8 @@ export class Relay {
 
   private onExecute(bytes: Buffer, at: number, end: number): void {
     const nameEnd = cstringEnd(bytes, at + 5, end)
-    const portal = this.portals.get(bytes.latin1Slice(at + 5, nameEnd))
-    const prepared = portal?.prepared ?? elsewhere(bytes.latin1Slice(at + 5, nameEnd))
+    const portal = this.portals.get(bytes.toString('latin1', at + 5, nameEnd))
+    const prepared = portal?.prepared ?? elsewhere(bytes.toString('latin1', at + 5, nameEnd))
     const { analysis } = prepared
     const verdict = this.parts.gate.decide(analysis)
     if (verdict.outcome !== 'allow') {
@@ -380,7 +380,7 @@ export class Relay {
 
   private onClose(bytes: Buffer, at: number, end: number): void {
     const nameEnd = cstringEnd(bytes, at + 6, end)
-    const name = bytes.latin1Slice(at + 6, nameEnd)
+    const name = bytes.toString('latin1', at + 6, nameEnd)
     if (!this.skipping) (bytes[at + 5] === 0x53 ? this.prepared : this.portals).delete(name)
     this.expect(expected(Kind.close))
   }
@@ -597,7 +597,7 @@ export class Relay {
         this.rows++
         return
       case Backend.commandComplete: {
-        const tag = bytes.latin1Slice(at + 5, end - 1)
+        const tag = bytes.toString('latin1', at + 5, end - 1)
         this.complete('ok', bytes, end, tag)
         return
       }
@@ -736,8 +736,8 @@ export class Relay {
 
   private onParameterStatus(bytes: Buffer, at: number, end: number): void {
     const nameEnd = cstringEnd(bytes, at + 5, end)
-    const name = bytes.latin1Slice(at + 5, nameEnd)
-    const value = bytes.latin1Slice(nameEnd + 1, cstringEnd(bytes, nameEnd + 1, end))
+    const name = bytes.toString('latin1', at + 5, nameEnd)
+    const value = bytes.toString('latin1', nameEnd + 1, cstringEnd(bytes, nameEnd + 1, end))
     if (name === 'client_encoding') this.encoding = value
     else if (name === 'standard_conforming_strings') this.standardConformingStrings = value !== 'off'
   }

@@ -1,0 +1,41 @@
+/**
+ * The seam that every protocol fills: a name and `serve(socket, …)`. All that a protocol shares with the others comes
+ * in through `ProtocolServices`; nothing of PostgreSQL's shape is in it.
+ */
+import type { Socket } from 'node:net'
+import type { SecureContext } from 'node:tls'
+import type { Recorder } from '@custody/event-log'
+import type { Configuration, Logger } from '@custody/kit'
+import type { Who } from '@custody/schemas'
+import type { Gate } from './gate'
+
+/** Turns what a client presented into who it is. Rejects with a CustodyError that may be shown to the client. */
+export interface CredentialVerifier {
+  verify(presented: string): Promise<Principal>
+}
+
+export interface Principal {
+  who: Who
+  /** When the credential ends, in milliseconds since 1970, or null. */
+  expiresMs: number | null
+}
+
+export interface ProtocolServices {
+  configuration: Configuration
+  recorder: Recorder
+  gate: Gate
+  verifier: CredentialVerifier
+  /** Certificate that clients see, or null where TLS is not offered. */
+  tls: SecureContext | null
+  logger: Logger
+}
+
+export interface Protocol {
+  readonly name: string
+  /** Takes over a new connection until it ends; never rejects. */
+  serve(socket: Socket): Promise<void>
+  /** Sessions now open. */
+  readonly sessions: number
+  /** Ends what is open; resolves when all of it is recorded. */
+  stop(drainMsMax: number): Promise<void>
+}

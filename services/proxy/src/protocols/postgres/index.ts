@@ -1,0 +1,306 @@
+/**
+ * PostgreSQL: who may reach which resource, and then the relay. A connection comes in as a socket and ends as a sealed
+ * session in the record; a refused one leaves an access event that says why.
+ */
+import { randomBytes } from 'node:crypto'
+import type { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
+import type { TLSSocket } from 'node:tls'
+import type { RecordedSession } from '@custody/event-log'
+import { CustodyError, isCustodyError, type PostgresResource } from '@custody/kit'
+import type { Path, Tls } from '@custody/schemas'
+import type { Principal, Protocol, ProtocolServices } from '../../protocol'
+import { Relay } from './relay'
+import { askCredential, greet, type Greeting, reachTarget, type SignedIn, signIn, TargetRefusedError } from './startup'
+import { type Analyser, createAnalyser, loadParser } from './statements'
+import { cancelRequest, errorResponse, WireError } from './wire'
+
+interface Live {
+  relay: Relay | null
+  session: RecordedSession
+  resource: PostgresResource
+  pid: number
+  /** The target's own cancel key. */
+  secret: Buffer
+}
+
+interface Asked {
+  resourceName: string
+  resource: PostgresResource
+  database: string
+}
+
+export async function createPostgres(services: ProtocolServices): Promise<Protocol> {
+  await loadParser()
+  const { limits } = services.configuration
+  return new Postgres(services, createAnalyser({ cacheEntriesMax: 10_000, cacheBytesMax: 64 * 1024 * 1024, parseBytesMax: 256 * 1024 }), limits.handshakeMsMax)
+}
+
+class Postgres implements Protocol {
+  readonly name = 'postgres'
+  private readonly live = new Map<string, Live>()
+  private stopping = false
+
+  constructor(
+    private readonly services: ProtocolServices,
+    private readonly analyser: Analyser,
+    private readonly handshakeMsMax: number,
+  ) {}
+
+  get sessions(): number {
+    return this.live.size
+  }
+
+  async serve(socket: Socket): Promise<void> {
+    const client = { address: socket.remoteAddress ?? '', port: socket.remotePort ?? 0, gateway: `${socket.localAddress}:${socket.localPort}` }
+    // Until the relay listens, an error only ends the connection; readers learn of it themselves.
+    socket.on('error', () => {})
+    let stream: Duplex = socket
+    const timer = setTimeout(() => {
+      refuseClient(stream, new CustodyError('CUSTODY-PG-011', `not signed in within ${this.handshakeMsMax} ms`), '08004')
+    }, this.handshakeMsMax)
+    try {
+      const greeting = await greet(socket, this.services.tls)
+      stream = greeting.stream
+      stream.on('error', () => {})
+      if (greeting.kind === 'cancel') {
+        clearTimeout(timer)
+        await this.cancel(greeting)
+        return
+      }
+      await this.signInAndRelay(greeting, client, timer)
+    } catch (error) {
+      this.refused(stream, error, client)
+    } finally {
+      clearTimeout(timer)
+    }
+  }
+
+  async stop(drainMsMax: number): Promise<void> {
+    this.stopping = true
+    const until = Date.now() + drainMsMax
+    while (this.live.size > 0 && Date.now() < until) {
+      for (const live of this.live.values()) if (live.session.open.size === 0) live.relay?.abort('CUSTODY-PG-010', 'the gateway is stopping', '57P01')
+      await new Promise((resolve) => setTimeout(resolve, 20))
+    }
+    for (const live of [...this.live.values()]) live.relay?.abort('CUSTODY-PG-010', 'the gateway is stopping', '57P01')
+  }
+
+  private async signInAndRelay(greeting: Greeting & { kind: 'startup' }, client: { address: string; port: number; gateway: string }, timer: NodeJS.Timeout): Promise<void> {
+    const { stream, reader, parameters, tls } = greeting
+    const { recorder } = this.services
+    const path: Path = {
+      clientAddress: client.address,
+      clientPort: client.port,
+      clientApplication: parameters.get('application_name') ?? null,
+      clientTls: tls ? describeTls(tls) : null,
+      via: [],
+      gateway: this.services.configuration.gateway,
+      gatewayAddress: client.gateway,
+      agent: null,
+      resource: parameters.get('database') ?? parameters.get('user') ?? '',
+      protocol: 'postgres',
+      target: null,
+      targetTls: null,
+      account: null,
+      database: null,
+    }
+    let principal: Principal | null = null
+    let session: RecordedSession | null = null
+    try {
+      if (this.stopping) throw new CustodyError('CUSTODY-PG-010', 'the gateway is stopping')
+      if (tls === null && !isLoopback(client.address)) throw new CustodyError('CUSTODY-PG-012', 'this gateway asks for TLS')
+      const presented = await askCredential(stream, reader)
+      principal = await this.authenticate(presented, parameters.get('user') ?? '')
+      const asked = this.resolve(parameters)
+      path.resource = asked.resourceName
+      path.target = asked.resource.address
+      path.account = asked.resource.account
+      path.database = asked.database
+      // Refused here already when nothing can be recorded: better no session than a mute one.
+      if (recorder.problem) throw recorder.problem
+      recorder.record({ kind: 'access.sign-in', who: principal.who, path, access: { action: 'sign-in', outcome: 'success', credential: principal.who.method, tokenId: principal.who.tokenId } })
+      const forwarded = new Map(parameters)
+      forwarded.delete('user')
+      forwarded.delete('database')
+      const secret = randomBytes(4)
+      const target = await signIn(asked.resource, asked.database, forwarded, secret, this.services.configuration.limits.targetConnectMsMax)
+      if (target.tls) path.targetTls = describeTls(target.tls)
+      session = recorder.openSession(principal.who, path, { attributes: { serverVersion: target.parameters.get('server_version') ?? '' } })
+      clearTimeout(timer)
+      if (stream.destroyed) {
+        target.stream.destroy()
+        recorder.closeSession(session, 'closed', 'the client went away during sign-in', {})
+        return
+      }
+      this.relay(stream, target, session, principal, asked.resource, secret, reader.release())
+    } catch (error) {
+      if (session) recorder.closeSession(session, 'closed', messageOf(error), {})
+      else this.recordRefusal(principal, path, error)
+      throw error
+    }
+  }
+
+  private relay(stream: Duplex, target: SignedIn, session: RecordedSession, principal: Principal, resource: PostgresResource, secret: Buffer, early: Buffer): void {
+    const key = cancelKey(target.pid, secret)
+    const live: Live = { relay: null, session, resource, pid: target.pid, secret: target.secret }
+    let expiry: NodeJS.Timeout | null = null
+    const relay = new Relay({
+      recorder: this.services.recorder,
+      session,
+      gate: this.services.gate,
+      analyser: this.analyser,
+      client: stream,
+      target: target.stream,
+      parameters: target.parameters,
+      settings: {
+        durability: resource.durability,
+        outputBytesMax: resource.recording === 'full' ? Number.POSITIVE_INFINITY : resource.recording === 'digest' ? 0 : resource.recording.head,
+        frameBytesMax: this.services.configuration.limits.frameBytesMax,
+      },
+      onEnd: () => {
+        if (this.live.get(key) === live) this.live.delete(key)
+        if (expiry) clearTimeout(expiry)
+      },
+    })
+    live.relay = relay
+    this.live.set(key, live)
+    void principal
+    if (early.length > 0) stream.unshift(early)
+    if (target.rest.length > 0) target.stream.unshift(target.rest)
+    // The session is in the record before the client learns that it has one.
+    this.services.recorder.whenRecorded('os', {
+      recorded: (error) => {
+        if (error) {
+          relay.abort('CUSTODY-LOG-003', error.message, '53100')
+          return
+        }
+        stream.write(target.welcome)
+        relay.start()
+      },
+    })
+    expiry = null
+  }
+
+  private async authenticate(presented: string, user: string): Promise<Principal> {
+    let principal: Principal
+    try {
+      principal = await this.services.verifier.verify(presented)
+    } catch (error) {
+      throw new CustodyError('CUSTODY-PG-001', isCustodyError(error) ? error.message : 'the credential was not understood', { cause: error })
+    }
+    const { subject, email } = principal.who
+    if (user !== subject && user !== email) throw new CustodyError('CUSTODY-PG-001', `the token was issued to ${JSON.stringify(subject)}, not to ${JSON.stringify(user)}`)
+    return principal
+  }
+
+  private resolve(parameters: Map<string, string>): Asked {
+    const named = parameters.get('database') ?? parameters.get('user') ?? ''
+    const slash = named.indexOf('/')
+    const resourceName = slash < 0 ? named : named.slice(0, slash)
+    const resource = Object.hasOwn(this.services.configuration.resources, resourceName) ? this.services.configuration.resources[resourceName] : undefined
+    if (!resource || resource.protocol !== 'postgres') throw new CustodyError('CUSTODY-PG-002', `${JSON.stringify(resourceName)} is not a PostgreSQL resource of this gateway`)
+    const replication = parameters.get('replication')
+    if (replication !== undefined && !/^(false|off|no|0)$/i.test(replication) && !resource.allowReplication)
+      throw new CustodyError('CUSTODY-PG-009', `the resource ${JSON.stringify(resourceName)} does not allow replication connections`)
+    return { resourceName, resource, database: slash < 0 ? (resource.database ?? resourceName) : named.slice(slash + 1) }
+  }
+
+  /** Maps our key to the target's and passes the request on. The client learns nothing, as the protocol has it. */
+  private async cancel(greeting: Greeting & { kind: 'cancel' }): Promise<void> {
+    const live = this.live.get(cancelKey(greeting.pid, greeting.secret))
+    try {
+      if (live) {
+        const { recorder } = this.services
+        recorder.record({ kind: 'session.cancel', lifecycle: { state: 'changed', reason: 'the client asked to cancel the running command' } }, live.session)
+        await recorder.recorded('os')
+        const { stream } = await reachTarget(live.resource, this.services.configuration.limits.targetConnectMsMax)
+        stream.write(cancelRequest(live.pid, live.secret))
+        await new Promise<void>((resolve) => {
+          stream.on('error', () => resolve())
+          stream.on('close', () => resolve())
+          stream.on('end', () => stream.destroy())
+          stream.resume()
+          setTimeout(() => stream.destroy(), this.services.configuration.limits.targetConnectMsMax).unref()
+        })
+      }
+    } catch (error) {
+      this.services.logger.warn({ err: error }, 'a cancel request could not be passed on')
+    } finally {
+      greeting.stream.destroy()
+    }
+  }
+
+  private refused(stream: Duplex, error: unknown, client: { address: string; port: number }): void {
+    if (error instanceof TargetRefusedError) {
+      stream.end(error.response)
+      destroySoon(stream)
+      return
+    }
+    if (!isCustodyError(error) && !(error instanceof WireError) && !(error as { code?: string })?.code)
+      this.services.logger.error({ err: error, client: client.address }, 'sign-in failed unexpectedly')
+    refuseClient(stream, error, sqlstateOf(error))
+  }
+
+  private recordRefusal(principal: Principal | null, path: Path, error: unknown): void {
+    if (this.services.recorder.problem) return
+    const code = error instanceof TargetRefusedError ? 'CUSTODY-PG-008' : ((error as { code?: string }).code ?? 'CUSTODY-PG-003')
+    this.services.recorder.record({ kind: 'access.refused', who: principal?.who, path, access: { action: 'connect', outcome: 'refused', code, reason: messageOf(error) } })
+  }
+}
+
+function cancelKey(pid: number, secret: Buffer): string {
+  return `${pid}:${secret.toString('hex')}`
+}
+
+function describeTls(socket: TLSSocket): Tls {
+  const cipher = socket.getCipher()
+  const servername = (socket as { servername?: string | false }).servername
+  return { version: socket.getProtocol() ?? '', cipher: cipher?.name ?? null, serverName: servername || null, peer: null }
+}
+
+function isLoopback(address: string): boolean {
+  return address === '::1' || /^(::ffff:)?127\./.test(address)
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}
+
+const SQLSTATES: Record<string, string> = {
+  'CUSTODY-PG-001': '28P01',
+  'CUSTODY-PG-002': '3D000',
+  'CUSTODY-PG-003': '08P01',
+  'CUSTODY-PG-006': '08001',
+  'CUSTODY-PG-007': '08001',
+  'CUSTODY-PG-008': '08004',
+  'CUSTODY-PG-009': '42501',
+  'CUSTODY-PG-010': '53300',
+  'CUSTODY-PG-011': '08004',
+  'CUSTODY-PG-012': '28000',
+}
+
+function sqlstateOf(error: unknown): string {
+  const code = (error as { code?: string })?.code ?? ''
+  return SQLSTATES[code] ?? (code.startsWith('CUSTODY-LOG') ? '53100' : '08P01')
+}
+
+export function refuseClient(stream: Duplex, error: unknown, sqlstate: string): void {
+  const code = (error as { code?: string })?.code
+  if (stream.writable)
+    stream.end(
+      errorResponse({
+        severity: 'FATAL',
+        sqlstate,
+        message: `custody: ${messageOf(error)}`,
+        hint: `${code?.startsWith('CUSTODY') ? code : 'CUSTODY-PG-003'}: ${(error as { duty?: string }).duty || 'see docs/errors.md'}`,
+      }),
+    )
+  destroySoon(stream)
+}
+
+/** Gives the last words a moment to arrive. */
+function destroySoon(stream: Duplex): void {
+  stream.resume()
+  setTimeout(() => stream.destroy(), 1000).unref()
+}

@@ -1,0 +1,68 @@
+/**
+ * Puts the proxy together: recorder, gate, protocols, listeners. The one place where they meet.
+ */
+import { type Recorder, openRecorder } from '@custody/event-log'
+import { type Configuration, createLogger, CustodyError, type Home, type Logger } from '@custody/kit'
+import { Gate } from './gate'
+import { loadCertificate } from './certificate'
+import { type Listener, startListener } from './listener'
+import type { CredentialVerifier, Protocol } from './protocol'
+import { createPostgres, refuseClient } from './protocols/postgres'
+
+export interface ProxyOptions {
+  configuration: Configuration
+  home: Home
+  verifier: CredentialVerifier
+  logger?: Logger
+  version?: string
+}
+
+export interface Proxy {
+  start(): Promise<{ ports: { postgres: number } }>
+  stop(): Promise<void>
+  status(): { sessions: number; log: ReturnType<Recorder['status']> | null }
+}
+
+export function createProxy(options: ProxyOptions): Proxy {
+  const { configuration, home } = options
+  const logger = options.logger ?? createLogger({ name: 'proxy' })
+  let recorder: Recorder | null = null
+  let postgres: Protocol | null = null
+  let listener: Listener | null = null
+  return {
+    async start() {
+      recorder = await openRecorder({
+        directory: home.log,
+        recorder: `proxy-${configuration.gateway}`,
+        segmentBytes: configuration.log.segmentBytes,
+        retentionBytesMax: configuration.log.retentionBytesMax,
+        retentionAgeMaxHours: configuration.log.retentionAgeMaxHours,
+        reserveBytes: configuration.log.reserveBytes,
+        version: options.version,
+        onStateChange: (problem) => (problem ? logger.error({ code: problem.code }, problem.message) : logger.info('the event log takes commands again')),
+      })
+      const gate = new Gate(recorder)
+      const tls = await loadCertificate(configuration, home)
+      postgres = await createPostgres({ configuration, recorder, gate, verifier: options.verifier, tls, logger })
+      listener = await startListener({
+        protocol: postgres,
+        host: configuration.listen.host,
+        port: configuration.listen.postgres,
+        portSetting: 'listen.postgres',
+        connectionsMax: configuration.limits.connectionsMax,
+        handshakesMax: configuration.limits.handshakesMax,
+        onOverload: (socket) => refuseClient(socket, new CustodyError('CUSTODY-PG-010', 'too many connections'), '53300'),
+      })
+      return { ports: { postgres: listener.port } }
+    },
+    async stop() {
+      const stopped = listener?.stop()
+      await postgres?.stop(configuration.limits.drainMsMax)
+      await stopped
+      await recorder?.close()
+    },
+    status() {
+      return { sessions: postgres?.sessions ?? 0, log: recorder?.status() ?? null }
+    },
+  }
+}
