@@ -1,0 +1,104 @@
+/**
+ * Native clients as people run them. Refuses to judge: exit code, output and errors are handed back as they came.
+ */
+import { spawn } from 'node:child_process'
+import { existsSync, readdirSync } from 'node:fs'
+import { delimiter, join } from 'node:path'
+
+export interface Output {
+  code: number | null
+  signal: NodeJS.Signals | null
+  stdout: string
+  stderr: string
+}
+
+export interface ProgramOptions {
+  env?: NodeJS.ProcessEnv
+  input?: string | Buffer
+  timeoutMs?: number
+  /** Told each child's process id, for tests that kill. */
+  started?(pid: number): void
+}
+
+/** Runs psql without any personal settings. The address is a `postgresql://` URL. */
+export function psql(
+  url: string,
+  args: readonly string[],
+  o: ProgramOptions = {},
+): Promise<Output> {
+  return runProgram(clientProgram('psql'), ['-X', '-d', url, ...args], o)
+}
+
+export function pgbench(
+  url: string,
+  args: readonly string[],
+  o: ProgramOptions = {},
+): Promise<Output> {
+  const at = new URL(url)
+  const env: NodeJS.ProcessEnv = {
+    PGHOST: at.hostname,
+    PGPORT: at.port,
+    PGUSER: decodeURIComponent(at.username),
+    PGPASSWORD: decodeURIComponent(at.password),
+    PGSSLMODE: at.searchParams.get('sslmode') ?? undefined,
+    PGSSLROOTCERT: at.searchParams.get('sslrootcert') ?? undefined,
+    ...o.env,
+  }
+  const database = decodeURIComponent(at.pathname.slice(1))
+  return runProgram(clientProgram('pgbench'), [...args, database], { ...o, env })
+}
+
+/** Where the program is: PATH, or a version's directory as Debian has them. */
+export function clientProgram(name: string): string {
+  for (const place of (process.env.PATH ?? '').split(delimiter)) {
+    if (place && existsSync(join(place, name))) return join(place, name)
+  }
+  const parent = '/usr/lib/postgresql'
+  const versions = existsSync(parent)
+    ? readdirSync(parent)
+        .map(Number)
+        .sort((a, b) => b - a)
+    : []
+  for (const version of versions) {
+    const path = join(parent, String(version), 'bin', name)
+    if (existsSync(path)) return path
+  }
+  throw new Error(
+    `${name} is not installed and these tests need it: install postgresql-client and postgresql-contrib (npm run setup does where it may)`,
+  )
+}
+
+export function runProgram(
+  program: string,
+  args: readonly string[],
+  o: ProgramOptions = {},
+): Promise<Output> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(program, args, {
+      env: { ...process.env, PGCONNECT_TIMEOUT: '20', ...o.env },
+      stdio: ['pipe', 'pipe', 'pipe'],
+    })
+    if (child.pid) o.started?.(child.pid)
+    const out: Buffer[] = []
+    const err: Buffer[] = []
+    child.stdout.on('data', (chunk: Buffer) => out.push(chunk))
+    child.stderr.on('data', (chunk: Buffer) => err.push(chunk))
+    const timer = setTimeout(() => child.kill('SIGKILL'), o.timeoutMs ?? 60_000)
+    child.once('error', (error) => {
+      clearTimeout(timer)
+      reject(error)
+    })
+    child.once('close', (code, signal) => {
+      clearTimeout(timer)
+      resolve({
+        code,
+        signal,
+        stdout: Buffer.concat(out).toString('utf8'),
+        stderr: Buffer.concat(err).toString('utf8'),
+      })
+    })
+    // A program that ends before it has read its input is its own answer.
+    child.stdin.on('error', () => {})
+    child.stdin.end(o.input ?? '')
+  })
+}

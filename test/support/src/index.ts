@@ -1,0 +1,13 @@
+/**
+ * Real servers and real clients for tests. A server that cannot be had fails the test that asked for it; nothing here is
+ * ever skipped in silence.
+ */
+export { certificateFor, type TestCertificate } from './certificate'
+export { type Output, pgbench, psql, runProgram } from './clients'
+export {
+  type PostgresServer,
+  type PostgresServerOptions,
+  type ServerOrigin,
+  startPostgres,
+} from './postgres'
+export { temporaryDirectory } from './temporary'
