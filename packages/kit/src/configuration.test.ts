@@ -1,0 +1,147 @@
+/** Settings that are wrong are named where they are; settings that are right come out typed and complete. */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { loadConfiguration, parseConfiguration, withoutSecrets } from './configuration'
+import { CustodyError } from './errors'
+import { readSecret } from './secret'
+
+const demo = `
+gateway: here
+resources:
+  demo:
+    protocol: postgres
+    address: 127.0.0.1:5433
+    account: app
+    password: { literal: hush }
+    database: shop
+`
+
+function problemsOf(text: string): string[] {
+  try {
+    parseConfiguration(text, '/etc/custody.yaml')
+  } catch (error) {
+    expect(error).toBeInstanceOf(CustodyError)
+    return (error as Error).message.split('\n')
+  }
+  throw new Error('was accepted')
+}
+
+describe('a configuration', () => {
+  test('is complete when empty', () => {
+    const configuration = parseConfiguration('')
+    expect(configuration.listen).toEqual({ host: '127.0.0.1', postgres: 15432, console: 15480 })
+    expect(configuration.resources).toEqual({})
+    expect(configuration.limits.connectionsMax).toBeGreaterThan(0)
+  })
+
+  test('fills the defaults of a resource', () => {
+    expect(parseConfiguration(demo).resources.demo).toEqual({
+      protocol: 'postgres',
+      address: '127.0.0.1:5433',
+      account: 'app',
+      password: { literal: 'hush' },
+      database: 'shop',
+      tls: 'prefer',
+      durability: 'auto',
+      recording: 'full',
+      allowReplication: false,
+      labels: {},
+    })
+  })
+
+  test('takes paths from the directory of the file', () => {
+    const text = 'tls: { certificate: a.pem, key: /b.pem }'
+    expect(parseConfiguration(text, '/etc/custody/custody.yaml').tls).toEqual({
+      certificate: '/etc/custody/a.pem',
+      key: '/b.pem',
+    })
+  })
+
+  test.each(['full', 'digest', '{ head: 65536 }'])('accepts recording: %s', (recording) => {
+    parseConfiguration(`${demo}    recording: ${recording}\n`)
+  })
+})
+
+describe('a wrong configuration', () => {
+  test.each([
+    ['listen: { postgres: 70000 }', '/etc/custody.yaml:1: listen.postgres: '],
+    [`${demo}    recording: some\n`, ':10: resources.demo.recording: must be full, digest or'],
+    [`${demo}    adress: x\n`, ':10: resources.demo.adress: unknown setting'],
+    ['resources:\n  a/b: {}\n', ':2: resources.a/b: must be 1 to 63 letters'],
+    ['gateway: ""', ':1: gateway: must be 1 to 63 letters'],
+    ['resources:\n  x: { protocol: postgres, account: a }', ':2: resources.x.address: missing'],
+    ['resources:\n  x: { protocol: oracle, account: a, address: "h:1" }', 'must be postgres'],
+    [demo.replace('5433', '99999'), ':6: resources.demo.address: the port must be at most'],
+    [demo.replace(':5433', ''), ':6: resources.demo.address: must be host:port'],
+    [demo.replace('{ literal: hush }', '{ literal: a, env: B }'), 'exactly one of literal, env'],
+    ['[1, 2]', '(top): '],
+  ])('%j is refused', (text, expected) => {
+    expect(problemsOf(text).join('\n')).toContain(expected)
+  })
+
+  test('names every problem', () => {
+    expect(
+      problemsOf('gateway: 7\nlisten: { console: -1 }\nlog: { segmentBytes: 1.5 }'),
+    ).toHaveLength(3)
+  })
+
+  test('that is not YAML says where', () => {
+    expect(() => parseConfiguration('a: [', 'c.yaml')).toThrow(
+      expect.objectContaining({
+        code: 'CUSTODY-CONFIG-001',
+        message: expect.stringMatching(/^c.yaml:1:/),
+      }),
+    )
+  })
+})
+
+describe('loading', () => {
+  let directory: string
+  beforeEach(() => {
+    directory = mkdtempSync(join(tmpdir(), 'custody-configuration-'))
+  })
+  afterEach(() => rmSync(directory, { recursive: true }))
+
+  test('without a file is the defaults', () => {
+    expect(loadConfiguration({}, directory).file).toBeUndefined()
+  })
+
+  test('of a named file that is missing fails', () => {
+    expect(() => loadConfiguration({ CUSTODY_CONFIG: 'other.yaml' }, directory)).toThrow(
+      expect.objectContaining({ code: 'CUSTODY-CONFIG-001' }),
+    )
+  })
+
+  test('lets the environment override ports', () => {
+    writeFileSync(join(directory, 'custody.yaml'), 'listen: { postgres: 1000 }')
+    const environment = { CUSTODY_PORT_POSTGRES: '0', CUSTODY_PORT_CONSOLE: '8080' }
+    const configuration = loadConfiguration(environment, directory)
+    expect(configuration.listen).toMatchObject({ postgres: 0, console: 8080 })
+    expect(configuration.file).toBe(join(directory, 'custody.yaml'))
+    expect(() => loadConfiguration({ CUSTODY_PORT_CONSOLE: 'x' }, directory)).toThrow(
+      /CUSTODY_PORT_CONSOLE must be a port .* overrides listen.console/,
+    )
+  })
+})
+
+describe('a secret', () => {
+  test('is read where it is kept', () => {
+    const file = join(mkdtempSync(join(tmpdir(), 'custody-secret-')), 'password')
+    writeFileSync(file, 'from the file\n')
+    expect(readSecret({ file })).toBe('from the file')
+    expect(readSecret({ env: 'X' }, { X: 'from the environment' })).toBe('from the environment')
+    expect(readSecret({ literal: 'plain' })).toBe('plain')
+  })
+
+  test('that is missing is named', () => {
+    expect(() => readSecret({ env: 'X' }, {})).toThrow(/X is not set/)
+    expect(() => readSecret({ file: '/nowhere/at/all' })).toThrow(/\/nowhere\/at\/all/)
+  })
+
+  test('is blanked when a configuration is shown', () => {
+    const configuration = parseConfiguration(demo)
+    expect(JSON.stringify(withoutSecrets(configuration))).not.toContain('hush')
+    expect(JSON.stringify(configuration)).toContain('hush')
+  })
+})
