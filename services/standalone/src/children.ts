@@ -45,6 +45,8 @@ export class Children {
   constructor(
     private readonly home: Home,
     private readonly logger: Logger,
+    /** The open file that what they print goes to. */
+    private readonly output: number,
   ) {
     this.lost = new Promise((resolve) => {
       this.lose = resolve
@@ -139,7 +141,7 @@ export class Children {
     const child = fork(o.module, {
       env: o.environment,
       execArgv: [...(o.nodeArguments ?? [])],
-      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+      stdio: ['ignore', this.output, this.output, 'ipc'],
     })
     this.running.set(o.name, child)
     this.writeRegister()

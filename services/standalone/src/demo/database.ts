@@ -23,7 +23,7 @@ export const demoDatabase = 'shop'
 export const demoAccount = 'app'
 
 export interface Demo {
-  readonly cluster: Cluster
+  readonly address: string
   /** The PostgreSQL version in words for people. */
   readonly version: string
   /** The configuration that has this database as its one resource. */
@@ -44,7 +44,7 @@ export async function startDemo(home: Home, progress: (line: string) => void): P
   let made = readMade(madeFile)
   const binaries = binariesFor(made)
   if (!made) {
-    progress('making the demo database (PostgreSQL %s)'.replace('%s', binaries.version))
+    progress(`making the demo database (PostgreSQL ${binaries.version})`)
     const key = createHash('sha256').update(home.directory).digest('hex').slice(0, 16)
     made = {
       directory: reachableDirectory(join(home.demo, 'server'), `/var/tmp/custody-demo-${key}`),
@@ -53,10 +53,39 @@ export async function startDemo(home: Home, progress: (line: string) => void): P
     await make(made, binaries, passwordFile)
     writeFileAtomic(madeFile, `${JSON.stringify(made)}\n`)
   }
-  const cluster = await start(made.directory, binaries)
+  const { directory } = made
+  let cluster = await start(directory, binaries)
+  const { host, port } = cluster
   const configurationFile = join(home.demo, 'custody.yaml')
-  writeFileAtomic(configurationFile, demoConfiguration(cluster, passwordFile))
-  return { cluster, version: binaries.version, configurationFile, stop: () => cluster.stop() }
+  writeFileAtomic(configurationFile, demoConfiguration(`${host}:${port}`, passwordFile))
+
+  let stopping = false
+  let restarted: Promise<void> = Promise.resolve()
+  keep()
+  return {
+    address: `${host}:${port}`,
+    version: binaries.version,
+    configurationFile,
+    async stop() {
+      stopping = true
+      await restarted
+      await cluster.stop()
+    },
+  }
+
+  /** A server that somebody killed comes back at the same place; if it cannot, Custody says that it is unreachable. */
+  function keep(): void {
+    void cluster.ended.then(() => {
+      if (stopping) return
+      restarted = start(directory, binaries, { port }).then(
+        (again) => {
+          cluster = again
+          keep()
+        },
+        () => {},
+      )
+    })
+  }
 }
 
 async function make(made: Made, binaries: Binaries, passwordFile: string): Promise<void> {
@@ -65,7 +94,7 @@ async function make(made: Made, binaries: Binaries, passwordFile: string): Promi
   // Nobody needs the superuser afterwards, so its password is kept nowhere.
   const password = randomBytes(24).toString('base64url')
   const accountPassword = randomBytes(24).toString('base64url')
-  const cluster = await start(made.directory, binaries, password)
+  const cluster = await start(made.directory, binaries, { password })
   try {
     const owner = { host: cluster.host, port: cluster.port, user: 'postgres', password }
     await run({ ...owner, database: 'postgres' }, [
@@ -103,12 +132,17 @@ async function run(
   }
 }
 
-async function start(directory: string, binaries: Binaries, password?: string): Promise<Cluster> {
+async function start(
+  directory: string,
+  binaries: Binaries,
+  o: { password?: string; port?: number } = {},
+): Promise<Cluster> {
   try {
     return await startCluster({
       binaries,
       directory,
-      superuser: { name: 'postgres', password: password ?? '' },
+      superuser: { name: 'postgres', password: o.password ?? '' },
+      port: o.port,
       settings: { log_min_messages: 'warning', shared_buffers: '32MB' },
     })
   } catch (cause) {
@@ -144,12 +178,12 @@ function readMade(file: string): Made | undefined {
   return existsSync(join(made.directory, 'data', 'PG_VERSION')) ? made : undefined
 }
 
-function demoConfiguration(cluster: Cluster, passwordFile: string): string {
+function demoConfiguration(address: string, passwordFile: string): string {
   return `# Written at each start of the demo. For your own databases write a custody.yaml of your own.
 resources:
   demo:
     protocol: postgres
-    address: ${cluster.host}:${cluster.port}
+    address: ${address}
     account: ${demoAccount}
     password: { file: ${JSON.stringify(passwordFile)} }
     database: ${demoDatabase}
