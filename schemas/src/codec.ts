@@ -5,8 +5,8 @@
  */
 import { hash } from 'node:crypto'
 import avsc from 'avsc'
-import { type EventDraft as Draft, writeEvent } from './encoder'
-import { type Event, eventSchema } from './generated'
+import { type EventDraft as Draft, writeEvent } from './generated/encoder'
+import { type Event, eventSchema } from './generated/event'
 import { newUuid, nowMicros } from './uuid'
 import { Writer } from './writer'
 

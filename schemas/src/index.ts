@@ -3,9 +3,16 @@
  * Imports nothing of ours; everything else in Custody imports it.
  */
 export * from './codec'
-export type { ColumnDraft, EventDraft, LifecycleDraft, ParameterDraft, ResponseDraft, StatementDraft } from './encoder'
-export { writeDecision, writeEvent, writePath, writeStatement, writeWho } from './encoder'
 export { type Envelope, readEnvelope } from './envelope'
-export * from './generated'
+export type {
+  ColumnDraft,
+  EventDraft,
+  LifecycleDraft,
+  ParameterDraft,
+  ResponseDraft,
+  StatementDraft,
+} from './generated/encoder'
+export { writeDecision, writeEvent, writePath, writeStatement, writeWho } from './generated/encoder'
+export * from './generated/event'
 export { newUuid, nowMicros, uuidBytes, uuidText, writeUuid } from './uuid'
 export { Encoded, Writer } from './writer'

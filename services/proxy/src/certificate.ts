@@ -10,19 +10,34 @@ import { type Configuration, CustodyError, type Home, writeFileAtomic } from '@c
 /** Days that a self-signed certificate is valid. */
 const VALID_DAYS = 3650
 
-export async function loadCertificate(configuration: Configuration, home: Home): Promise<SecureContext> {
+export async function loadCertificate(
+  configuration: Configuration,
+  home: Home,
+): Promise<SecureContext> {
   const { tls } = configuration
   const certificate = tls?.certificate ?? join(home.keys, 'tls.crt')
   const key = tls?.key ?? join(home.keys, 'tls.key')
   if (!tls && !existsSync(key)) await makeCertificate(configuration, certificate, key)
   try {
-    return createSecureContext({ cert: readFileSync(certificate), key: readFileSync(key), minVersion: 'TLSv1.2' })
+    return createSecureContext({
+      cert: readFileSync(certificate),
+      key: readFileSync(key),
+      minVersion: 'TLSv1.2',
+    })
   } catch (cause) {
-    throw new CustodyError('CUSTODY-CONFIG-003', `the certificate ${certificate} or its key ${key} can't be used: ${(cause as Error).message}`, { cause })
+    throw new CustodyError(
+      'CUSTODY-CONFIG-003',
+      `the certificate ${certificate} or its key ${key} can't be used: ${(cause as Error).message}`,
+      { cause },
+    )
   }
 }
 
-async function makeCertificate(configuration: Configuration, certificate: string, key: string): Promise<void> {
+async function makeCertificate(
+  configuration: Configuration,
+  certificate: string,
+  key: string,
+): Promise<void> {
   const { generate } = await import('selfsigned')
   const { host } = configuration.listen
   const names = new Set(['localhost', '127.0.0.1', '::1', host])
@@ -35,7 +50,14 @@ async function makeCertificate(configuration: Configuration, certificate: string
       { name: 'basicConstraints', cA: true, critical: true },
       { name: 'keyUsage', digitalSignature: true, keyCertSign: true, critical: true },
       { name: 'extKeyUsage', serverAuth: true },
-      { name: 'subjectAltName', altNames: [...names].map((name) => (/^[\d.]+$|:/.test(name) ? { type: 7 as const, ip: name } : { type: 2 as const, value: name })) },
+      {
+        name: 'subjectAltName',
+        altNames: [...names].map((name) =>
+          /^[\d.]+$|:/.test(name)
+            ? { type: 7 as const, ip: name }
+            : { type: 2 as const, value: name },
+        ),
+      },
     ],
   })
   writeFileAtomic(key, made.private, 0o600)

@@ -4,7 +4,7 @@
  * Refuses to know any protocol: it gets the analysed command and gives a decision.
  */
 import type { Recorder } from '@custody/event-log'
-import { Encoded, writeDecision, Writer } from '@custody/schemas'
+import { Encoded, Writer, writeDecision } from '@custody/schemas'
 
 export interface CommandClass {
   verbs: readonly string[]
@@ -24,7 +24,11 @@ export interface Verdict {
 
 const ALLOWED: Verdict = {
   outcome: 'allow',
-  decision: encodeDecision('allow', ['custody.record-everything'], 'recorded; no policy restricts this resource'),
+  decision: encodeDecision(
+    'allow',
+    ['custody.record-everything'],
+    'recorded; no policy restricts this resource',
+  ),
   code: '',
   reason: '',
 }

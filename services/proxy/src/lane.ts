@@ -86,7 +86,9 @@ export class Lane implements Waiter {
   end(): void {
     if (this.ended) return
     if (this.batches.length > 0) {
-      this.recorder.whenRecorded(this.diskOutstanding > 0 ? 'disk' : 'os', { recorded: () => this.end() })
+      this.recorder.whenRecorded(this.diskOutstanding > 0 ? 'disk' : 'os', {
+        recorded: () => this.end(),
+      })
       return
     }
     this.ended = true

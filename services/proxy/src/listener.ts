@@ -25,18 +25,25 @@ export interface Listener {
 export async function startListener(options: ListenerOptions): Promise<Listener> {
   const open = new Set<Socket>()
   let handshakes = 0
-  const server: Server = createServer({ noDelay: true, keepAlive: true, keepAliveInitialDelay: 30_000, allowHalfOpen: true }, (socket) => {
-    if (open.size >= options.connectionsMax || handshakes >= options.handshakesMax) {
-      socket.on('error', () => {})
-      options.onOverload(socket)
-      return
-    }
-    open.add(socket)
-    socket.once('close', () => open.delete(socket))
-    handshakes++
-    void options.protocol.serve(socket).finally(() => handshakes--)
+  const server: Server = createServer(
+    { noDelay: true, keepAlive: true, keepAliveInitialDelay: 30_000, allowHalfOpen: true },
+    (socket) => {
+      if (open.size >= options.connectionsMax || handshakes >= options.handshakesMax) {
+        socket.on('error', () => {})
+        options.onOverload(socket)
+        return
+      }
+      open.add(socket)
+      socket.once('close', () => open.delete(socket))
+      handshakes++
+      void options.protocol.serve(socket).finally(() => handshakes--)
+    },
+  )
+  const port = await listen(server, {
+    host: options.host,
+    port: options.port,
+    setting: options.portSetting,
   })
-  const port = await listen(server, { host: options.host, port: options.port, setting: options.portSetting })
   return {
     port,
     stop: () =>

@@ -3,8 +3,15 @@
  * Writes CUSTODY_HOME/run/proxy.json once it listens.
  */
 import { join } from 'node:path'
-import { createLogger, homeDirectory, loadConfiguration, prepareHome, runService, writeFileAtomic } from '@custody/kit'
 import { createTokenVerifier } from '@custody/identity'
+import {
+  createLogger,
+  homeDirectory,
+  loadConfiguration,
+  prepareHome,
+  runService,
+  writeFileAtomic,
+} from '@custody/kit'
 import { createProxy } from './proxy'
 
 const logger = createLogger({ name: 'proxy' })
@@ -15,9 +22,17 @@ void runService({
   async start() {
     const configuration = loadConfiguration()
     const home = prepareHome(homeDirectory())
-    const proxy = createProxy({ configuration, home, verifier: await createTokenVerifier(home, configuration), logger })
+    const proxy = createProxy({
+      configuration,
+      home,
+      verifier: await createTokenVerifier(home, configuration),
+      logger,
+    })
     const { ports } = await proxy.start()
-    writeFileAtomic(join(home.run, 'proxy.json'), `${JSON.stringify({ pid: process.pid, ports })}\n`)
+    writeFileAtomic(
+      join(home.run, 'proxy.json'),
+      `${JSON.stringify({ pid: process.pid, ports })}\n`,
+    )
     logger.info({ ports }, 'the proxy listens')
     return { ports, stop: () => proxy.stop() }
   },

@@ -1,10 +1,16 @@
 /**
  * Puts the proxy together: recorder, gate, protocols, listeners. The one place where they meet.
  */
-import { type Recorder, openRecorder } from '@custody/event-log'
-import { type Configuration, createLogger, CustodyError, type Home, type Logger } from '@custody/kit'
-import { Gate } from './gate'
+import { openRecorder, type Recorder } from '@custody/event-log'
+import {
+  type Configuration,
+  CustodyError,
+  createLogger,
+  type Home,
+  type Logger,
+} from '@custody/kit'
 import { loadCertificate } from './certificate'
+import { Gate } from './gate'
 import { type Listener, startListener } from './listener'
 import type { CredentialVerifier, Protocol } from './protocol'
 import { createPostgres, refuseClient } from './protocols/postgres'
@@ -39,11 +45,21 @@ export function createProxy(options: ProxyOptions): Proxy {
         retentionAgeMaxHours: configuration.log.retentionAgeMaxHours,
         reserveBytes: configuration.log.reserveBytes,
         version: options.version,
-        onStateChange: (problem) => (problem ? logger.error({ code: problem.code }, problem.message) : logger.info('the event log takes commands again')),
+        onStateChange: (problem) =>
+          problem
+            ? logger.error({ code: problem.code }, problem.message)
+            : logger.info('the event log takes commands again'),
       })
       const gate = new Gate(recorder)
       const tls = await loadCertificate(configuration, home)
-      postgres = await createPostgres({ configuration, recorder, gate, verifier: options.verifier, tls, logger })
+      postgres = await createPostgres({
+        configuration,
+        recorder,
+        gate,
+        verifier: options.verifier,
+        tls,
+        logger,
+      })
       listener = await startListener({
         protocol: postgres,
         host: configuration.listen.host,
@@ -51,7 +67,8 @@ export function createProxy(options: ProxyOptions): Proxy {
         portSetting: 'listen.postgres',
         connectionsMax: configuration.limits.connectionsMax,
         handshakesMax: configuration.limits.handshakesMax,
-        onOverload: (socket) => refuseClient(socket, new CustodyError('CUSTODY-PG-010', 'too many connections'), '53300'),
+        onOverload: (socket) =>
+          refuseClient(socket, new CustodyError('CUSTODY-PG-010', 'too many connections'), '53300'),
       })
       return { ports: { postgres: listener.port } }
     },

@@ -87,8 +87,10 @@ export class FrameCutter {
     }
     while (length - at >= 5) {
       const type = bytes[at]!
-      const body = (bytes[at + 1]! << 24) | (bytes[at + 2]! << 16) | (bytes[at + 3]! << 8) | bytes[at + 4]!
-      if (body < 4) throw new WireError(`a message of type ${describe(type)} has the impossible length ${body}`)
+      const body =
+        (bytes[at + 1]! << 24) | (bytes[at + 2]! << 16) | (bytes[at + 3]! << 8) | bytes[at + 4]!
+      if (body < 4)
+        throw new WireError(`a message of type ${describe(type)} has the impossible length ${body}`)
       const end = at + 1 + body
       if (end > length) {
         if (!this.streamed.has(type)) break
@@ -120,16 +122,23 @@ export class FrameCutter {
 
   private lengthOf(bytes: Buffer, at: number): number {
     const length = bytes.readInt32BE(at + 1)
-    if (length < 4) throw new WireError(`a message of type ${describe(bytes[at]!)} has the impossible length ${length}`)
+    if (length < 4)
+      throw new WireError(
+        `a message of type ${describe(bytes[at]!)} has the impossible length ${length}`,
+      )
     return length
   }
 
   private checkLength(type: number, length: number): void {
     if (length > this.frameBytesMax)
-      throw new WireError(`a message of type ${describe(type)} has ${length} bytes, more than frameBytesMax (${this.frameBytesMax})`)
+      throw new WireError(
+        `a message of type ${describe(type)} has ${length} bytes, more than frameBytesMax (${this.frameBytesMax})`,
+      )
   }
 }
 
 function describe(type: number): string {
-  return type > 32 && type < 127 ? `'${String.fromCharCode(type)}'` : `0x${type.toString(16).padStart(2, '0')}`
+  return type > 32 && type < 127
+    ? `'${String.fromCharCode(type)}'`
+    : `0x${type.toString(16).padStart(2, '0')}`
 }

@@ -11,7 +11,15 @@ import { CustodyError, isCustodyError, type PostgresResource } from '@custody/ki
 import type { Path, Tls } from '@custody/schemas'
 import type { Principal, Protocol, ProtocolServices } from '../../protocol'
 import { Relay } from './relay'
-import { askCredential, greet, type Greeting, reachTarget, type SignedIn, signIn, TargetRefusedError } from './startup'
+import {
+  askCredential,
+  type Greeting,
+  greet,
+  reachTarget,
+  type SignedIn,
+  signIn,
+  TargetRefusedError,
+} from './startup'
 import { type Analyser, createAnalyser, loadParser } from './statements'
 import { cancelRequest, errorResponse, WireError } from './wire'
 
@@ -33,7 +41,15 @@ interface Asked {
 export async function createPostgres(services: ProtocolServices): Promise<Protocol> {
   await loadParser()
   const { limits } = services.configuration
-  return new Postgres(services, createAnalyser({ cacheEntriesMax: 10_000, cacheBytesMax: 64 * 1024 * 1024, parseBytesMax: 256 * 1024 }), limits.handshakeMsMax)
+  return new Postgres(
+    services,
+    createAnalyser({
+      cacheEntriesMax: 10_000,
+      cacheBytesMax: 64 * 1024 * 1024,
+      parseBytesMax: 256 * 1024,
+    }),
+    limits.handshakeMsMax,
+  )
 }
 
 class Postgres implements Protocol {
@@ -52,12 +68,20 @@ class Postgres implements Protocol {
   }
 
   async serve(socket: Socket): Promise<void> {
-    const client = { address: socket.remoteAddress ?? '', port: socket.remotePort ?? 0, gateway: `${socket.localAddress}:${socket.localPort}` }
+    const client = {
+      address: socket.remoteAddress ?? '',
+      port: socket.remotePort ?? 0,
+      gateway: `${socket.localAddress}:${socket.localPort}`,
+    }
     // Until the relay listens, an error only ends the connection; readers learn of it themselves.
     socket.on('error', () => {})
     let stream: Duplex = socket
     const timer = setTimeout(() => {
-      refuseClient(stream, new CustodyError('CUSTODY-PG-011', `not signed in within ${this.handshakeMsMax} ms`), '08004')
+      refuseClient(
+        stream,
+        new CustodyError('CUSTODY-PG-011', `not signed in within ${this.handshakeMsMax} ms`),
+        '08004',
+      )
     }, this.handshakeMsMax)
     try {
       const greeting = await greet(socket, this.services.tls)
@@ -80,13 +104,20 @@ class Postgres implements Protocol {
     this.stopping = true
     const until = Date.now() + drainMsMax
     while (this.live.size > 0 && Date.now() < until) {
-      for (const live of this.live.values()) if (live.session.open.size === 0) live.relay?.abort('CUSTODY-PG-010', 'the gateway is stopping', '57P01')
+      for (const live of this.live.values())
+        if (live.session.open.size === 0)
+          live.relay?.abort('CUSTODY-PG-010', 'the gateway is stopping', '57P01')
       await new Promise((resolve) => setTimeout(resolve, 20))
     }
-    for (const live of [...this.live.values()]) live.relay?.abort('CUSTODY-PG-010', 'the gateway is stopping', '57P01')
+    for (const live of [...this.live.values()])
+      live.relay?.abort('CUSTODY-PG-010', 'the gateway is stopping', '57P01')
   }
 
-  private async signInAndRelay(greeting: Greeting & { kind: 'startup' }, client: { address: string; port: number; gateway: string }, timer: NodeJS.Timeout): Promise<void> {
+  private async signInAndRelay(
+    greeting: Greeting & { kind: 'startup' },
+    client: { address: string; port: number; gateway: string },
+    timer: NodeJS.Timeout,
+  ): Promise<void> {
     const { stream, reader, parameters, tls } = greeting
     const { recorder } = this.services
     const path: Path = {
@@ -109,7 +140,8 @@ class Postgres implements Protocol {
     let session: RecordedSession | null = null
     try {
       if (this.stopping) throw new CustodyError('CUSTODY-PG-010', 'the gateway is stopping')
-      if (tls === null && !isLoopback(client.address)) throw new CustodyError('CUSTODY-PG-012', 'this gateway asks for TLS')
+      if (tls === null && !isLoopback(client.address))
+        throw new CustodyError('CUSTODY-PG-012', 'this gateway asks for TLS')
       const presented = await askCredential(stream, reader)
       principal = await this.authenticate(presented, parameters.get('user') ?? '')
       const asked = this.resolve(parameters)
@@ -119,14 +151,32 @@ class Postgres implements Protocol {
       path.database = asked.database
       // Refused here already when nothing can be recorded: better no session than a mute one.
       if (recorder.problem) throw recorder.problem
-      recorder.record({ kind: 'access.sign-in', who: principal.who, path, access: { action: 'sign-in', outcome: 'success', credential: principal.who.method, tokenId: principal.who.tokenId } })
+      recorder.record({
+        kind: 'access.sign-in',
+        who: principal.who,
+        path,
+        access: {
+          action: 'sign-in',
+          outcome: 'success',
+          credential: principal.who.method,
+          tokenId: principal.who.tokenId,
+        },
+      })
       const forwarded = new Map(parameters)
       forwarded.delete('user')
       forwarded.delete('database')
       const secret = randomBytes(4)
-      const target = await signIn(asked.resource, asked.database, forwarded, secret, this.services.configuration.limits.targetConnectMsMax)
+      const target = await signIn(
+        asked.resource,
+        asked.database,
+        forwarded,
+        secret,
+        this.services.configuration.limits.targetConnectMsMax,
+      )
       if (target.tls) path.targetTls = describeTls(target.tls)
-      session = recorder.openSession(principal.who, path, { attributes: { serverVersion: target.parameters.get('server_version') ?? '' } })
+      session = recorder.openSession(principal.who, path, {
+        attributes: { serverVersion: target.parameters.get('server_version') ?? '' },
+      })
       clearTimeout(timer)
       if (stream.destroyed) {
         target.stream.destroy()
@@ -141,7 +191,15 @@ class Postgres implements Protocol {
     }
   }
 
-  private relay(stream: Duplex, target: SignedIn, session: RecordedSession, principal: Principal, resource: PostgresResource, secret: Buffer, early: Buffer): void {
+  private relay(
+    stream: Duplex,
+    target: SignedIn,
+    session: RecordedSession,
+    principal: Principal,
+    resource: PostgresResource,
+    secret: Buffer,
+    early: Buffer,
+  ): void {
     const key = cancelKey(target.pid, secret)
     const live: Live = { relay: null, session, resource, pid: target.pid, secret: target.secret }
     let expiry: NodeJS.Timeout | null = null
@@ -155,7 +213,12 @@ class Postgres implements Protocol {
       parameters: target.parameters,
       settings: {
         durability: resource.durability,
-        outputBytesMax: resource.recording === 'full' ? Number.POSITIVE_INFINITY : resource.recording === 'digest' ? 0 : resource.recording.head,
+        outputBytesMax:
+          resource.recording === 'full'
+            ? Number.POSITIVE_INFINITY
+            : resource.recording === 'digest'
+              ? 0
+              : resource.recording.head,
         frameBytesMax: this.services.configuration.limits.frameBytesMax,
       },
       onEnd: () => {
@@ -187,10 +250,18 @@ class Postgres implements Protocol {
     try {
       principal = await this.services.verifier.verify(presented)
     } catch (error) {
-      throw new CustodyError('CUSTODY-PG-001', isCustodyError(error) ? error.message : 'the credential was not understood', { cause: error })
+      throw new CustodyError(
+        'CUSTODY-PG-001',
+        isCustodyError(error) ? error.message : 'the credential was not understood',
+        { cause: error },
+      )
     }
     const { subject, email } = principal.who
-    if (user !== subject && user !== email) throw new CustodyError('CUSTODY-PG-001', `the token was issued to ${JSON.stringify(subject)}, not to ${JSON.stringify(user)}`)
+    if (user !== subject && user !== email)
+      throw new CustodyError(
+        'CUSTODY-PG-001',
+        `the token was issued to ${JSON.stringify(subject)}, not to ${JSON.stringify(user)}`,
+      )
     return principal
   }
 
@@ -198,12 +269,29 @@ class Postgres implements Protocol {
     const named = parameters.get('database') ?? parameters.get('user') ?? ''
     const slash = named.indexOf('/')
     const resourceName = slash < 0 ? named : named.slice(0, slash)
-    const resource = Object.hasOwn(this.services.configuration.resources, resourceName) ? this.services.configuration.resources[resourceName] : undefined
-    if (!resource || resource.protocol !== 'postgres') throw new CustodyError('CUSTODY-PG-002', `${JSON.stringify(resourceName)} is not a PostgreSQL resource of this gateway`)
+    const resource = Object.hasOwn(this.services.configuration.resources, resourceName)
+      ? this.services.configuration.resources[resourceName]
+      : undefined
+    if (!resource || resource.protocol !== 'postgres')
+      throw new CustodyError(
+        'CUSTODY-PG-002',
+        `${JSON.stringify(resourceName)} is not a PostgreSQL resource of this gateway`,
+      )
     const replication = parameters.get('replication')
-    if (replication !== undefined && !/^(false|off|no|0)$/i.test(replication) && !resource.allowReplication)
-      throw new CustodyError('CUSTODY-PG-009', `the resource ${JSON.stringify(resourceName)} does not allow replication connections`)
-    return { resourceName, resource, database: slash < 0 ? (resource.database ?? resourceName) : named.slice(slash + 1) }
+    if (
+      replication !== undefined &&
+      !/^(false|off|no|0)$/i.test(replication) &&
+      !resource.allowReplication
+    )
+      throw new CustodyError(
+        'CUSTODY-PG-009',
+        `the resource ${JSON.stringify(resourceName)} does not allow replication connections`,
+      )
+    return {
+      resourceName,
+      resource,
+      database: slash < 0 ? (resource.database ?? resourceName) : named.slice(slash + 1),
+    }
   }
 
   /** Maps our key to the target's and passes the request on. The client learns nothing, as the protocol has it. */
@@ -212,16 +300,31 @@ class Postgres implements Protocol {
     try {
       if (live) {
         const { recorder } = this.services
-        recorder.record({ kind: 'session.cancel', lifecycle: { state: 'changed', reason: 'the client asked to cancel the running command' } }, live.session)
+        recorder.record(
+          {
+            kind: 'session.cancel',
+            lifecycle: {
+              state: 'changed',
+              reason: 'the client asked to cancel the running command',
+            },
+          },
+          live.session,
+        )
         await recorder.recorded('os')
-        const { stream } = await reachTarget(live.resource, this.services.configuration.limits.targetConnectMsMax)
+        const { stream } = await reachTarget(
+          live.resource,
+          this.services.configuration.limits.targetConnectMsMax,
+        )
         stream.write(cancelRequest(live.pid, live.secret))
         await new Promise<void>((resolve) => {
           stream.on('error', () => resolve())
           stream.on('close', () => resolve())
           stream.on('end', () => stream.destroy())
           stream.resume()
-          setTimeout(() => stream.destroy(), this.services.configuration.limits.targetConnectMsMax).unref()
+          setTimeout(
+            () => stream.destroy(),
+            this.services.configuration.limits.targetConnectMsMax,
+          ).unref()
         })
       }
     } catch (error) {
@@ -237,15 +340,30 @@ class Postgres implements Protocol {
       destroySoon(stream)
       return
     }
-    if (!isCustodyError(error) && !(error instanceof WireError) && !(error as { code?: string })?.code)
-      this.services.logger.error({ err: error, client: client.address }, 'sign-in failed unexpectedly')
+    if (
+      !isCustodyError(error) &&
+      !(error instanceof WireError) &&
+      !(error as { code?: string })?.code
+    )
+      this.services.logger.error(
+        { err: error, client: client.address },
+        'sign-in failed unexpectedly',
+      )
     refuseClient(stream, error, sqlstateOf(error))
   }
 
   private recordRefusal(principal: Principal | null, path: Path, error: unknown): void {
     if (this.services.recorder.problem) return
-    const code = error instanceof TargetRefusedError ? 'CUSTODY-PG-008' : ((error as { code?: string }).code ?? 'CUSTODY-PG-003')
-    this.services.recorder.record({ kind: 'access.refused', who: principal?.who, path, access: { action: 'connect', outcome: 'refused', code, reason: messageOf(error) } })
+    const code =
+      error instanceof TargetRefusedError
+        ? 'CUSTODY-PG-008'
+        : ((error as { code?: string }).code ?? 'CUSTODY-PG-003')
+    this.services.recorder.record({
+      kind: 'access.refused',
+      who: principal?.who,
+      path,
+      access: { action: 'connect', outcome: 'refused', code, reason: messageOf(error) },
+    })
   }
 }
 
@@ -256,7 +374,12 @@ function cancelKey(pid: number, secret: Buffer): string {
 function describeTls(socket: TLSSocket): Tls {
   const cipher = socket.getCipher()
   const servername = (socket as { servername?: string | false }).servername
-  return { version: socket.getProtocol() ?? '', cipher: cipher?.name ?? null, serverName: servername || null, peer: null }
+  return {
+    version: socket.getProtocol() ?? '',
+    cipher: cipher?.name ?? null,
+    serverName: servername || null,
+    peer: null,
+  }
 }
 
 function isLoopback(address: string): boolean {

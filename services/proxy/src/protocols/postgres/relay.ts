@@ -7,10 +7,16 @@
  *
  * Bytes that need no change go on as they came. Refuses to guess: an answer that fits no request ends the session.
  */
-import { createHash, hash, type Hash } from 'node:crypto'
+import { createHash, type Hash, hash } from 'node:crypto'
 import type { Duplex } from 'node:stream'
 import type { Durability, RecordedSession, Recorder } from '@custody/event-log'
-import { type ColumnDraft, type EventInput, newUuid, nowMicros, type ParameterDraft } from '@custody/schemas'
+import {
+  type ColumnDraft,
+  type EventInput,
+  newUuid,
+  nowMicros,
+  type ParameterDraft,
+} from '@custody/schemas'
 import type { Gate, Verdict } from '../../gate'
 import { Lane } from '../../lane'
 import { FrameCutter, type FrameHandler } from './frames'
@@ -85,7 +91,7 @@ interface Command {
   inputHash: Hash | null
 }
 
-const enum Kind {
+enum Kind {
   query,
   parse,
   bind,
@@ -110,10 +116,16 @@ interface Expected {
 }
 
 /** An empty string is a command too: the target answers it. */
-const NOTHING: readonly StatementAnalysis[] = [{ ...unanalysed(null), understood: true, readOnly: true }]
+const NOTHING: readonly StatementAnalysis[] = [
+  { ...unanalysed(null), understood: true, readOnly: true },
+]
 const NO_COMMANDS: Command[] = []
 const FRONTEND_STREAMED = new Set<number>([Frontend.copyData])
-const BACKEND_STREAMED = new Set<number>([Backend.dataRow, Backend.copyData, Backend.functionCallResponse])
+const BACKEND_STREAMED = new Set<number>([
+  Backend.dataRow,
+  Backend.copyData,
+  Backend.functionCallResponse,
+])
 const STATUS_IDLE = 0x49
 
 function expected(kind: Kind, commands: Command[] = NO_COMMANDS): Expected {
@@ -168,10 +180,25 @@ export class Relay {
     this.encoding = parts.parameters.get('client_encoding') ?? 'UTF8'
     this.standardConformingStrings = parts.parameters.get('standard_conforming_strings') !== 'off'
     const { client, target } = parts
-    const failed = (error: Error) => this.abort('CUSTODY-LOG', `the record can't be written: ${error.message}`)
-    this.toTarget = new Lane(this.recorder, target, (slow) => (slow ? client.pause() : client.resume()), failed)
-    this.toClient = new Lane(this.recorder, client, (slow) => (slow ? target.pause() : target.resume()), failed)
-    this.fromClient = new FrameCutter(FRONTEND_STREAMED, this.settings.frameBytesMax, this.requests())
+    const failed = (error: Error) =>
+      this.abort('CUSTODY-LOG', `the record can't be written: ${error.message}`)
+    this.toTarget = new Lane(
+      this.recorder,
+      target,
+      (slow) => (slow ? client.pause() : client.resume()),
+      failed,
+    )
+    this.toClient = new Lane(
+      this.recorder,
+      client,
+      (slow) => (slow ? target.pause() : target.resume()),
+      failed,
+    )
+    this.fromClient = new FrameCutter(
+      FRONTEND_STREAMED,
+      this.settings.frameBytesMax,
+      this.requests(),
+    )
     this.fromTarget = new FrameCutter(BACKEND_STREAMED, this.settings.frameBytesMax, this.answers())
   }
 
@@ -183,8 +210,12 @@ export class Relay {
     target.on('end', () => this.onTargetEnd())
     client.on('close', () => this.finish('the client closed the connection'))
     target.on('close', () => this.finish('the target closed the connection'))
-    client.on('error', (error: Error) => this.finish(`the client's connection failed: ${error.message}`))
-    target.on('error', (error: Error) => this.finish(`the target's connection failed: ${error.message}`))
+    client.on('error', (error: Error) =>
+      this.finish(`the client's connection failed: ${error.message}`),
+    )
+    target.on('error', (error: Error) =>
+      this.finish(`the target's connection failed: ${error.message}`),
+    )
     client.resume()
     target.resume()
   }
@@ -194,7 +225,9 @@ export class Relay {
     if (this.ended) return
     const { client } = this.parts
     if (client.writable && !this.toClient.ended)
-      client.write(errorResponse({ severity: 'FATAL', sqlstate, message: `custody: ${reason}`, hint: code }))
+      client.write(
+        errorResponse({ severity: 'FATAL', sqlstate, message: `custody: ${reason}`, hint: code }),
+      )
     this.finish(reason)
   }
 
@@ -289,7 +322,12 @@ export class Relay {
   private forward(bytes: Buffer, to: number): void {
     if (this.inputFrom >= 0) this.recordInput(bytes, to)
     if (to > this.forwardFrom)
-      this.toTarget.send(this.forwardFrom === 0 && to === bytes.length ? bytes : bytes.subarray(this.forwardFrom, to), this.forwardDurability)
+      this.toTarget.send(
+        this.forwardFrom === 0 && to === bytes.length
+          ? bytes
+          : bytes.subarray(this.forwardFrom, to),
+        this.forwardDurability,
+      )
     this.forwardFrom = to
   }
 
@@ -308,8 +346,22 @@ export class Relay {
         this.refuse(verdict, bytes, at, end, true)
         return
       }
-      const text = count === 1 ? bytes.subarray(start, stop) : bytes.subarray(start + statement.start, start + statement.end)
-      one.commands.push(this.recordCommand('query', this.textOf(text), text.length, statement, undefined, verdict, i, count))
+      const text =
+        count === 1
+          ? bytes.subarray(start, stop)
+          : bytes.subarray(start + statement.start, start + statement.end)
+      one.commands.push(
+        this.recordCommand(
+          'query',
+          this.textOf(text),
+          text.length,
+          statement,
+          undefined,
+          verdict,
+          i,
+          count,
+        ),
+      )
     }
     this.expect(one)
   }
@@ -318,8 +370,16 @@ export class Relay {
   private onParse(bytes: Buffer, at: number, end: number): void {
     const nameEnd = cstringEnd(bytes, at + 5, end)
     const textEnd = cstringEnd(bytes, nameEnd + 1, end)
-    const analysis = this.parts.analyser.analyse(bytes, nameEnd + 1, textEnd, this.standardConformingStrings)
-    const statement = analysis.statements.length === 1 ? analysis.statements[0]! : unanalysed(analysis.statements.length === 0 ? 'empty' : 'several statements')
+    const analysis = this.parts.analyser.analyse(
+      bytes,
+      nameEnd + 1,
+      textEnd,
+      this.standardConformingStrings,
+    )
+    const statement =
+      analysis.statements.length === 1
+        ? analysis.statements[0]!
+        : unanalysed(analysis.statements.length === 0 ? 'empty' : 'several statements')
     const typeOids: number[] = []
     if (textEnd + 3 > end) throw new WireError('Parse is too short')
     const count = bytes.readInt16BE(textEnd + 1)
@@ -327,12 +387,18 @@ export class Relay {
     for (let i = 0; i < count; i++) typeOids.push(bytes.readUInt32BE(textEnd + 3 + i * 4))
     const name = bytes.toString('latin1', at + 5, nameEnd)
     const text = this.textOf(bytes.subarray(nameEnd + 1, textEnd))
-    const prepared: Prepared = { text: typeof text === 'string' ? text : Buffer.from(text), analysis: statement, typeOids, columns: undefined }
+    const prepared: Prepared = {
+      text: typeof text === 'string' ? text : Buffer.from(text),
+      analysis: statement,
+      typeOids,
+      columns: undefined,
+    }
     const one = expected(Kind.parse)
     one.name = name
     one.prepared = prepared
     one.before = this.prepared.get(name)
-    if (this.prepared.size >= NAMES_MAX && one.before === undefined) throw new WireError(`more than ${NAMES_MAX} prepared statements`)
+    if (this.prepared.size >= NAMES_MAX && one.before === undefined)
+      throw new WireError(`more than ${NAMES_MAX} prepared statements`)
     if (!this.skipping) this.prepared.set(name, prepared)
     this.expect(one)
   }
@@ -344,7 +410,8 @@ export class Relay {
     const name = bytes.toString('latin1', portalEnd + 1, nameEnd)
     const prepared = this.prepared.get(name) ?? elsewhere(name)
     const portal = bytes.toString('latin1', at + 5, portalEnd)
-    if (this.portals.size >= NAMES_MAX && !this.portals.has(portal)) throw new WireError(`more than ${NAMES_MAX} portals`)
+    if (this.portals.size >= NAMES_MAX && !this.portals.has(portal))
+      throw new WireError(`more than ${NAMES_MAX} portals`)
     // Copied, since the chunk's memory is far larger and a portal may live long.
     this.portals.set(portal, { prepared, values: Buffer.from(bytes.subarray(nameEnd + 1, end)) })
     const one = expected(Kind.bind)
@@ -356,7 +423,8 @@ export class Relay {
     const nameEnd = cstringEnd(bytes, at + 6, end)
     const name = bytes.toString('latin1', at + 6, nameEnd)
     const one = expected(Kind.describe)
-    one.prepared = (bytes[at + 5] === 0x53 ? this.prepared.get(name) : this.portals.get(name)?.prepared) ?? null
+    one.prepared =
+      (bytes[at + 5] === 0x53 ? this.prepared.get(name) : this.portals.get(name)?.prepared) ?? null
     this.expect(one)
   }
 
@@ -370,8 +438,19 @@ export class Relay {
       this.refuse(verdict, bytes, at, end, false)
       return
     }
-    const parameters = portal?.values ? this.readParameters(portal.values, prepared.typeOids) : undefined
-    const command = this.recordCommand('execute', prepared.text, prepared.text.length, analysis, parameters, verdict, 0, 1)
+    const parameters = portal?.values
+      ? this.readParameters(portal.values, prepared.typeOids)
+      : undefined
+    const command = this.recordCommand(
+      'execute',
+      prepared.text,
+      prepared.text.length,
+      analysis,
+      parameters,
+      verdict,
+      0,
+      1,
+    )
     command.columns = prepared.columns
     const one = expected(Kind.execute, [command])
     one.prepared = prepared
@@ -405,7 +484,20 @@ export class Relay {
       return
     }
     const parameters = this.readParameters(bytes.subarray(at + 9, end), [])
-    this.expect(expected(Kind.functionCall, [this.recordCommand('function-call', `function ${oid}`, 0, analysis, parameters, verdict, 0, 1)]))
+    this.expect(
+      expected(Kind.functionCall, [
+        this.recordCommand(
+          'function-call',
+          `function ${oid}`,
+          0,
+          analysis,
+          parameters,
+          verdict,
+          0,
+          1,
+        ),
+      ]),
+    )
   }
 
   /** Remembers where COPY data begins in this chunk; all of a run is recorded as one piece. */
@@ -441,14 +533,26 @@ export class Relay {
     const piece = bytes.subarray(from, to)
     command.inputHash ??= createHash('sha256')
     command.inputHash.update(piece)
-    const recordable = Math.min(piece.length, this.settings.outputBytesMax - command.inputRecordedBytes)
+    const recordable = Math.min(
+      piece.length,
+      this.settings.outputBytesMax - command.inputRecordedBytes,
+    )
     for (let at = 0; at < recordable; at += OUTPUT_BYTES_MAX) {
       const until = Math.min(recordable, at + OUTPUT_BYTES_MAX)
-      this.recorder.record({
-        kind: 'output',
-        command: command.id,
-        output: { stream: 'input', offset: command.inputBytes + at, data: piece.subarray(at, until), encoding: 'pgwire', omittedBytes: until === recordable ? piece.length - recordable : 0 },
-      }, this.session)
+      this.recorder.record(
+        {
+          kind: 'output',
+          command: command.id,
+          output: {
+            stream: 'input',
+            offset: command.inputBytes + at,
+            data: piece.subarray(at, until),
+            encoding: 'pgwire',
+            omittedBytes: until === recordable ? piece.length - recordable : 0,
+          },
+        },
+        this.session,
+      )
       command.inputRecordedBytes += until - at
     }
     command.inputBytes += piece.length
@@ -472,31 +576,49 @@ export class Relay {
   ): Command {
     const micros = nowMicros()
     const id = newUuid(micros)
-    const durability = this.settings.durability === 'auto' ? (analysis.readOnly ? 'os' : 'disk') : this.settings.durability
+    const durability =
+      this.settings.durability === 'auto'
+        ? analysis.readOnly
+          ? 'os'
+          : 'disk'
+        : this.settings.durability
     const cut = text.length > STATEMENT_TEXT_BYTES_MAX
-    const command: Command = { id, micros, durability, columns: undefined, copyIn: false, copyStarted: false, inputBytes: 0, inputRecordedBytes: 0, inputHash: null }
-    this.recorder.record({
+    const command: Command = {
       id,
-      time: micros,
-      kind: 'command.started',
-      command: id,
-      decision: verdict.decision,
-      statement: {
-        language: 'sql',
-        interface: submittedBy,
-        text: cut ? cutText(text) : text,
-        textBytes,
-        textDigest: cut ? hash('sha256', text, 'buffer') : undefined,
-        parameters,
-        fingerprint: analysis.fingerprint,
-        verbs: analysis.verbs,
-        objects: analysis.objects,
-        understood: analysis.understood,
-        problem: analysis.problem,
-        index,
-        count,
+      micros,
+      durability,
+      columns: undefined,
+      copyIn: false,
+      copyStarted: false,
+      inputBytes: 0,
+      inputRecordedBytes: 0,
+      inputHash: null,
+    }
+    this.recorder.record(
+      {
+        id,
+        time: micros,
+        kind: 'command.started',
+        command: id,
+        decision: verdict.decision,
+        statement: {
+          language: 'sql',
+          interface: submittedBy,
+          text: cut ? cutText(text) : text,
+          textBytes,
+          textDigest: cut ? hash('sha256', text, 'buffer') : undefined,
+          parameters,
+          fingerprint: analysis.fingerprint,
+          verbs: analysis.verbs,
+          objects: analysis.objects,
+          understood: analysis.understood,
+          problem: analysis.problem,
+          index,
+          count,
+        },
       },
-    }, this.session)
+      this.session,
+    )
     this.session.open.add(command)
     this.session.commandsStarted++
     this.need(durability)
@@ -510,7 +632,10 @@ export class Relay {
   }
 
   /** formatCount:i16 format:i16* count:i16 (length:i32 bytes)* */
-  private readParameters(values: Buffer, typeOids: readonly number[]): ParameterDraft[] | undefined {
+  private readParameters(
+    values: Buffer,
+    typeOids: readonly number[],
+  ): ParameterDraft[] | undefined {
     if (values.length < 2) throw new WireError('parameters are too short')
     const formatCount = values.readInt16BE(0)
     let at = 2 + formatCount * 2
@@ -533,7 +658,13 @@ export class Relay {
       const format = formatCount === 0 ? 0 : values.readInt16BE(2 + (formatCount === 1 ? 0 : i) * 2)
       const cut = length > PARAMETER_BYTES_MAX
       const bytes = values.subarray(at, at + (cut ? PARAMETER_BYTES_MAX : length))
-      parameters.push({ type, value: format === 0 ? (cut ? cutText(bytes) : this.textOf(bytes)) : decodeValue(bytes, oid, 1), bytes: length, cut })
+      parameters.push({
+        type,
+        value:
+          format === 0 ? (cut ? cutText(bytes) : this.textOf(bytes)) : decodeValue(bytes, oid, 1),
+        bytes: length,
+        cut,
+      })
       at += length
     }
     return parameters
@@ -543,7 +674,12 @@ export class Relay {
   private refuse(verdict: Verdict, bytes: Buffer, at: number, end: number, ready: boolean): void {
     this.forward(bytes, at)
     this.forwardFrom = end
-    const error = errorResponse({ severity: 'ERROR', sqlstate: '53100', message: `custody refused the command: ${verdict.reason}`, hint: `${verdict.code}: see docs/errors.md` })
+    const error = errorResponse({
+      severity: 'ERROR',
+      sqlstate: '53100',
+      message: `custody refused the command: ${verdict.reason}`,
+      hint: `${verdict.code}: see docs/errors.md`,
+    })
     const one = expected(Kind.local)
     one.bytes = ready ? Buffer.concat([error, readyForQuery(this.transactionStatus)]) : error
     if (!ready) this.dropping = true
@@ -585,7 +721,11 @@ export class Relay {
 
   private onAnswersEnd(bytes: Buffer): void {
     if (this.from < bytes.length) this.recordPiece(bytes, this.from, bytes.length, this.pending())
-    if (bytes.length > this.releasedTo) this.toClient.send(this.releasedTo === 0 ? bytes : bytes.subarray(this.releasedTo), this.chunkRecorded)
+    if (bytes.length > this.releasedTo)
+      this.toClient.send(
+        this.releasedTo === 0 ? bytes : bytes.subarray(this.releasedTo),
+        this.chunkRecorded,
+      )
     this.from = 0
     this.releasedTo = 0
     this.chunkRecorded = null
@@ -704,7 +844,10 @@ export class Relay {
     let columns = this.lastColumns
     const last = this.lastRowDescription
     if (last === null || last.length !== end - at || last.compare(bytes, at, end) !== 0) {
-      columns = readRowDescription(bytes, at + 5, end).map((column) => ({ name: column.name, type: typeName(column.typeOid) }))
+      columns = readRowDescription(bytes, at + 5, end).map((column) => ({
+        name: column.name,
+        type: typeName(column.typeOid),
+      }))
       this.lastColumns = columns
       this.lastRowDescription = Buffer.from(bytes.subarray(at, end))
     }
@@ -715,14 +858,16 @@ export class Relay {
       for (let i = this.first + 1; i < this.queue.length; i++) {
         const one = this.queue[i]!
         if (one.kind === Kind.sync) break
-        if (one.kind === Kind.execute && one.prepared === head.prepared) one.commands[0]!.columns = columns
+        if (one.kind === Kind.execute && one.prepared === head.prepared)
+          one.commands[0]!.columns = columns
       }
       this.shift()
       return
     }
     const command = this.current()
-    if (command === undefined) throw new WireError('rows are described that nobody asked for')
-    command.columns = columns
+    if (command !== undefined) command.columns = columns
+    else if (head?.kind !== Kind.query)
+      throw new WireError('rows are described that nobody asked for')
   }
 
   /** ParameterDescription: count:i16 (type:i32)* */
@@ -739,7 +884,8 @@ export class Relay {
     const name = bytes.toString('latin1', at + 5, nameEnd)
     const value = bytes.toString('latin1', nameEnd + 1, cstringEnd(bytes, nameEnd + 1, end))
     if (name === 'client_encoding') this.encoding = value
-    else if (name === 'standard_conforming_strings') this.standardConformingStrings = value !== 'off'
+    else if (name === 'standard_conforming_strings')
+      this.standardConformingStrings = value !== 'off'
   }
 
   private onError(bytes: Buffer, at: number, end: number): void {
@@ -752,10 +898,24 @@ export class Relay {
       // Nobody asked: the target ends the connection (shutdown, idle timeout). It goes on as session output.
       return
     }
-    if (head.kind === Kind.parse || head.kind === Kind.bind || head.kind === Kind.describe || head.kind === Kind.close) {
+    if (
+      head.kind === Kind.parse ||
+      head.kind === Kind.bind ||
+      head.kind === Kind.describe ||
+      head.kind === Kind.close
+    ) {
       // The text never ran, but it was submitted: recorded now, with its refusal, before the client learns of it.
       const { prepared } = head
-      const command = this.recordCommand(head.kind === Kind.parse ? 'parse' : head.kind === Kind.bind ? 'bind' : 'describe', prepared?.text ?? '', prepared?.text.length ?? 0, prepared?.analysis ?? unanalysed('not prepared through the protocol'), undefined, this.parts.gate.decide(prepared?.analysis ?? unanalysed('')), 0, 1)
+      const command = this.recordCommand(
+        head.kind === Kind.parse ? 'parse' : head.kind === Kind.bind ? 'bind' : 'describe',
+        prepared?.text ?? '',
+        prepared?.text.length ?? 0,
+        prepared?.analysis ?? unanalysed('not prepared through the protocol'),
+        undefined,
+        this.parts.gate.decide(prepared?.analysis ?? unanalysed('')),
+        0,
+        1,
+      )
       this.finishCommand(command, status, bytes, end, null, code, text)
       this.skipToSync()
       return
@@ -793,7 +953,11 @@ export class Relay {
   private notRun(head: Expected): void {
     for (; head.next < head.commands.length; head.next++) {
       const command = head.commands[head.next]!
-      this.recordCompleted(command, { status: 'skipped', message: 'not run, because an earlier one failed', durationMicros: nowMicros() - command.micros })
+      this.recordCompleted(command, {
+        status: 'skipped',
+        message: 'not run, because an earlier one failed',
+        durationMicros: nowMicros() - command.micros,
+      })
     }
   }
 
@@ -801,10 +965,12 @@ export class Relay {
     this.transactionStatus = bytes[at + 5]!
     for (;;) {
       const head = this.head()
-      if (head === undefined || head.kind === Kind.local) throw new WireError('ReadyForQuery fits no request')
+      if (head === undefined || head.kind === Kind.local)
+        throw new WireError('ReadyForQuery fits no request')
       this.notRun(head)
       this.shift()
-      if (head.kind === Kind.sync || head.kind === Kind.query || head.kind === Kind.functionCall) break
+      if (head.kind === Kind.sync || head.kind === Kind.query || head.kind === Kind.functionCall)
+        break
     }
     // What the client got beside any command: ParseComplete and the like with nothing executed, notices.
     if (at > this.from || this.answerBytes > 0) {
@@ -818,12 +984,20 @@ export class Relay {
   /** Our own answer whose turn has come goes between what the target sent before and after. */
   private releaseLocal(bytes: Buffer, end: number): void {
     if (this.queue[this.first]?.kind !== Kind.local) return
-    if (end > this.releasedTo) this.toClient.send(bytes.subarray(this.releasedTo, end), this.chunkRecorded)
+    if (end > this.releasedTo)
+      this.toClient.send(bytes.subarray(this.releasedTo, end), this.chunkRecorded)
     this.releasedTo = end
     this.sendLocal()
   }
 
-  private complete(status: string, bytes: Buffer, end: number, tag: string | null, code: string | null = null, text: string | null = null): void {
+  private complete(
+    status: string,
+    bytes: Buffer,
+    end: number,
+    tag: string | null,
+    code: string | null = null,
+    text: string | null = null,
+  ): void {
     const head = this.head()
     const command = head?.commands[head.next]
     if (head === undefined) throw new WireError('an answer fits no request')
@@ -857,7 +1031,15 @@ export class Relay {
     this.first = 0
   }
 
-  private finishCommand(command: Command, status: string, bytes: Buffer, end: number, tag: string | null, code: string | null, text: string | null): void {
+  private finishCommand(
+    command: Command,
+    status: string,
+    bytes: Buffer,
+    end: number,
+    tag: string | null,
+    code: string | null,
+    text: string | null,
+  ): void {
     const { from } = this
     const length = end - from
     const offset = this.answerBytes
@@ -883,20 +1065,38 @@ export class Relay {
         bytes: offset + length,
         digest,
         durationMicros: Math.max(0, now - command.micros),
-        firstByteMicros: Math.max(0, (this.answerMicros === 0 ? now : this.answerMicros) - command.micros),
+        firstByteMicros: Math.max(
+          0,
+          (this.answerMicros === 0 ? now : this.answerMicros) - command.micros,
+        ),
         columns: command.columns,
         inputBytes: command.inputBytes,
         inputDigest: input === null ? undefined : input.digest(),
         recordedBytes: this.answerRecorded + (data?.length ?? 0),
       },
-      data === null ? undefined : { stream: 'output', offset, data, encoding: 'pgwire', omittedBytes: length - data.length },
+      data === null
+        ? undefined
+        : {
+            stream: 'output',
+            offset,
+            data,
+            encoding: 'pgwire',
+            omittedBytes: length - data.length,
+          },
     )
     this.resetAnswer()
     this.from = end
   }
 
-  private recordCompleted(command: Command, response: NonNullable<EventInput['response']>, output?: EventInput['output']): void {
-    this.recorder.record({ kind: 'command.completed', command: command.id, response, output }, this.session)
+  private recordCompleted(
+    command: Command,
+    response: NonNullable<EventInput['response']>,
+    output?: EventInput['output'],
+  ): void {
+    this.recorder.record(
+      { kind: 'command.completed', command: command.id, response, output },
+      this.session,
+    )
     this.session.open.delete(command)
     if (this.copyCommand === command) this.copyCommand = null
     if (this.chunkRecorded !== 'disk') this.chunkRecorded = command.durability
@@ -913,15 +1113,29 @@ export class Relay {
     this.answerBytes += to - from
   }
 
-  private recordOutput(bytes: Buffer, from: number, to: number, command: Command | undefined): void {
+  private recordOutput(
+    bytes: Buffer,
+    from: number,
+    to: number,
+    command: Command | undefined,
+  ): void {
     const recordable = Math.min(to - from, this.settings.outputBytesMax - this.answerRecorded)
     for (let at = 0; at < recordable; at += OUTPUT_BYTES_MAX) {
       const until = Math.min(recordable, at + OUTPUT_BYTES_MAX)
-      this.recorder.record({
-        kind: 'output',
-        command: command?.id,
-        output: { stream: 'output', offset: this.answerBytes + at, data: bytes.subarray(from + at, from + until), encoding: 'pgwire', omittedBytes: until === recordable ? to - from - recordable : 0 },
-      }, this.session)
+      this.recorder.record(
+        {
+          kind: 'output',
+          command: command?.id,
+          output: {
+            stream: 'output',
+            offset: this.answerBytes + at,
+            data: bytes.subarray(from + at, from + until),
+            encoding: 'pgwire',
+            omittedBytes: until === recordable ? to - from - recordable : 0,
+          },
+        },
+        this.session,
+      )
     }
     if (recordable > 0) {
       this.answerRecorded += recordable
@@ -943,13 +1157,21 @@ export class Relay {
     if (this.ended) return
     const left = this.session.open.size
     if (left > 0 && this.parts.client.writable)
-      this.abort('CUSTODY-PG-005', `the target closed the connection while ${left} command${left === 1 ? '' : 's'} ran`, '08006')
+      this.abort(
+        'CUSTODY-PG-005',
+        `the target closed the connection while ${left} command${left === 1 ? '' : 's'} ran`,
+        '08006',
+      )
     else this.toClient.end()
   }
 
   private protocolError(side: 'client' | 'target', error: unknown): void {
     const reason = error instanceof Error ? error.message : String(error)
-    this.abort(side === 'client' ? 'CUSTODY-PG-003' : 'CUSTODY-PG-004', `the ${side} broke the protocol: ${reason}`, '08P01')
+    this.abort(
+      side === 'client' ? 'CUSTODY-PG-003' : 'CUSTODY-PG-004',
+      `the ${side} broke the protocol: ${reason}`,
+      '08P01',
+    )
   }
 
   private finish(reason: string): void {
@@ -965,7 +1187,10 @@ export class Relay {
         inputBytes: command.inputBytes,
         inputDigest: command.inputHash?.digest(),
       })
-    this.recorder.closeSession(this.session, 'closed', reason, { bytesIn: this.bytesIn, bytesOut: this.toClient.bytes })
+    this.recorder.closeSession(this.session, 'closed', reason, {
+      bytesIn: this.bytesIn,
+      bytesOut: this.toClient.bytes,
+    })
     client.end()
     target.end()
     setTimeout(() => {
@@ -977,7 +1202,12 @@ export class Relay {
 }
 
 function elsewhere(name: string): Prepared {
-  return { text: `(${JSON.stringify(name)}, not prepared through the protocol)`, analysis: unanalysed('prepared by SQL or not at all'), typeOids: [], columns: undefined }
+  return {
+    text: `(${JSON.stringify(name)}, not prepared through the protocol)`,
+    analysis: unanalysed('prepared by SQL or not at all'),
+    typeOids: [],
+    columns: undefined,
+  }
 }
 
 /** The first bytes of a long text, ended at a character. */
@@ -989,10 +1219,30 @@ function cutText(text: Buffer | string): Buffer | string {
 }
 
 const LABELS: Record<string, string> = {
-  LATIN1: 'iso-8859-1', LATIN2: 'iso-8859-2', LATIN9: 'iso-8859-15', WIN1250: 'windows-1250', WIN1251: 'windows-1251', WIN1252: 'windows-1252',
-  WIN1253: 'windows-1253', WIN1254: 'windows-1254', WIN1255: 'windows-1255', WIN1256: 'windows-1256', WIN1257: 'windows-1257', WIN1258: 'windows-1258',
-  WIN866: 'ibm866', WIN874: 'windows-874', KOI8R: 'koi8-r', KOI8U: 'koi8-u', SJIS: 'shift_jis', EUC_JP: 'euc-jp', EUC_KR: 'euc-kr', EUC_CN: 'gbk',
-  GBK: 'gbk', GB18030: 'gb18030', BIG5: 'big5', UHC: 'euc-kr',
+  LATIN1: 'iso-8859-1',
+  LATIN2: 'iso-8859-2',
+  LATIN9: 'iso-8859-15',
+  WIN1250: 'windows-1250',
+  WIN1251: 'windows-1251',
+  WIN1252: 'windows-1252',
+  WIN1253: 'windows-1253',
+  WIN1254: 'windows-1254',
+  WIN1255: 'windows-1255',
+  WIN1256: 'windows-1256',
+  WIN1257: 'windows-1257',
+  WIN1258: 'windows-1258',
+  WIN866: 'ibm866',
+  WIN874: 'windows-874',
+  KOI8R: 'koi8-r',
+  KOI8U: 'koi8-u',
+  SJIS: 'shift_jis',
+  EUC_JP: 'euc-jp',
+  EUC_KR: 'euc-kr',
+  EUC_CN: 'gbk',
+  GBK: 'gbk',
+  GB18030: 'gb18030',
+  BIG5: 'big5',
+  UHC: 'euc-kr',
 }
 
 function decodeText(bytes: Buffer, encoding: string): string {

@@ -7,7 +7,9 @@ import { createHash, createHmac, pbkdf2Sync, randomBytes, timingSafeEqual } from
 const ITERATIONS_MAX = 1_000_000
 
 export function md5Password(user: string, password: string, salt: Buffer): string {
-  const inner = createHash('md5').update(password + user).digest('hex')
+  const inner = createHash('md5')
+    .update(password + user)
+    .digest('hex')
   return `md5${createHash('md5').update(inner).update(salt).digest('hex')}`
 }
 
@@ -38,12 +40,17 @@ export class ScramClient {
     const nonce = fields.get('r') ?? ''
     const salt = Buffer.from(fields.get('s') ?? '', 'base64')
     const iterations = Number(fields.get('i'))
-    if (!nonce.startsWith(this.nonce) || nonce.length === this.nonce.length || salt.length === 0) throw new Error('the target sent a bad SCRAM challenge')
-    if (!Number.isInteger(iterations) || iterations < 1 || iterations > ITERATIONS_MAX) throw new Error('the target asks for an impossible number of SCRAM iterations')
+    if (!nonce.startsWith(this.nonce) || nonce.length === this.nonce.length || salt.length === 0)
+      throw new Error('the target sent a bad SCRAM challenge')
+    if (!Number.isInteger(iterations) || iterations < 1 || iterations > ITERATIONS_MAX)
+      throw new Error('the target asks for an impossible number of SCRAM iterations')
     const salted = pbkdf2Sync(this.password.normalize('NFKC'), salt, iterations, 32, 'sha256')
     const clientKey = hmac(salted, 'Client Key')
     const storedKey = createHash('sha256').update(clientKey).digest()
-    const binding = Buffer.concat([Buffer.from(this.header), this.binding ?? Buffer.alloc(0)]).toString('base64')
+    const binding = Buffer.concat([
+      Buffer.from(this.header),
+      this.binding ?? Buffer.alloc(0),
+    ]).toString('base64')
     const withoutProof = `c=${binding},r=${nonce}`
     const authMessage = `${this.firstBare},${serverFirst},${withoutProof}`
     const signature = hmac(storedKey, authMessage)
@@ -56,7 +63,11 @@ export class ScramClient {
   /** Throws unless the target proved that it knows the password too. */
   verify(serverFinal: string): void {
     const got = Buffer.from(/(?:^|,)v=([^,]*)/.exec(serverFinal)?.[1] ?? '', 'base64')
-    if (this.serverSignature === null || got.length !== 32 || !timingSafeEqual(got, this.serverSignature))
+    if (
+      this.serverSignature === null ||
+      got.length !== 32 ||
+      !timingSafeEqual(got, this.serverSignature)
+    )
       throw new Error("the target's SCRAM signature is wrong: it does not know the password")
   }
 }

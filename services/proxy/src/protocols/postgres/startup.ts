@@ -39,7 +39,8 @@ export class ByteReader {
     if (this.held.length > SIGN_IN_BYTES_MAX) this.socket.pause()
     this.wake?.()
   }
-  private readonly onEnd = () => this.fail(new WireError('the connection was closed during sign-in'))
+  private readonly onEnd = () =>
+    this.fail(new WireError('the connection was closed during sign-in'))
   private readonly onError = (error: Error) => this.fail(error)
 
   constructor(readonly socket: Duplex) {
@@ -73,7 +74,8 @@ export class ByteReader {
   async message(bytesMax: number): Promise<{ type: number; body: Buffer }> {
     const head = await this.read(5)
     const length = head.readInt32BE(1)
-    if (length < 4 || length > bytesMax) throw new WireError(`a message of ${length} bytes during sign-in`)
+    if (length < 4 || length > bytesMax)
+      throw new WireError(`a message of ${length} bytes during sign-in`)
     return { type: head[0]!, body: await this.read(length - 4) }
   }
 
@@ -95,7 +97,13 @@ export class ByteReader {
 
 export type Greeting =
   | { kind: 'cancel'; stream: Duplex; pid: number; secret: Buffer }
-  | { kind: 'startup'; stream: Duplex; reader: ByteReader; parameters: Map<string, string>; tls: TLSSocket | null }
+  | {
+      kind: 'startup'
+      stream: Duplex
+      reader: ByteReader
+      parameters: Map<string, string>
+      tls: TLSSocket | null
+    }
 
 /** Negotiates encryption and reads the start-up packet. */
 export async function greet(socket: Socket, tls: SecureContext | null): Promise<Greeting> {
@@ -110,7 +118,8 @@ export async function greet(socket: Socket, tls: SecureContext | null): Promise<
   }
   for (let asked = 0; ; asked++) {
     const length = (await reader.read(4)).readInt32BE(0)
-    if (length < 8 || length > STARTUP_BYTES_MAX) throw new WireError(`a start-up packet of ${length} bytes`)
+    if (length < 8 || length > STARTUP_BYTES_MAX)
+      throw new WireError(`a start-up packet of ${length} bytes`)
     const body = Buffer.from(await reader.read(length - 4))
     const code = body.readInt32BE(0)
     if ((code === SSL_REQUEST || code === GSSENC_REQUEST) && asked < 2) {
@@ -129,7 +138,8 @@ export async function greet(socket: Socket, tls: SecureContext | null): Promise<
       if (body.length < 12) throw new WireError('a cancel request without a key')
       return { kind: 'cancel', stream, pid: body.readInt32BE(4), secret: body.subarray(8) }
     }
-    if (code >>> 16 !== 3) throw new WireError(`protocol version ${code >>> 16}.${code & 0xffff}: only 3 is spoken here`)
+    if (code >>> 16 !== 3)
+      throw new WireError(`protocol version ${code >>> 16}.${code & 0xffff}: only 3 is spoken here`)
     const parameters = readStartupParameters(body, 4, body.length)
     const unknown = [...parameters.keys()].filter((name) => name.startsWith('_pq_.'))
     if ((code & 0xffff) > 0 || unknown.length > 0) {
@@ -137,20 +147,31 @@ export async function greet(socket: Socket, tls: SecureContext | null): Promise<
       const head = Buffer.alloc(8)
       head.writeInt32BE(196608, 0)
       head.writeInt32BE(unknown.length, 4)
-      stream.write(message(Backend.negotiateProtocolVersion, Buffer.concat([head, ...unknown.map(cstring)])))
+      stream.write(
+        message(Backend.negotiateProtocolVersion, Buffer.concat([head, ...unknown.map(cstring)])),
+      )
       for (const name of unknown) parameters.delete(name)
     }
     return { kind: 'startup', stream, reader, parameters, tls: secure }
   }
 }
 
-function acceptTls(reader: ByteReader, socket: Socket, secureContext: SecureContext): Promise<TLSSocket> {
+function acceptTls(
+  reader: ByteReader,
+  socket: Socket,
+  secureContext: SecureContext,
+): Promise<TLSSocket> {
   const early = reader.release()
   if (early.length > 0 && early[0] !== 0x16) throw new WireError('bytes before TLS began')
   if (early.length > 0) socket.unshift(early)
-  const secure = new TLSSocket(socket, { isServer: true, secureContext, ALPNProtocols: ['postgresql'] })
+  const secure = new TLSSocket(socket, {
+    isServer: true,
+    secureContext,
+    ALPNProtocols: ['postgresql'],
+  })
   return new Promise((resolve, reject) => {
-    const failed = (error?: Error) => reject(error ?? new WireError('the connection was closed during the TLS handshake'))
+    const failed = (error?: Error) =>
+      reject(error ?? new WireError('the connection was closed during the TLS handshake'))
     secure.once('error', failed)
     secure.once('close', failed)
     secure.once('secure', () => {
@@ -165,7 +186,8 @@ function acceptTls(reader: ByteReader, socket: Socket, secureContext: SecureCont
 export async function askCredential(stream: Duplex, reader: ByteReader): Promise<string> {
   stream.write(message(Backend.authentication, Buffer.from([0, 0, 0, 3])))
   const { type, body } = await reader.message(CREDENTIAL_BYTES_MAX)
-  if (type !== 0x70) throw new WireError(`message type 0x${type.toString(16)} where a password was asked for`)
+  if (type !== 0x70)
+    throw new WireError(`message type 0x${type.toString(16)} where a password was asked for`)
   return body.toString('utf8', 0, Math.max(0, body.indexOf(0) < 0 ? body.length : body.indexOf(0)))
 }
 
@@ -184,13 +206,19 @@ export interface SignedIn {
 
 /** An error with which the target itself refused; passed on as it is, since it holds no secret of ours. */
 export class TargetRefusedError extends Error {
-  constructor(readonly response: Buffer, readonly fields: Map<string, string>) {
+  constructor(
+    readonly response: Buffer,
+    readonly fields: Map<string, string>,
+  ) {
     super(fields.get('M') ?? 'refused')
   }
 }
 
 /** Opens and secures a connection to the target. */
-export async function reachTarget(resource: PostgresResource, connectMsMax: number): Promise<{ stream: Duplex; tls: TLSSocket | null }> {
+export async function reachTarget(
+  resource: PostgresResource,
+  connectMsMax: number,
+): Promise<{ stream: Duplex; tls: TLSSocket | null }> {
   const socket = await connectTarget(resource.address, connectMsMax)
   if (resource.tls === 'disable') return { stream: socket, tls: null }
   const ask = Buffer.alloc(8)
@@ -198,18 +226,30 @@ export async function reachTarget(resource: PostgresResource, connectMsMax: numb
   ask.writeInt32BE(SSL_REQUEST, 4)
   socket.write(ask)
   const reader = new ByteReader(socket)
-  const timer = setTimeout(() => socket.destroy(new Error(`no answer within ${connectMsMax} ms`)), connectMsMax)
+  const timer = setTimeout(
+    () => socket.destroy(new Error(`no answer within ${connectMsMax} ms`)),
+    connectMsMax,
+  )
   try {
     const answer = (await reader.read(1))[0]
     const early = reader.release()
     // What comes in clear with the answer is not the target's (CVE-2021-23222).
     if (early.length > 0) throw new WireError('the target sent bytes before TLS began')
     if (answer === 0x53) {
-      const tls = await startTls(socket, resource.address, resource.tls, resource.tlsCa, connectMsMax)
+      const tls = await startTls(
+        socket,
+        resource.address,
+        resource.tls,
+        resource.tlsCa,
+        connectMsMax,
+      )
       return { stream: tls, tls }
     }
     if (resource.tls === 'prefer') return { stream: socket, tls: null }
-    throw new CustodyError('CUSTODY-PG-007', `the target ${resource.address} does not speak TLS, and the resource asks for ${resource.tls}`)
+    throw new CustodyError(
+      'CUSTODY-PG-007',
+      `the target ${resource.address} does not speak TLS, and the resource asks for ${resource.tls}`,
+    )
   } catch (error) {
     socket.destroy()
     throw error
@@ -227,7 +267,10 @@ export async function signIn(
   connectMsMax: number,
 ): Promise<SignedIn> {
   const { stream, tls } = await reachTarget(resource, connectMsMax)
-  const timer = setTimeout(() => stream.destroy(new Error(`no sign-in within ${connectMsMax} ms`)), connectMsMax)
+  const timer = setTimeout(
+    () => stream.destroy(new Error(`no sign-in within ${connectMsMax} ms`)),
+    connectMsMax,
+  )
   try {
     const parameters = new Map(asked)
     parameters.set('user', resource.account)
@@ -244,10 +287,19 @@ export async function signIn(
   }
 }
 
-async function authenticate(stream: Duplex, reader: ByteReader, resource: PostgresResource, tls: TLSSocket | null): Promise<void> {
+async function authenticate(
+  stream: Duplex,
+  reader: ByteReader,
+  resource: PostgresResource,
+  tls: TLSSocket | null,
+): Promise<void> {
   const password = resource.password ? readSecret(resource.password) : null
   const need = (): string => {
-    if (password === null) throw new CustodyError('CUSTODY-PG-008', `the target asks for a password and the resource has none`)
+    if (password === null)
+      throw new CustodyError(
+        'CUSTODY-PG-008',
+        `the target asks for a password and the resource has none`,
+      )
     return password
   }
   let scram: ScramClient | null = null
@@ -256,7 +308,8 @@ async function authenticate(stream: Duplex, reader: ByteReader, resource: Postgr
     const { type, body } = await reader.message(SIGN_IN_BYTES_MAX)
     if (type === Backend.errorResponse) refuse(body)
     if (type === Backend.noticeResponse || type === Backend.negotiateProtocolVersion) continue
-    if (type !== Backend.authentication) throw new WireError(`the target sent message type 0x${type.toString(16)} while signing in`)
+    if (type !== Backend.authentication)
+      throw new WireError(`the target sent message type 0x${type.toString(16)} while signing in`)
     const method = body.readInt32BE(0)
     switch (method) {
       case 0:
@@ -270,7 +323,11 @@ async function authenticate(stream: Duplex, reader: ByteReader, resource: Postgr
       case 10: {
         const mechanisms = body.toString('latin1', 4).split('\0')
         const binding = tls && mechanisms.includes('SCRAM-SHA-256-PLUS') ? endPointHash(tls) : null
-        if (!mechanisms.includes('SCRAM-SHA-256') && binding === null) throw new CustodyError('CUSTODY-PG-008', `the target offers only ${mechanisms.filter(Boolean).join(', ')}`)
+        if (!mechanisms.includes('SCRAM-SHA-256') && binding === null)
+          throw new CustodyError(
+            'CUSTODY-PG-008',
+            `the target offers only ${mechanisms.filter(Boolean).join(', ')}`,
+          )
         scram = new ScramClient(need(), binding, tls !== null)
         const first = Buffer.from(scram.first())
         const length = Buffer.alloc(4)
@@ -287,21 +344,33 @@ async function authenticate(stream: Duplex, reader: ByteReader, resource: Postgr
         scram.verify(body.toString('utf8', 4))
         break
       default:
-        throw new CustodyError('CUSTODY-PG-008', `the target asks for authentication method ${method}, which is not supported (SCRAM, md5 and password are)`)
+        throw new CustodyError(
+          'CUSTODY-PG-008',
+          `the target asks for authentication method ${method}, which is not supported (SCRAM, md5 and password are)`,
+        )
     }
   }
 }
 
 function refuse(body: Buffer): never {
-  throw new TargetRefusedError(message(Backend.errorResponse, body), readErrorFields(body, 0, body.length))
+  throw new TargetRefusedError(
+    message(Backend.errorResponse, body),
+    readErrorFields(body, 0, body.length),
+  )
 }
 
 /** tls-server-end-point: hash of the certificate by its own signature's hash, SHA-256 for MD5 and SHA-1 (RFC 5929, 4.1). */
 function endPointHash(tls: TLSSocket): Buffer | null {
-  const certificate = tls.getPeerX509Certificate?.() as (X509Certificate & { signatureAlgorithm?: string }) | undefined
+  const certificate = tls.getPeerX509Certificate?.() as
+    | (X509Certificate & { signatureAlgorithm?: string })
+    | undefined
   if (!certificate) return null
-  const algorithm = /sha(384|512)/i.exec(certificate.signatureAlgorithm ?? signatureAlgorithmOf(certificate.raw))?.[1]
-  return createHash(algorithm ? `sha${algorithm}` : 'sha256').update(certificate.raw).digest()
+  const algorithm = /sha(384|512)/i.exec(
+    certificate.signatureAlgorithm ?? signatureAlgorithmOf(certificate.raw),
+  )?.[1]
+  return createHash(algorithm ? `sha${algorithm}` : 'sha256')
+    .update(certificate.raw)
+    .digest()
 }
 
 /** Object identifiers of the signature algorithms that don't hash with SHA-256 (DER). */
@@ -312,7 +381,12 @@ function signatureAlgorithmOf(der: Buffer): string {
   return 'sha256'
 }
 
-async function welcome(stream: Duplex, reader: ByteReader, tls: TLSSocket | null, clientSecret: Buffer): Promise<SignedIn> {
+async function welcome(
+  stream: Duplex,
+  reader: ByteReader,
+  tls: TLSSocket | null,
+  clientSecret: Buffer,
+): Promise<SignedIn> {
   const parts: Buffer[] = [message(Backend.authentication, Buffer.alloc(4))]
   const parameters = new Map<string, string>()
   let pid = 0
@@ -322,13 +396,25 @@ async function welcome(stream: Duplex, reader: ByteReader, tls: TLSSocket | null
     if (type === Backend.errorResponse) refuse(body)
     if (type === Backend.parameterStatus) {
       const zero = body.indexOf(0)
-      parameters.set(body.toString('utf8', 0, zero), body.toString('utf8', zero + 1, body.length - 1))
+      parameters.set(
+        body.toString('utf8', 0, zero),
+        body.toString('utf8', zero + 1, body.length - 1),
+      )
     }
     if (type === Backend.backendKeyData) {
       pid = body.readInt32BE(0)
       secret = Buffer.from(body.subarray(4))
       parts.push(message(type, Buffer.concat([body.subarray(0, 4), clientSecret])))
     } else parts.push(message(type, body))
-    if (type === Backend.readyForQuery) return { stream, tls, parameters, pid, secret, welcome: Buffer.concat(parts), rest: reader.release() }
+    if (type === Backend.readyForQuery)
+      return {
+        stream,
+        tls,
+        parameters,
+        pid,
+        secret,
+        welcome: Buffer.concat(parts),
+        rest: reader.release(),
+      }
   }
 }

@@ -87,10 +87,18 @@ export interface ErrorFields {
 
 /** ErrorResponse: (field:u8 string)* zero */
 export function errorResponse(fields: ErrorFields): Buffer {
-  const parts = [`S${fields.severity}`, `V${fields.severity}`, `C${fields.sqlstate}`, `M${fields.message}`]
+  const parts = [
+    `S${fields.severity}`,
+    `V${fields.severity}`,
+    `C${fields.sqlstate}`,
+    `M${fields.message}`,
+  ]
   if (fields.detail) parts.push(`D${fields.detail}`)
   if (fields.hint) parts.push(`H${fields.hint}`)
-  return message(Backend.errorResponse, Buffer.from(`${parts.map((part) => part.replaceAll('\0', ' ')).join('\0')}\0\0`))
+  return message(
+    Backend.errorResponse,
+    Buffer.from(`${parts.map((part) => part.replaceAll('\0', ' ')).join('\0')}\0\0`),
+  )
 }
 
 /** Fields of an ErrorResponse or NoticeResponse body by their one-letter codes. */
@@ -124,7 +132,10 @@ export function readStartupParameters(bytes: Buffer, at: number, end: number): M
   while (at < end && bytes[at] !== 0) {
     const nameEnd = cstringEnd(bytes, at, end)
     const valueEnd = cstringEnd(bytes, nameEnd + 1, end)
-    parameters.set(bytes.toString('utf8', at, nameEnd), bytes.toString('utf8', nameEnd + 1, valueEnd))
+    parameters.set(
+      bytes.toString('utf8', at, nameEnd),
+      bytes.toString('utf8', nameEnd + 1, valueEnd),
+    )
     at = valueEnd + 1
   }
   return parameters
@@ -153,7 +164,11 @@ export function readRowDescription(bytes: Buffer, at: number, end: number): Wire
   at += 2
   for (let i = 0; i < count; i++) {
     const zero = cstringEnd(bytes, at, end)
-    columns.push({ name: bytes.toString('utf8', at, zero), typeOid: bytes.readUInt32BE(zero + 7), format: bytes.readInt16BE(zero + 17) })
+    columns.push({
+      name: bytes.toString('utf8', at, zero),
+      typeOid: bytes.readUInt32BE(zero + 7),
+      format: bytes.readInt16BE(zero + 17),
+    })
     at = zero + 19
   }
   return columns
