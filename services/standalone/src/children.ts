@@ -100,7 +100,8 @@ export class Children {
         await pause(100 * 2 ** restarts.length)
         if (stopping) return
         try {
-          o.restarted?.(await launch())
+          const told = await launch()
+          o.restarted?.(told)
           this.logger.info({ child: o.name }, 'the process was started again')
         } catch (error) {
           this.lose(
