@@ -142,6 +142,22 @@ export const catalogue = {
       'A PostgreSQL server that Custody runs itself (for the demo or a test) cannot be made, started or stopped.',
     duty: 'Read the server log named in the message.',
   },
+  'CUSTODY-TOKEN-001': {
+    meaning: 'A token was asked for that may not be issued.',
+    duty: 'Give a subject and a time to live within the bound that the message names.',
+  },
+  'CUSTODY-TOKEN-002': {
+    meaning: 'What was presented is not a token of this installation.',
+    duty: 'Get one with `custody connect <resource>` or `custody token`.',
+  },
+  'CUSTODY-TOKEN-003': {
+    meaning: 'The token has expired.',
+    duty: 'Get a fresh one with `custody connect <resource>` or `custody token`.',
+  },
+  'CUSTODY-TOKEN-004': {
+    meaning: 'The token was revoked.',
+    duty: 'Ask whoever revoked it; a new one can be issued with `custody token`.',
+  },
 } as const satisfies Record<string, CatalogueEntry>
 
 export type ErrorCode = keyof typeof catalogue

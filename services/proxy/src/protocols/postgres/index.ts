@@ -272,7 +272,7 @@ class Postgres implements Protocol {
     const resource = Object.hasOwn(this.services.configuration.resources, resourceName)
       ? this.services.configuration.resources[resourceName]
       : undefined
-    if (!resource || resource.protocol !== 'postgres')
+    if (resource?.protocol !== 'postgres')
       throw new CustodyError(
         'CUSTODY-PG-002',
         `${JSON.stringify(resourceName)} is not a PostgreSQL resource of this gateway`,

@@ -1,0 +1,201 @@
+/**
+ * Custody tokens: who somebody is, signed (Ed25519, JWT: RFC 7519, RFC 8037), short-lived and revocable.
+ * The seam for other ways in is `CredentialVerifier`: presented → principal.
+ * Refuses tokens of other issuers, unsigned ones, and any that live longer than the bound.
+ */
+import { existsSync, readFileSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+import { CustodyError, type Home, writeFileAtomic } from '@custody/kit'
+import { newUuid, uuidText, type Who } from '@custody/schemas'
+import {
+  exportJWK,
+  generateKeyPair,
+  importJWK,
+  type JWK,
+  jwtVerify,
+  type KeyLike,
+  SignJWT,
+} from 'jose'
+
+export interface Principal {
+  who: Who
+  /** When the credential ends, in milliseconds since 1970, or null. */
+  expiresMs: number | null
+}
+
+export interface CredentialVerifier {
+  /** Rejects with a CustodyError that may be shown to the client. */
+  verify(presented: string): Promise<Principal>
+}
+
+export interface TokenRequest {
+  subject: string
+  email?: string
+  name?: string
+  groups?: string[]
+  kind?: 'human' | 'service' | 'agent'
+  ttlSeconds?: number
+}
+
+export interface IssuedToken {
+  token: string
+  id: string
+  subject: string
+  expires: Date
+}
+
+export const TTL_SECONDS_DEFAULT = 3600
+export const TTL_SECONDS_MAX = 24 * 3600
+const AUDIENCE = 'custody'
+const CLOCK_SKEW_SECONDS = 5
+
+export interface TokenKeys {
+  issuer: string
+  privateKey: KeyLike | Uint8Array
+  publicKey: KeyLike | Uint8Array
+}
+
+/** The installation's signing key, made at first use. */
+export async function loadTokenKeys(home: Home, gateway: string): Promise<TokenKeys> {
+  const path = join(home.keys, 'token-signing.jwk')
+  if (!existsSync(path)) {
+    const { privateKey } = await generateKeyPair('EdDSA', { crv: 'Ed25519', extractable: true })
+    writeFileAtomic(
+      path,
+      `${JSON.stringify({ ...(await exportJWK(privateKey)), alg: 'EdDSA' })}\n`,
+      0o600,
+    )
+  }
+  const jwk = JSON.parse(readFileSync(path, 'utf8')) as JWK
+  const { d: _secret, ...publicJwk } = jwk
+  return {
+    issuer: `custody:${gateway}`,
+    privateKey: await importJWK(jwk, 'EdDSA'),
+    publicKey: await importJWK(publicJwk, 'EdDSA'),
+  }
+}
+
+export async function issueToken(keys: TokenKeys, request: TokenRequest): Promise<IssuedToken> {
+  const ttlSeconds = request.ttlSeconds ?? TTL_SECONDS_DEFAULT
+  if (!Number.isInteger(ttlSeconds) || ttlSeconds < 1 || ttlSeconds > TTL_SECONDS_MAX)
+    throw new CustodyError(
+      'CUSTODY-TOKEN-001',
+      `a token lives 1 to ${TTL_SECONDS_MAX} seconds, not ${ttlSeconds}`,
+    )
+  if (!request.subject) throw new CustodyError('CUSTODY-TOKEN-001', 'a token needs a subject')
+  const id = uuidText(newUuid())
+  const now = Math.floor(Date.now() / 1000)
+  const token = await new SignJWT({
+    email: request.email,
+    name: request.name,
+    groups: request.groups ?? [],
+    kind: request.kind ?? 'human',
+  })
+    .setProtectedHeader({ alg: 'EdDSA', typ: 'JWT' })
+    .setSubject(request.subject)
+    .setIssuer(keys.issuer)
+    .setAudience(AUDIENCE)
+    .setJti(id)
+    .setIssuedAt(now)
+    .setExpirationTime(now + ttlSeconds)
+    .sign(keys.privateKey)
+  return { token, id, subject: request.subject, expires: new Date((now + ttlSeconds) * 1000) }
+}
+
+/** Verifies tokens of this installation; revocations are seen at the next verification after they were written. */
+export async function createTokenVerifier(
+  home: Home,
+  configuration: { gateway: string },
+): Promise<CredentialVerifier> {
+  const keys = await loadTokenKeys(home, configuration.gateway)
+  const revoked = new Revocations(home)
+  return {
+    async verify(presented) {
+      if (!presented) throw new CustodyError('CUSTODY-TOKEN-002', 'no token was presented')
+      let payload: Awaited<ReturnType<typeof jwtVerify>>['payload']
+      try {
+        payload = (
+          await jwtVerify(presented, keys.publicKey, {
+            issuer: keys.issuer,
+            audience: AUDIENCE,
+            algorithms: ['EdDSA'],
+            clockTolerance: CLOCK_SKEW_SECONDS,
+            requiredClaims: ['sub', 'jti', 'exp', 'iat'],
+          })
+        ).payload
+      } catch (cause) {
+        const expired = (cause as { code?: string }).code === 'ERR_JWT_EXPIRED'
+        throw new CustodyError(
+          expired ? 'CUSTODY-TOKEN-003' : 'CUSTODY-TOKEN-002',
+          expired ? 'the token has expired' : 'this is not a token of this installation',
+          { cause },
+        )
+      }
+      const id = String(payload.jti)
+      if (revoked.has(id)) throw new CustodyError('CUSTODY-TOKEN-004', 'the token was revoked')
+      const text = (value: unknown): string | null =>
+        typeof value === 'string' && value !== '' ? value : null
+      return {
+        who: {
+          subject: payload.sub!,
+          issuer: keys.issuer,
+          email: text(payload.email),
+          name: text(payload.name),
+          groups: Array.isArray(payload.groups)
+            ? payload.groups.filter((group): group is string => typeof group === 'string')
+            : [],
+          kind: text(payload.kind) ?? 'human',
+          method: 'custody-token',
+          tokenId: id,
+          authenticatedAt: payload.iat! * 1_000_000,
+          onBehalfOf: [],
+        },
+        expiresMs: payload.exp! * 1000,
+      }
+    },
+  }
+}
+
+/** Identifiers of revoked tokens with the time after which they may be forgotten. */
+class Revocations {
+  private readonly path: string
+  private seen = ''
+  private ids = new Map<string, number>()
+
+  constructor(home: Home) {
+    this.path = join(home.keys, 'revoked.json')
+  }
+
+  has(id: string): boolean {
+    this.refresh()
+    return this.ids.has(id)
+  }
+
+  add(id: string, expiresMs: number): void {
+    this.refresh()
+    this.ids.set(id, expiresMs)
+    const now = Date.now()
+    const kept = [...this.ids].filter(([, until]) => until > now)
+    writeFileAtomic(this.path, `${JSON.stringify(Object.fromEntries(kept))}\n`, 0o600)
+  }
+
+  private refresh(): void {
+    let stamp = ''
+    try {
+      const stat = statSync(this.path)
+      stamp = `${stat.ino}:${stat.mtimeMs}:${stat.size}`
+    } catch {
+      return
+    }
+    if (stamp === this.seen) return
+    this.ids = new Map(
+      Object.entries(JSON.parse(readFileSync(this.path, 'utf8')) as Record<string, number>),
+    )
+    this.seen = stamp
+  }
+}
+
+/** From now on the token is refused; sessions that it opened go on until they are closed. */
+export function revokeToken(home: Home, id: string): void {
+  new Revocations(home).add(id, Date.now() + TTL_SECONDS_MAX * 1000)
+}
