@@ -59,10 +59,6 @@ export const catalogue = {
     meaning: 'The event log is closed or held by another process.',
     duty: 'Stop the other process that records under the same gateway name, or wait until this one has started again.',
   },
-  'CUSTODY-LOG-004': {
-    meaning: 'An event is larger than the event log accepts.',
-    duty: 'Record less of it (setting `recording`) or split the statement.',
-  },
   'CUSTODY-LOG-005': {
     meaning:
       'The event log has reached its bound and its consumers have not committed enough to free any of it.',

@@ -41,7 +41,7 @@ export function welcome(o: WelcomeFacts): string {
     '',
     '    npx custody timeline last',
     '',
-    `  Console and API: ${urlOf(o.host, o.ports.console)}`,
+    ...(o.ports.console ? [`  Console and API: ${urlOf(o.host, o.ports.console)}`] : []),
     `  State: ${o.home}`,
     '',
     '  Ctrl-C stops everything that was started here.',
