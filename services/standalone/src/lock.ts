@@ -32,7 +32,6 @@ function birthOf(pid: number): string | undefined {
       // The command in brackets may hold anything, so fields are counted after its end; the 22nd is the start time.
       const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
       const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
-      if (fields[0] === 'Z') return 'ended'
       return `${fields[19]}@${readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()}`
     }
     if (process.platform === 'win32') return undefined
