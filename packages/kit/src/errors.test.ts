@@ -1,5 +1,5 @@
 /** The catalogue, its page and the codes in the sources are one. */
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type CatalogueEntry, catalogue, renderCatalogue } from './catalogue'
 import { CustodyError, describeError } from './errors'
@@ -8,6 +8,7 @@ const root = join(__dirname, '../../..')
 const page = join(root, 'docs/errors.md')
 
 function sources(directory: string): string[] {
+  if (!existsSync(directory)) return []
   return readdirSync(directory, { withFileTypes: true }).flatMap((entry) => {
     const path = join(directory, entry.name)
     if (entry.isDirectory()) {
