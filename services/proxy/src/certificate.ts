@@ -6,6 +6,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { createSecureContext, type SecureContext } from 'node:tls'
 import { type Configuration, CustodyError, type Home, writeFileAtomic } from '@custody/kit'
+import { generate } from 'selfsigned'
 
 /** Days that a self-signed certificate is valid. */
 const VALID_DAYS = 3650
@@ -38,7 +39,6 @@ async function makeCertificate(
   certificate: string,
   key: string,
 ): Promise<void> {
-  const { generate } = await import('selfsigned')
   const { host } = configuration.listen
   const names = new Set(['localhost', '127.0.0.1', '::1', host])
   const made = await generate([{ name: 'commonName', value: 'Custody' }], {

@@ -48,6 +48,8 @@ export class ByteReader {
     socket.on('end', this.onEnd)
     socket.on('close', this.onEnd)
     socket.on('error', this.onError)
+    // An earlier reader may have left it paused.
+    socket.resume()
   }
 
   async read(bytes: number): Promise<Buffer> {
