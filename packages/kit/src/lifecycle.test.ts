@@ -62,3 +62,23 @@ test('a failed start is told to the parent, or to the person', async () => {
   expect(await once(shown.child, 'close')).toEqual([1, null])
   expect(shown.said()).toContain('CUSTODY-HOME-002: in use by process 9\n  Stop the process')
 })
+
+test('a signal that arrives twice at once is one; a person who asks again later does not wait', async () => {
+  const slow = service().replace(
+    'async stop() {',
+    'async stop() { await new Promise((r) => setTimeout(r, 3000));',
+  )
+  const patient = run(slow, false)
+  await once(patient.child.stdout as NodeJS.ReadableStream, 'data')
+  patient.child.kill('SIGINT')
+  patient.child.kill('SIGTERM')
+  expect(await once(patient.child, 'close')).toEqual([0, null])
+  expect(patient.said()).toContain('stopped in order')
+
+  const hurried = run(slow, false)
+  await once(hurried.child.stdout as NodeJS.ReadableStream, 'data')
+  hurried.child.kill('SIGINT')
+  await new Promise((resolve) => setTimeout(resolve, 1_000))
+  hurried.child.kill('SIGINT')
+  expect(await once(hurried.child, 'close')).toEqual([130, null])
+})

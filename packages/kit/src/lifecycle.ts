@@ -21,6 +21,12 @@ export interface ServiceOptions<T extends Running> {
   stopMsMax?: number
 }
 
+/**
+ * npm passes on a signal that the terminal has sent to all of its group already, so one Ctrl-C arrives twice. Only a
+ * later one is a person who does not want to wait.
+ */
+const repeatedSignalMs = 500
+
 /** What a child process tells its parent over the IPC channel. */
 export type ServiceMessage =
   | { type: 'ready'; ready: Record<string, unknown> }
@@ -36,6 +42,7 @@ export async function runService<T extends Running>(options: ServiceOptions<T>):
   let running: T | undefined
   let stopping: Promise<void> | undefined
   let stopWanted = false
+  let firstSignalAt = 0
 
   const end = (code: number) => process.exit(code)
 
@@ -78,7 +85,9 @@ export async function runService<T extends Running>(options: ServiceOptions<T>):
   const signalled = (signal: NodeJS.Signals) => {
     // A child shares the terminal's Ctrl-C with its parent, who asks for the stop in the right order.
     if (hasParent && process.connected && signal === 'SIGINT') return
-    if (stopWanted && !hasParent) end(130)
+    const now = Date.now()
+    if (stopWanted && !hasParent && now - firstSignalAt > repeatedSignalMs) end(130)
+    firstSignalAt ||= now
     stop(signal)
     if (!running) end(0)
   }
