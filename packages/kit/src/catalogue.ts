@@ -11,6 +11,54 @@ export interface CatalogueEntry {
 }
 
 export const catalogue = {
+  'CUSTODY-API-001': {
+    meaning: 'No credential, or an unknown one, was presented to the API.',
+    duty: 'Send `Authorization: Bearer <token>` with a Custody token, or the local administrator secret in CUSTODY_HOME/run/admin-token.',
+  },
+  'CUSTODY-API-002': {
+    meaning: 'The identity may not do this.',
+    duty: 'Ask the local administrator: whoever can read CUSTODY_HOME/run/admin-token.',
+  },
+  'CUSTODY-API-003': {
+    meaning: 'What was asked for is not there, or this identity may not see it.',
+    duty: 'Check the identifier; `custody sessions` lists what there is.',
+  },
+  'CUSTODY-API-004': {
+    meaning: 'The request is wrong.',
+    duty: 'Correct what the message names; /api/openapi.json describes every request.',
+  },
+  'CUSTODY-API-005': {
+    meaning: 'The API was reached under a host name that is not its own.',
+    duty: 'Use its address, localhost, or the name in `listen.host`.',
+  },
+  'CUSTODY-API-006': {
+    meaning: 'The read cannot be recorded, so nothing is shown.',
+    duty: 'Make the event log writable again (disk space, permissions), then repeat the request.',
+  },
+  'CUSTODY-API-007': {
+    meaning: 'The store of events does not answer.',
+    duty: 'Repeat the request in a moment; if it persists, read the warehouse lines in CUSTODY_HOME/custody.log.',
+  },
+  'CUSTODY-API-008': {
+    meaning: 'Something unexpected went wrong in the API.',
+    duty: 'Read the error in CUSTODY_HOME/custody.log and report it.',
+  },
+  'CUSTODY-CLI-001': {
+    meaning: 'The command needs a running Custody, and there is none at this home directory.',
+    duty: 'Start it with `npm start`, or point CUSTODY_HOME at the directory of one that runs.',
+  },
+  'CUSTODY-CLI-002': {
+    meaning: 'The command line is wrong.',
+    duty: 'See `custody help`.',
+  },
+  'CUSTODY-CLI-003': {
+    meaning: 'The native client for this protocol is not installed.',
+    duty: 'Install it, or use another client with the URL that `custody connect --print` gives.',
+  },
+  'CUSTODY-CLI-004': {
+    meaning: 'No resource has this name.',
+    duty: 'Use a name that `custody status` lists, or add the resource to the configuration.',
+  },
   'CUSTODY-CONFIG-001': {
     meaning: 'The configuration file cannot be read or is not YAML.',
     duty: 'Correct the file named in the message, or point CUSTODY_CONFIG at the right one.',

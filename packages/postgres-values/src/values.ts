@@ -1,0 +1,285 @@
+/**
+ * Values by their type's number and format (documentation: "Formats and Format Codes"; source of the layouts:
+ * the types' send functions). Gives text as PostgreSQL would print it in its default settings.
+ * Refuses to fail: what does not have the layout of its type is given as hex.
+ */
+
+const NAMES: Record<number, string> = {
+  16: 'bool',
+  17: 'bytea',
+  18: 'char',
+  19: 'name',
+  20: 'int8',
+  21: 'int2',
+  23: 'int4',
+  24: 'regproc',
+  25: 'text',
+  26: 'oid',
+  27: 'tid',
+  28: 'xid',
+  114: 'json',
+  142: 'xml',
+  600: 'point',
+  650: 'cidr',
+  700: 'float4',
+  701: 'float8',
+  705: 'unknown',
+  790: 'money',
+  829: 'macaddr',
+  869: 'inet',
+  1000: 'bool[]',
+  1001: 'bytea[]',
+  1003: 'name[]',
+  1005: 'int2[]',
+  1007: 'int4[]',
+  1009: 'text[]',
+  1014: 'bpchar[]',
+  1015: 'varchar[]',
+  1016: 'int8[]',
+  1021: 'float4[]',
+  1022: 'float8[]',
+  1028: 'oid[]',
+  1042: 'bpchar',
+  1043: 'varchar',
+  1082: 'date',
+  1083: 'time',
+  1114: 'timestamp',
+  1115: 'timestamp[]',
+  1182: 'date[]',
+  1184: 'timestamptz',
+  1185: 'timestamptz[]',
+  1186: 'interval',
+  1231: 'numeric[]',
+  1266: 'timetz',
+  1560: 'bit',
+  1562: 'varbit',
+  1700: 'numeric',
+  2205: 'regclass',
+  2249: 'record',
+  2278: 'void',
+  2950: 'uuid',
+  2951: 'uuid[]',
+  3802: 'jsonb',
+  3807: 'jsonb[]',
+  3904: 'int4range',
+  3908: 'tsrange',
+  3910: 'tstzrange',
+  3912: 'daterange',
+  3926: 'int8range',
+}
+
+export function typeName(oid: number): string {
+  return NAMES[oid] ?? `oid:${oid}`
+}
+
+const OIDS = new Map(Object.entries(NAMES).map(([oid, name]) => [name, Number(oid)]))
+
+/** The number of a type by the name that `typeName` gives it, or null. */
+export function typeOid(name: string): number | null {
+  const other = /^oid:(\d+)$/.exec(name)
+  return other ? Number(other[1]) : (OIDS.get(name) ?? null)
+}
+
+const TEXT = new Set([18, 19, 25, 114, 142, 705, 1042, 1043])
+
+/** One value as text. `format` 0 is text, 1 binary. */
+export function decodeValue(bytes: Buffer, oid: number, format: number): string {
+  if (format === 0 || TEXT.has(oid)) return bytes.toString('utf8')
+  try {
+    return decodeBinary(bytes, oid) ?? hex(bytes)
+  } catch {
+    return hex(bytes)
+  }
+}
+
+function hex(bytes: Buffer): string {
+  return `\\x${bytes.toString('hex')}`
+}
+
+function exactly(bytes: Buffer, length: number): void {
+  if (bytes.length !== length) throw new RangeError('length')
+}
+
+function decodeBinary(bytes: Buffer, oid: number): string | null {
+  switch (oid) {
+    case 16:
+      exactly(bytes, 1)
+      return bytes[0] ? 't' : 'f'
+    case 20:
+      exactly(bytes, 8)
+      return bytes.readBigInt64BE(0).toString()
+    case 21:
+      exactly(bytes, 2)
+      return String(bytes.readInt16BE(0))
+    case 23:
+      exactly(bytes, 4)
+      return String(bytes.readInt32BE(0))
+    case 24:
+    case 26:
+    case 28:
+    case 2205:
+      exactly(bytes, 4)
+      return String(bytes.readUInt32BE(0))
+    case 700: {
+      exactly(bytes, 4)
+      const value = bytes.readFloatBE(0)
+      return number(Number.isFinite(value) ? Number(value.toPrecision(9)) : value)
+    }
+    case 701:
+      exactly(bytes, 8)
+      return number(bytes.readDoubleBE(0))
+    case 1700:
+      return numeric(bytes)
+    case 2950: {
+      exactly(bytes, 16)
+      const text = bytes.toString('hex')
+      return [
+        text.slice(0, 8),
+        text.slice(8, 12),
+        text.slice(12, 16),
+        text.slice(16, 20),
+        text.slice(20),
+      ].join('-')
+    }
+    case 3802:
+      return bytes[0] === 1 ? bytes.toString('utf8', 1) : null
+    case 1082: {
+      exactly(bytes, 4)
+      const days = bytes.readInt32BE(0)
+      if (days === 0x7fffffff) return 'infinity'
+      if (days === -0x80000000) return '-infinity'
+      return date(BigInt(days) * DAY)
+    }
+    case 1083:
+      exactly(bytes, 8)
+      return time(bytes.readBigInt64BE(0))
+    case 1114:
+    case 1184: {
+      exactly(bytes, 8)
+      const micros = bytes.readBigInt64BE(0)
+      if (micros === 0x7fffffffffffffffn) return 'infinity'
+      if (micros === -0x8000000000000000n) return '-infinity'
+      const day = floorDiv(micros, DAY)
+      return `${date(micros)} ${time(micros - day * DAY)}${oid === 1184 ? '+00' : ''}`
+    }
+    case 1186: {
+      exactly(bytes, 16)
+      const months = bytes.readInt32BE(12)
+      const days = bytes.readInt32BE(8)
+      const micros = bytes.readBigInt64BE(0)
+      return [
+        months ? `${months} mons` : '',
+        days ? `${days} days` : '',
+        micros || (!months && !days)
+          ? `${micros < 0n ? '-' : ''}${time(micros < 0n ? -micros : micros)}`
+          : '',
+      ]
+        .filter(Boolean)
+        .join(' ')
+    }
+    case 650:
+    case 869:
+      return address(bytes, oid === 650)
+    case 829:
+      exactly(bytes, 6)
+      return [...bytes].map((byte) => byte.toString(16).padStart(2, '0')).join(':')
+  }
+  return (NAMES[oid] ?? '').endsWith('[]') ? array(bytes) : null
+}
+
+const DAY = 86_400_000_000n
+/** Microseconds from 1970-01-01 to PostgreSQL's 2000-01-01. */
+const EPOCH = 946_684_800_000_000n
+
+function floorDiv(a: bigint, b: bigint): bigint {
+  const quotient = a / b
+  return a % b < 0n ? quotient - 1n : quotient
+}
+
+function number(value: number): string {
+  return Number.isNaN(value)
+    ? 'NaN'
+    : value === Number.POSITIVE_INFINITY
+      ? 'Infinity'
+      : value === Number.NEGATIVE_INFINITY
+        ? '-Infinity'
+        : String(value)
+}
+
+function date(micros: bigint): string {
+  const moment = new Date(Number(floorDiv(micros + EPOCH, 1000n)))
+  if (Number.isNaN(moment.getTime())) throw new RangeError('date')
+  const year = moment.getUTCFullYear()
+  const shown = String(year > 0 ? year : 1 - year).padStart(4, '0')
+  return `${shown}-${String(moment.getUTCMonth() + 1).padStart(2, '0')}-${String(moment.getUTCDate()).padStart(2, '0')}${year > 0 ? '' : ' BC'}`
+}
+
+function time(micros: bigint): string {
+  const seconds = micros / 1_000_000n
+  const fraction = micros % 1_000_000n
+  const two = (n: bigint) => String(n).padStart(2, '0')
+  return `${two(seconds / 3600n)}:${two((seconds / 60n) % 60n)}:${two(seconds % 60n)}${fraction ? `.${String(fraction).padStart(6, '0').replace(/0+$/, '')}` : ''}`
+}
+
+/** count:i16 weight:i16 sign:u16 scale:u16 digit:u16*, digits in base 10,000 */
+function numeric(bytes: Buffer): string {
+  const count = bytes.readUInt16BE(0)
+  const weight = bytes.readInt16BE(2)
+  const sign = bytes.readUInt16BE(4)
+  const scale = bytes.readUInt16BE(6)
+  exactly(bytes, 8 + count * 2)
+  if (sign === 0xc000) return 'NaN'
+  if (sign === 0xd000) return 'Infinity'
+  if (sign === 0xf000) return '-Infinity'
+  const digit = (i: number) => (i >= 0 && i < count ? bytes.readUInt16BE(8 + i * 2) : 0)
+  let whole = ''
+  for (let i = 0; i <= weight; i++)
+    whole += i === 0 ? String(digit(0)) : String(digit(i)).padStart(4, '0')
+  let fraction = ''
+  for (let i = weight + 1; fraction.length < scale; i++)
+    fraction += String(digit(i)).padStart(4, '0')
+  return `${sign === 0x4000 ? '-' : ''}${whole || '0'}${scale > 0 ? `.${fraction.slice(0, scale)}` : ''}`
+}
+
+/** family:u8 bits:u8 isCidr:u8 length:u8 address */
+function address(bytes: Buffer, cidr: boolean): string {
+  const length = bytes[3]!
+  exactly(bytes, 4 + length)
+  const bits = bytes[1]!
+  if (length === 4)
+    return `${[...bytes.subarray(4)].join('.')}${cidr || bits !== 32 ? `/${bits}` : ''}`
+  exactly(bytes, 20)
+  const groups = Array.from({ length: 8 }, (_, i) => bytes.readUInt16BE(4 + i * 2).toString(16))
+  return `${groups.join(':')}${cidr || bits !== 128 ? `/${bits}` : ''}`
+}
+
+/** dimensions:i32 hasNull:i32 type:u32 (size:i32 lower:i32)* (length:i32 bytes)* */
+function array(bytes: Buffer): string {
+  const dimensions = bytes.readInt32BE(0)
+  const oid = bytes.readUInt32BE(8)
+  if (dimensions === 0) return '{}'
+  if (dimensions < 0 || dimensions > 6) throw new RangeError('dimensions')
+  const sizes = Array.from({ length: dimensions }, (_, i) => bytes.readInt32BE(12 + i * 8))
+  let at = 12 + dimensions * 8
+  const level = (depth: number): string => {
+    const items: string[] = []
+    for (let i = 0; i < sizes[depth]!; i++) {
+      if (depth + 1 < dimensions) {
+        items.push(level(depth + 1))
+        continue
+      }
+      const length = bytes.readInt32BE(at)
+      at += 4
+      if (length < 0) {
+        items.push('NULL')
+        continue
+      }
+      if (at + length > bytes.length) throw new RangeError('array')
+      const text = decodeValue(bytes.subarray(at, at + length), oid, 1)
+      at += length
+      items.push(/^$|[\s{}",\\]|^null$/i.test(text) ? `"${text.replace(/["\\]/g, '\\$&')}"` : text)
+    }
+    return `{${items.join(',')}}`
+  }
+  return level(0)
+}

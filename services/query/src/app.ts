@@ -1,0 +1,440 @@
+/**
+ * The API: routes, and the order every read goes through: host, identity, bounds, recordable?, question, record, answer.
+ * Refuses to answer with evidence before the event of having looked at it is in the log.
+ */
+
+import type { Recorder } from '@custody/event-log'
+import { issueToken, revokeToken, type TokenKeys } from '@custody/identity'
+import type { Configuration, Home, Logger } from '@custody/kit'
+import swagger from '@fastify/swagger'
+import Fastify, { type FastifyInstance, type FastifyRequest } from 'fastify'
+import { Counter, Gauge, Histogram, Registry } from 'prom-client'
+import { type Access, type Caller, checkHost, requireAdministrator } from './access'
+import { answerOf, badRequest, notFound } from './errors'
+import { type EventFilters, LIMIT_DEFAULT, LIMIT_MAX } from './filters'
+import type { Freshness } from './freshness'
+import { replayOf } from './replay'
+import * as schema from './schema'
+import type { SessionFilters, Store } from './store'
+import { timelineOf } from './timeline'
+import type { Look, Reader, Watch } from './watch'
+
+export interface AppOptions {
+  configuration: Configuration
+  home: Home
+  keys: TokenKeys
+  access: Access
+  store: Store
+  watch: Watch
+  freshness: Freshness
+  recorder: Recorder
+  logger: Logger
+  version: string
+}
+
+const BODY_BYTES_MAX = 64 * 1024
+const REPLAY_OUTPUT_BYTES_MAX = 16 * 1024 * 1024
+const REPLAY_ROWS_DEFAULT = 1000
+const COPY_BYTES_SHOWN_MAX = 256 * 1024
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    caller: Caller | null
+  }
+}
+
+export async function buildApp(o: AppOptions): Promise<FastifyInstance> {
+  const app = Fastify({
+    logger: false,
+    bodyLimit: BODY_BYTES_MAX,
+    requestTimeout: 60_000,
+    routerOptions: { maxParamLength: 128 },
+  })
+  const metrics = createMetrics(o)
+  // Schemas of answers are documentation: what is sent is what was found, whole.
+  app.setSerializerCompiler(() => (data) => JSON.stringify(data))
+  app.decorateRequest('caller', null)
+
+  app.addHook('onRequest', async (request) => {
+    checkHost(request.headers.host, o.configuration.listen.host)
+  })
+  app.addHook('onSend', async (_request, reply) => {
+    reply.header('cache-control', 'no-store')
+    reply.header('x-content-type-options', 'nosniff')
+  })
+  app.addHook('onResponse', async (request, reply) => {
+    metrics.requests.observe(
+      {
+        route: request.routeOptions.url ?? 'none',
+        method: request.method,
+        status: reply.statusCode,
+      },
+      reply.elapsedTime / 1000,
+    )
+  })
+  app.setErrorHandler((error, request, reply) => {
+    const { status, answer } = answerOf(error)
+    if (status >= 500) o.logger.error({ err: error, url: request.url }, answer.error.message)
+    if (status === 401) reply.header('www-authenticate', 'Bearer')
+    if (status === 503) reply.header('retry-after', '1')
+    return reply.status(status).send(answer)
+  })
+  app.setNotFoundHandler((request, reply) => {
+    const { status, answer } = answerOf(
+      notFound(`there is nothing at ${request.url.slice(0, 200)}`),
+    )
+    return reply.status(status).send(answer)
+  })
+
+  await app.register(swagger, {
+    openapi: {
+      openapi: '3.1.0',
+      info: {
+        title: 'Custody',
+        version: o.version,
+        description:
+          'Who did what, when, through which path, and what came back. Every read is itself an event.',
+        license: { name: 'MIT' },
+      },
+      components: {
+        securitySchemes: {
+          token: {
+            type: 'http',
+            scheme: 'bearer',
+            description: 'A Custody token, or the local administrator’s.',
+          },
+        },
+      },
+      security: [{ token: [] }],
+    },
+  })
+
+  app.get('/healthz', { schema: schema.open('Answers while the process runs') }, async () => ({
+    status: 'ok',
+  }))
+  app.get(
+    '/readyz',
+    { schema: schema.open('Answers 200 when reads can be answered and recorded') },
+    async () => {
+      o.watch.ready()
+      await o.store.ping()
+      return { status: 'ready' }
+    },
+  )
+  app.get('/metrics', { schema: { hide: true } }, async (_request, reply) => {
+    reply.type(metrics.registry.contentType)
+    return metrics.registry.metrics()
+  })
+  app.get('/api/openapi.json', { schema: { hide: true } }, async () => app.swagger())
+
+  await app.register(
+    async (api) => {
+      api.addHook('onRequest', async (request) => {
+        try {
+          request.caller = await o.access.identify(request.headers.authorization)
+        } catch (error) {
+          metrics.refused.inc()
+          o.watch.refused(
+            from(request),
+            (error as { code?: string }).code ?? '',
+            (error as Error).message,
+          )
+          throw error
+        }
+        o.watch.ready()
+      })
+      routes(api, o)
+    },
+    { prefix: '/api/v1' },
+  )
+  return app
+}
+
+function routes(api: FastifyInstance, o: AppOptions): void {
+  /** Asks, records what was looked at, and only then lets the answer go. */
+  async function look<T>(
+    request: FastifyRequest,
+    what: Pick<Look, 'action' | 'subject' | 'query'>,
+    ask: (caller: Caller) => Promise<{ answer: T; results: number }>,
+  ): Promise<T> {
+    const caller = request.caller!
+    const started = performance.now()
+    const { answer, results } = await ask(caller)
+    await o.watch.look(
+      { ...from(request), who: caller.who },
+      { ...what, results, durationMicros: Math.round((performance.now() - started) * 1000) },
+    )
+    return answer
+  }
+
+  /** False where what was recorded before the request is not all in the store yet. */
+  const fresh = (wait: number | undefined) => o.freshness.caughtUp(wait ?? 0)
+
+  api.get<{ Querystring: SessionFilters & Paging }>(
+    '/sessions',
+    { schema: schema.sessions },
+    (request) => {
+      const { limit = LIMIT_DEFAULT, cursor, order, wait, ...filters } = request.query
+      return look(
+        request,
+        { action: 'search', subject: 'sessions', query: request.query as Record<string, unknown> },
+        async ({ scope }) => {
+          const upToDate = await fresh(wait)
+          const page = await o.store.sessions(
+            filters,
+            { limit, cursor, ascending: order === 'asc' },
+            scope,
+          )
+          return {
+            answer: { sessions: page.items, next: page.next, upToDate },
+            results: page.items.length,
+          }
+        },
+      )
+    },
+  )
+
+  api.get<{ Params: { id: string }; Querystring: { wait?: number } }>(
+    '/sessions/:id',
+    { schema: schema.session },
+    (request) =>
+      look(
+        request,
+        { action: 'read', subject: `session ${request.params.id}` },
+        async ({ scope }) => {
+          const upToDate = await fresh(request.query.wait)
+          const id = await o.store.resolveSession(request.params.id, scope)
+          return { answer: { session: await o.store.session(id, scope), upToDate }, results: 1 }
+        },
+      ),
+  )
+
+  api.get<{ Params: { id: string }; Querystring: Reading }>(
+    '/sessions/:id/timeline',
+    { schema: schema.timeline },
+    (request) => {
+      const { limit = LIMIT_MAX, wait, cursor } = request.query
+      const subject = `session ${request.params.id}`
+      return look(
+        request,
+        { action: 'timeline', subject, query: request.query as Record<string, unknown> },
+        async ({ scope }) => {
+          const upToDate = await fresh(wait)
+          const id = await o.store.resolveSession(request.params.id, scope)
+          const session = await o.store.session(id, scope)
+          const { events, next } = await o.store.sessionEvents(
+            id,
+            ordinal(cursor),
+            { eventsMax: limit },
+            scope,
+          )
+          const timeline = timelineOf(events)
+          return {
+            answer: { session, timeline, next: next === null ? null : String(next), upToDate },
+            results: timeline.length,
+          }
+        },
+      )
+    },
+  )
+
+  api.get<{ Params: { id: string }; Querystring: Reading & { rows?: number } }>(
+    '/sessions/:id/replay',
+    { schema: schema.replay },
+    (request) => {
+      const { limit = LIMIT_MAX, wait, cursor, rows = REPLAY_ROWS_DEFAULT } = request.query
+      const subject = `session ${request.params.id}`
+      return look(
+        request,
+        { action: 'replay', subject, query: request.query as Record<string, unknown> },
+        async ({ scope }) => {
+          const upToDate = await fresh(wait)
+          const id = await o.store.resolveSession(request.params.id, scope)
+          const session = await o.store.session(id, scope)
+          if (session.protocol !== 'postgres')
+            throw badRequest(
+              `sessions of protocol ${session.protocol} can't be replayed yet; see their timeline`,
+            )
+          const { events, next } = await o.store.sessionEvents(
+            id,
+            ordinal(cursor),
+            { eventsMax: limit, outputBytesMax: REPLAY_OUTPUT_BYTES_MAX },
+            scope,
+          )
+          const replay = replayOf(events, { rowsMax: rows, copyBytesMax: COPY_BYTES_SHOWN_MAX })
+          return {
+            answer: { session, replay, next: next === null ? null : String(next), upToDate },
+            results: replay.length,
+          }
+        },
+      )
+    },
+  )
+
+  api.get<{ Querystring: EventFilters & Paging }>(
+    '/events',
+    { schema: schema.events },
+    (request) => {
+      const { limit = LIMIT_DEFAULT, cursor, order, wait, ...filters } = request.query
+      return look(
+        request,
+        { action: 'search', subject: 'events', query: request.query as Record<string, unknown> },
+        async ({ scope }) => {
+          const upToDate = await fresh(wait)
+          if (filters.session)
+            filters.session = await o.store.resolveSession(filters.session, scope)
+          const page = await o.store.events(
+            filters,
+            { limit, cursor, ascending: order === 'asc' },
+            scope,
+          )
+          return {
+            answer: { events: page.items, next: page.next, upToDate },
+            results: page.items.length,
+          }
+        },
+      )
+    },
+  )
+
+  api.get('/status', { schema: schema.status }, (request) =>
+    look(request, { action: 'status', subject: 'status' }, async () => {
+      const [lag, store] = await Promise.all([
+        o.freshness.lag(),
+        o.store.ping().then(
+          () => 'ok',
+          () => 'unavailable',
+        ),
+      ])
+      const answer = {
+        version: o.version,
+        gateway: o.configuration.gateway,
+        store,
+        behind: lag.reduce((sum, one) => sum + one.behind, 0),
+        recorders: lag.map(({ recorder, behind, head }) => ({ recorder, events: head, behind })),
+        resources: Object.entries(o.configuration.resources).map(
+          ([name, { protocol, labels }]) => ({
+            name,
+            protocol,
+            labels,
+          }),
+        ),
+      }
+      return { answer, results: 1 }
+    }),
+  )
+
+  api.post<{ Body: TokenBody }>('/tokens', { schema: schema.issue }, async (request, reply) => {
+    const caller = request.caller!
+    requireAdministrator(caller)
+    const issued = await issueToken(o.keys, request.body)
+    await o.watch.access({ ...from(request), who: caller.who }, 'access.token-issued', {
+      action: 'token-issued',
+      tokenId: issued.id,
+      expires: issued.expires.getTime() * 1000,
+      reason: `for ${issued.subject}`,
+    })
+    reply.status(201)
+    return {
+      token: issued.token,
+      id: issued.id,
+      subject: issued.subject,
+      expires: issued.expires.toISOString(),
+    }
+  })
+
+  api.delete<{ Params: { id: string } }>(
+    '/tokens/:id',
+    { schema: schema.revoke },
+    async (request) => {
+      const caller = request.caller!
+      requireAdministrator(caller)
+      const { id } = request.params
+      await o.watch.access({ ...from(request), who: caller.who }, 'access.token-revoked', {
+        action: 'token-revoked',
+        tokenId: id,
+      })
+      revokeToken(o.home, id)
+      return { id, revoked: true }
+    },
+  )
+}
+
+interface Paging {
+  limit?: number
+  cursor?: string
+  order?: 'asc' | 'desc'
+  wait?: number
+}
+
+interface Reading {
+  limit?: number
+  cursor?: string
+  wait?: number
+}
+
+interface TokenBody {
+  subject: string
+  email?: string
+  name?: string
+  groups?: string[]
+  kind?: 'human' | 'service' | 'agent'
+  ttlSeconds?: number
+}
+
+function ordinal(cursor: string | undefined): number {
+  if (cursor === undefined) return 0
+  if (!/^\d{1,15}$/.test(cursor)) throw badRequest('cursor: not one that this API gave')
+  return Number(cursor)
+}
+
+function from(request: FastifyRequest): Omit<Reader, 'who'> {
+  return {
+    address: request.ip,
+    port: request.socket.remotePort ?? null,
+    application: request.headers['user-agent']?.slice(0, 256) ?? null,
+  }
+}
+
+function createMetrics(o: AppOptions) {
+  const registry = new Registry()
+  const requests = new Histogram({
+    name: 'custody_query_request_seconds',
+    help: 'Requests answered, by route, method and status.',
+    labelNames: ['route', 'method', 'status'],
+    buckets: [0.005, 0.02, 0.05, 0.1, 0.3, 1, 3, 10, 30],
+    registers: [registry],
+  })
+  const refused = new Counter({
+    name: 'custody_query_refused_total',
+    help: 'Requests refused for want of a valid credential.',
+    registers: [registry],
+  })
+  new Gauge({
+    name: 'custody_query_log_events',
+    help: 'Events recorded by this service.',
+    registers: [registry],
+    collect() {
+      this.set(o.recorder.status().nextSequence)
+    },
+  })
+  new Gauge({
+    name: 'custody_query_log_refusing',
+    help: '1 while nothing can be recorded and so nothing is shown.',
+    registers: [registry],
+    collect() {
+      this.set(o.recorder.problem ? 1 : 0)
+    },
+  })
+  new Gauge({
+    name: 'custody_ingest_behind_events',
+    help: 'Events recorded and not yet in the store, by recorder.',
+    labelNames: ['recorder'],
+    registers: [registry],
+    async collect() {
+      this.reset()
+      for (const { recorder, behind } of await o.freshness.lag()) this.set({ recorder }, behind)
+    },
+  })
+  return { registry, requests, refused }
+}

@@ -1,0 +1,222 @@
+/**
+ * The API's contract as JSON Schema: what is checked of a request, and what OpenAPI says about answers.
+ */
+import { LIMIT_MAX } from './filters'
+
+const error = {
+  type: 'object',
+  required: ['error'],
+  properties: {
+    error: {
+      type: 'object',
+      required: ['code', 'message', 'action'],
+      properties: {
+        code: { type: 'string', description: 'Stable, listed in docs/errors.md.' },
+        message: { type: 'string' },
+        action: { type: 'string', description: 'What the reader has to do.' },
+        suggestions: { type: 'array', items: { type: 'string' } },
+      },
+    },
+  },
+} as const
+
+const failures = {
+  400: { description: 'The request is wrong', ...error },
+  401: { description: 'No valid credential', ...error },
+  403: { description: 'Not allowed', ...error },
+  404: { description: 'Not there', ...error },
+  503: { description: 'The read can’t be recorded, or the store does not answer', ...error },
+} as const
+
+const free = (description: string) =>
+  ({ type: 'object', additionalProperties: true, description }) as const
+const list = (description: string) => ({ type: 'array', items: free(description) }) as const
+const next = {
+  type: ['string', 'null'],
+  description: 'Cursor of the next page; null at the end.',
+} as const
+const upToDate = {
+  type: 'boolean',
+  description: 'False where something recorded before the request was not in the store yet.',
+} as const
+
+const answer = (description: string, properties: Record<string, unknown>) => ({
+  200: { description, type: 'object', properties },
+  ...failures,
+})
+
+const text = (description: string) =>
+  ({ type: 'string', minLength: 1, maxLength: 1024, description }) as const
+const wait = {
+  type: 'integer',
+  minimum: 0,
+  maximum: 5000,
+  description: 'Milliseconds to wait until everything recorded before is in the store.',
+} as const
+const limit = { type: 'integer', minimum: 1, maximum: LIMIT_MAX } as const
+const order = {
+  type: 'string',
+  enum: ['asc', 'desc'],
+  description: 'By time; newest first when not given.',
+} as const
+const time = (which: string) => text(`${which} this moment (ISO 8601; UTC where no zone is named).`)
+
+const query = (properties: Record<string, unknown>) => ({
+  type: 'object',
+  additionalProperties: false,
+  properties,
+})
+
+const sessionId = {
+  type: 'object',
+  required: ['id'],
+  properties: { id: text('Identifier, the beginning of one, or `last` for the one opened last.') },
+} as const
+
+export const open = (summary: string) => ({ summary, tags: ['health'], security: [] })
+
+export const sessions = {
+  summary: 'Sessions, newest first',
+  tags: ['evidence'],
+  querystring: query({
+    since: time('Opened at or after'),
+    until: time('Opened before'),
+    identity: text('Subject or e-mail address.'),
+    resource: text('Name of the resource.'),
+    limit,
+    cursor: text('`next` of the page before.'),
+    order,
+    wait,
+  }),
+  response: answer('One page', { sessions: list('A session'), next, upToDate }),
+}
+
+export const session = {
+  summary: 'One session',
+  tags: ['evidence'],
+  params: sessionId,
+  querystring: query({ wait }),
+  response: answer('The session', { session: free('A session'), upToDate }),
+}
+
+export const timeline = {
+  summary: 'What happened in a session, in order: each command with how it ended',
+  tags: ['evidence'],
+  params: sessionId,
+  querystring: query({ limit, cursor: text('`next` of the page before.'), wait }),
+  response: answer('One page', {
+    session: free('A session'),
+    timeline: list('An entry; `kind` is `command`, or the kind of the event'),
+    next,
+    upToDate,
+  }),
+}
+
+export const replay = {
+  summary: 'A PostgreSQL session as its client saw it: statements and what came back',
+  tags: ['evidence'],
+  params: sessionId,
+  querystring: query({
+    limit,
+    cursor: text('`next` of the page before.'),
+    rows: {
+      type: 'integer',
+      minimum: 0,
+      maximum: 10_000,
+      description: 'Rows shown of one result.',
+    },
+    wait,
+  }),
+  response: answer('One page', {
+    session: free('A session'),
+    replay: list(
+      'A timeline entry; commands also have `shown` (tables, tags, errors, notices, COPY data), `digestHolds` and `cut`',
+    ),
+    next,
+    upToDate,
+  }),
+}
+
+export const events = {
+  summary: 'Events, filtered',
+  tags: ['evidence'],
+  querystring: query({
+    session: text('Identifier, the beginning of one, or `last`.'),
+    since: time('At or after'),
+    until: time('Before'),
+    kind: text('Kinds, separated by commas; `command.*` means all that begin so.'),
+    without: text('Kinds to leave out, in the same form.'),
+    identity: text('Subject or e-mail address.'),
+    resource: text('Name of the resource.'),
+    text: text('Part of a command’s text, in any case.'),
+    object: text('Something a command touches: `payments` also finds `public.payments`.'),
+    limit,
+    cursor: text('`next` of the page before.'),
+    order,
+    wait,
+  }),
+  response: answer('One page', {
+    events: list('An event, as in schemas/records/Event.avsc'),
+    next,
+    upToDate,
+  }),
+}
+
+export const status = {
+  summary: 'What runs, and how far ingest is behind',
+  tags: ['operation'],
+  response: answer('The status', {
+    version: { type: 'string' },
+    gateway: { type: 'string' },
+    store: { type: 'string', enum: ['ok', 'unavailable'] },
+    behind: { type: 'integer' },
+    recorders: list('A recorder'),
+    resources: list('A resource'),
+  }),
+}
+
+export const issue = {
+  summary: 'Issue a token (local administrator)',
+  tags: ['access'],
+  body: {
+    type: 'object',
+    required: ['subject'],
+    additionalProperties: false,
+    properties: {
+      subject: { type: 'string', minLength: 1, maxLength: 256 },
+      email: { type: 'string', minLength: 3, maxLength: 320 },
+      name: { type: 'string', minLength: 1, maxLength: 256 },
+      groups: {
+        type: 'array',
+        maxItems: 100,
+        items: { type: 'string', minLength: 1, maxLength: 256 },
+      },
+      kind: { type: 'string', enum: ['human', 'service', 'agent'] },
+      ttlSeconds: { type: 'integer', minimum: 1 },
+    },
+  },
+  response: {
+    201: {
+      description: 'The token; it is not kept and can’t be shown again',
+      type: 'object',
+      properties: {
+        token: { type: 'string' },
+        id: { type: 'string' },
+        subject: { type: 'string' },
+        expires: { type: 'string' },
+      },
+    },
+    ...failures,
+  },
+}
+
+export const revoke = {
+  summary: 'Revoke a token (local administrator)',
+  tags: ['access'],
+  params: {
+    type: 'object',
+    required: ['id'],
+    properties: { id: { type: 'string', pattern: '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' } },
+  },
+  response: answer('Revoked', { id: { type: 'string' }, revoked: { type: 'boolean' } }),
+}

@@ -1,0 +1,356 @@
+/**
+ * The questions asked of the warehouse: only SELECT, only `custody.events`, only bound parameters.
+ * Sessions are folded here from their events, so that there is one truth and no state beside it.
+ */
+import type { ClickHouseClient } from '@clickhouse/client'
+import { isCustodyError } from '@custody/kit'
+import { notFound, storeUnavailable } from './errors'
+import {
+  type Condition,
+  conditionOf,
+  decodeCursor,
+  type EventFilters,
+  encodeCursor,
+  hexOf,
+  idParameter,
+  keyset,
+  timeParameter,
+} from './filters'
+import { eventColumns, eventOf, type JsonObject, microsOfIso, timeOf, uuidOfHex } from './rows'
+
+export interface Page {
+  items: JsonObject[]
+  /** Where the next page begins, or null at the end. */
+  next: string | null
+}
+
+/** Whose events may be seen: everybody's, or those of one identity. */
+export type Scope = { subject: string; issuer: string } | null
+
+export interface Store {
+  ping(): Promise<void>
+  events(filters: EventFilters, page: PageRequest, scope: Scope): Promise<Page>
+  sessions(filters: SessionFilters, page: PageRequest, scope: Scope): Promise<Page>
+  session(id: string, scope: Scope): Promise<JsonObject>
+  /** The identifier meant by a UUID, the beginning of one, or `last`. */
+  resolveSession(asked: string, scope: Scope): Promise<string>
+  sessionEvents(
+    id: string,
+    from: number,
+    limits: { eventsMax: number; outputBytesMax?: number },
+    scope: Scope,
+  ): Promise<SessionEvents>
+}
+
+export interface PageRequest {
+  limit: number
+  cursor?: string
+  ascending?: boolean
+}
+
+export interface SessionFilters {
+  since?: string
+  until?: string
+  identity?: string
+  resource?: string
+}
+
+export interface SessionEvents {
+  events: JsonObject[]
+  /** Ordinal to go on from, or null when all were read. */
+  next: number | null
+}
+
+/** Settings of every question: 64-bit numbers as numbers, times in UTC, and bounds on what one may cost. */
+const SETTINGS = {
+  output_format_json_quote_64bit_integers: 0,
+  output_format_json_named_tuples_as_objects: 1,
+  session_timezone: 'UTC',
+  max_execution_time: 30,
+} as const
+
+const TABLE = 'custody.events'
+/** What the connecting client's own protocols are called; reading through the API is no session. */
+const SESSION_ID = /^[0-9a-f-]{4,36}$/i
+
+export function createStore(client: ClickHouseClient): Store {
+  async function rows(
+    query: string,
+    parameters: Condition['parameters'],
+  ): Promise<Record<string, unknown>[]> {
+    try {
+      const result = await client.query({
+        query,
+        query_params: parameters,
+        format: 'JSONEachRow',
+        clickhouse_settings: SETTINGS,
+      })
+      return await result.json<Record<string, unknown>>()
+    } catch (cause) {
+      if (isCustodyError(cause)) throw cause
+      throw storeUnavailable(cause)
+    }
+  }
+
+  function scoped(condition: Condition, scope: Scope): Condition {
+    if (scope === null) return condition
+    condition.sql.push('who.subject = {scopeSubject:String}', 'who.issuer = {scopeIssuer:String}')
+    condition.parameters.scopeSubject = scope.subject
+    condition.parameters.scopeIssuer = scope.issuer
+    return condition
+  }
+
+  const where = (condition: Condition) =>
+    condition.sql.length > 0 ? `WHERE ${condition.sql.join('\n  AND ')}` : ''
+
+  async function page(
+    condition: Condition,
+    request: PageRequest,
+    without: string[],
+  ): Promise<Page> {
+    const ascending = request.ascending ?? false
+    if (request.cursor)
+      condition.sql.push(keyset(decodeCursor(request.cursor), ascending, condition.parameters))
+    const direction = ascending ? 'ASC' : 'DESC'
+    condition.parameters.limit = request.limit + 1
+    const found = await rows(
+      `SELECT
+  ${eventColumns(without)}
+FROM ${TABLE}
+${where(condition)}
+ORDER BY time ${direction}, id ${direction}
+LIMIT {limit:UInt32}`,
+      condition.parameters,
+    )
+    const items = found.slice(0, request.limit).map(eventOf)
+    const last = items.at(-1)
+    return { items, next: found.length > request.limit && last ? cursorAt(last) : null }
+  }
+
+  /** What became of sessions that were opened: their counts and how they closed, in one pass over their events. */
+  async function fold(opened: JsonObject[]): Promise<JsonObject[]> {
+    if (opened.length === 0) return []
+    const first = Math.min(...opened.map((event) => microsOfIso(String(event.time))!))
+    const found = await rows(
+      `SELECT
+  hex(session) AS id,
+  count() AS events,
+  countIf(kind = 'command.started') AS commands,
+  countIf(kind = 'command.completed' AND response.status != 'ok' AND response.status != 'suspended') AS failed,
+  sumIf(ifNull(response.rows, 0), kind = 'command.completed') AS rows,
+  max(time) AS lastTime,
+  max(ordinal) AS lastOrdinal,
+  anyIf(lifecycle.state, kind = 'session.closed') AS state,
+  anyIf(lifecycle.reason, kind = 'session.closed') AS reason,
+  anyIf(lifecycle.events, kind = 'session.closed') AS sealed,
+  anyIf(lifecycle.bytesIn, kind = 'session.closed') AS bytesIn,
+  anyIf(lifecycle.bytesOut, kind = 'session.closed') AS bytesOut,
+  anyIf(lifecycle.durationMicros, kind = 'session.closed') AS durationMicros,
+  anyIf(time, kind = 'session.closed') AS closedTime
+FROM ${TABLE}
+WHERE session IN (SELECT toFixedString(unhex(arrayJoin({ids:Array(String)})), 16))
+  AND time >= ${timeParameter('first')}
+GROUP BY session`,
+      { ids: opened.map((event) => hexOf(String(event.session))), first },
+    )
+    const byId = new Map(found.map((row) => [uuidOfHex(String(row.id)), row]))
+    return opened.map((event) => sessionOf(event, byId.get(String(event.session))))
+  }
+
+  function openedCondition(filters: SessionFilters, scope: Scope): Condition {
+    const condition = conditionOf({ ...filters, kind: 'session.opened' })
+    return scoped(condition, scope)
+  }
+
+  const WITHOUT = [
+    'output',
+    'statement',
+    'response',
+    'approval',
+    'access',
+    'audit',
+    'configuration',
+    'recording',
+    'decision',
+    'masks',
+  ]
+
+  return {
+    async ping() {
+      await rows('SELECT 1 AS one', {})
+    },
+
+    events(filters, request, scope) {
+      return page(scoped(conditionOf(filters), scope), request, [])
+    },
+
+    async sessions(filters, request, scope) {
+      const opened = await page(openedCondition(filters, scope), request, WITHOUT)
+      return { items: await fold(opened.items), next: opened.next }
+    },
+
+    async session(id, scope) {
+      const condition = scoped(conditionOf({ session: id, kind: 'session.opened' }), scope)
+      const opened = await page(condition, { limit: 1 }, WITHOUT)
+      const session = (await fold(opened.items))[0]
+      if (!session) throw notFound(`there is no session ${id}`, await recent(scope))
+      return session
+    },
+
+    async resolveSession(asked, scope) {
+      if (asked === 'last') {
+        const opened = await page(openedCondition({}, scope), { limit: 1 }, WITHOUT)
+        const last = opened.items[0]
+        if (!last) throw notFound('there is no session yet')
+        return String(last.session)
+      }
+      const hex = asked.replaceAll('-', '').toLowerCase()
+      if (!SESSION_ID.test(asked) || hex.length < 4 || hex.length > 32)
+        throw notFound(`${JSON.stringify(asked.slice(0, 64))} is no session`, await recent(scope))
+      const condition = scoped(
+        {
+          sql: [
+            "kind = 'session.opened'",
+            `session >= ${idParameter('low')}`,
+            `session <= ${idParameter('high')}`,
+          ],
+          parameters: { low: hex.padEnd(32, '0'), high: hex.padEnd(32, 'f') },
+        },
+        scope,
+      )
+      const opened = await page(condition, { limit: 5 }, WITHOUT)
+      const ids = opened.items.map((event) => String(event.session))
+      if (ids.length === 1) return ids[0]!
+      if (ids.length === 0) throw notFound(`there is no session ${asked}`, await recent(scope))
+      throw notFound(`${asked} is the beginning of several sessions`, ids)
+    },
+
+    async sessionEvents(id, from, limits, scope) {
+      const condition = scoped(conditionOf({ session: id }), scope)
+      condition.sql.push('ordinal >= {from:Int64}')
+      condition.parameters.from = from
+      const withOutput = limits.outputBytesMax !== undefined
+      if (!withOutput) condition.sql.push("kind != 'output'")
+      let eventsMax = limits.eventsMax
+      if (withOutput) {
+        // How many events fit: sizes first, so that no answer is larger than its bound.
+        const sizes = await rows(
+          `SELECT kind, hex(id) AS id, hex(command) AS command, ifNull(length(output.data), 0) AS bytes FROM ${TABLE} ${where(condition)} ORDER BY ordinal LIMIT {sizes:UInt32}`,
+          { ...condition.parameters, sizes: eventsMax + 1 },
+        )
+        eventsMax = fitting(sizes, eventsMax, limits.outputBytesMax!)
+      }
+      condition.parameters.limit = eventsMax + 1
+      const found = await rows(
+        `SELECT
+  ${eventColumns(withOutput ? [] : ['output'])}
+FROM ${TABLE}
+${where(condition)}
+ORDER BY ordinal
+LIMIT {limit:UInt32}`,
+        condition.parameters,
+      )
+      const events = found.slice(0, eventsMax).map(eventOf)
+      const next = found.length > eventsMax ? Number(found[eventsMax]!.ordinal) : null
+      if (next !== null) events.push(...(await completions(id, events, next, withOutput)))
+      return { events, next }
+    },
+  }
+
+  /** How commands of this page ended where that lies behind it; with their output if that is wanted and fits. */
+  async function completions(
+    session: string,
+    events: JsonObject[],
+    from: number,
+    withOutput: boolean,
+  ): Promise<JsonObject[]> {
+    const open = new Set(
+      events.filter((event) => event.kind === 'command.started').map((event) => String(event.id)),
+    )
+    for (const event of events)
+      if (event.kind === 'command.completed') open.delete(String(event.command))
+    if (open.size === 0) return []
+    const found = await rows(
+      `SELECT
+  ${eventColumns(['output'])}
+FROM ${TABLE}
+WHERE session = ${idParameter('session')} AND ordinal >= {from:Int64} AND kind = 'command.completed'
+  AND command IN (SELECT toFixedString(unhex(arrayJoin({commands:Array(String)})), 16))
+ORDER BY ordinal`,
+      { session: hexOf(session), from, commands: [...open].map(hexOf) },
+    )
+    return found.map((row) => {
+      const event = eventOf(row)
+      return withOutput ? { ...event, answerLimit: true } : event
+    })
+  }
+
+  /** The latest sessions, to suggest in place of one that is not there. */
+  async function recent(scope: Scope): Promise<string[]> {
+    const opened = await page(openedCondition({}, scope), { limit: 3 }, WITHOUT)
+    return opened.items.map((event) => String(event.session))
+  }
+}
+
+/** Events of a page: as many as fit, ending where no command is under way if there is such a place. */
+export function fitting(
+  sizes: readonly Record<string, unknown>[],
+  eventsMax: number,
+  bytesMax: number,
+): number {
+  const open = new Set<unknown>()
+  let bytes = 0
+  let clean = 0
+  for (let i = 0; i < sizes.length; i++) {
+    if (open.size === 0) clean = i
+    bytes += Number(sizes[i]!.bytes)
+    if (i === eventsMax || (bytes > bytesMax && i > 0)) return clean || i
+    if (sizes[i]!.kind === 'command.started') open.add(sizes[i]!.id)
+    else if (sizes[i]!.kind === 'command.completed') open.delete(sizes[i]!.command)
+  }
+  return sizes.length
+}
+
+function cursorAt(event: JsonObject): string {
+  return encodeCursor({ micros: microsOfIso(String(event.time))!, id: String(event.id) })
+}
+
+function sessionOf(opened: JsonObject, row: Record<string, unknown> | undefined): JsonObject {
+  const state = row?.state ? String(row.state) : 'open'
+  const closed = state !== 'open'
+  const path = (opened.path ?? {}) as JsonObject
+  const lifecycle = (opened.lifecycle ?? {}) as JsonObject
+  const number = (value: unknown) => Number(value ?? 0)
+  const lastTime = timeText(row?.lastTime) ?? opened.time!
+  return {
+    id: opened.session!,
+    opened: opened.time!,
+    closed: closed ? timeText(row?.closedTime) : null,
+    /** open, closed, or unknown (found open at recovery). */
+    state,
+    reason: row?.reason ? String(row.reason) : null,
+    who: opened.who!,
+    resource: path.resource ?? null,
+    protocol: path.protocol ?? null,
+    path,
+    commands: number(row?.commands),
+    failed: number(row?.failed),
+    rows: number(row?.rows),
+    events: number(row?.events),
+    /** Whether the closing event's count is what the store has; null while the session is open. */
+    complete: closed ? number(row?.events) === number(row?.sealed) : null,
+    bytesIn: closed ? number(row?.bytesIn) : null,
+    bytesOut: closed ? number(row?.bytesOut) : null,
+    durationMicros: closed
+      ? number(row?.durationMicros)
+      : microsOfIso(String(lastTime))! - microsOfIso(String(opened.time))!,
+    lastEvent: lastTime,
+    parent: opened.parent ?? null,
+    attributes: lifecycle.attributes ?? {},
+    recorder: opened.recorder!,
+  }
+}
+
+function timeText(value: unknown): string | null {
+  return value === undefined ? null : timeOf(value)
+}

@@ -1,0 +1,115 @@
+/**
+ * Watches the watchers: what was read, by whom, is in the event log before the answer leaves.
+ * Refuses the read where that can't be: `recorded` rejects and nothing may be sent.
+ */
+import type { Recorder } from '@custody/event-log'
+import type { Who } from '@custody/schemas'
+import { notRecorded } from './errors'
+
+export interface Reader {
+  who: Who
+  address: string
+  port: number | null
+  application: string | null
+}
+
+export interface Look {
+  /** search, read, timeline, replay, status. */
+  action: string
+  subject: string
+  query?: Record<string, unknown>
+  results: number
+  durationMicros: number
+}
+
+/** Refused sign-ins recorded in a minute; the rest are counted in /metrics only, so that nobody can fill the log from outside. */
+const REFUSALS_PER_MINUTE_MAX = 60
+const QUERY_CHARACTERS_MAX = 4096
+
+export interface Watch {
+  /** Rejects at once when nothing could be recorded anyway. */
+  ready(): void
+  look(reader: Reader, look: Look): Promise<void>
+  access(
+    reader: Reader,
+    kind: 'access.token-issued' | 'access.token-revoked',
+    access: { action: string; tokenId: string; expires?: number; reason?: string },
+  ): Promise<void>
+  refused(reader: Omit<Reader, 'who'>, code: string, reason: string): void
+}
+
+export function createWatch(recorder: Recorder, gateway: string): Watch {
+  let minute = 0
+  let refusals = 0
+
+  const pathOf = (reader: Omit<Reader, 'who'>) => ({
+    clientAddress: reader.address,
+    clientPort: reader.port,
+    clientApplication: reader.application,
+    gateway,
+    resource: 'custody',
+    protocol: 'console',
+  })
+
+  async function recorded(durability: 'os' | 'disk', record: () => void): Promise<void> {
+    if (recorder.problem) throw notRecorded(recorder.problem)
+    try {
+      record()
+      await recorder.recorded(durability)
+    } catch (cause) {
+      throw notRecorded(cause)
+    }
+  }
+
+  return {
+    ready() {
+      if (recorder.problem) throw notRecorded(recorder.problem)
+    },
+
+    look(reader, look) {
+      return recorded('os', () => {
+        recorder.record({
+          kind: `audit.${look.action}`,
+          who: reader.who,
+          path: pathOf(reader),
+          audit: {
+            action: look.action,
+            subject: look.subject,
+            query: look.query ? JSON.stringify(look.query).slice(0, QUERY_CHARACTERS_MAX) : null,
+            results: look.results,
+            durationMicros: look.durationMicros,
+          },
+        })
+      })
+    },
+
+    access(reader, kind, access) {
+      return recorded('disk', () => {
+        recorder.record({
+          kind,
+          who: reader.who,
+          path: pathOf(reader),
+          access: { ...access, outcome: 'success', credential: 'custody-token' },
+        })
+      })
+    },
+
+    refused(reader, code, reason) {
+      const now = Math.floor(Date.now() / 60_000)
+      if (now !== minute) {
+        minute = now
+        refusals = 0
+      }
+      if (++refusals > REFUSALS_PER_MINUTE_MAX || recorder.problem) return
+      try {
+        recorder.record({
+          kind: 'access.refused',
+          path: pathOf(reader),
+          access: { action: 'sign-in', outcome: 'refused', code, reason },
+        })
+      } catch {
+        // The answer is a refusal either way.
+      }
+    },
+  }
+}
