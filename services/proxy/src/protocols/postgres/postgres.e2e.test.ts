@@ -9,10 +9,10 @@ import { homeAt, parseConfiguration, prepareHome, silentLogger } from '@custody/
 import { decodeMessage, type Event, sha256 } from '@custody/schemas'
 import { type PostgresServer, psql, startPostgres, temporaryDirectory } from '@custody/test-support'
 import { Client } from 'pg'
-import { createProxy, type Proxy } from '../../proxy'
+import { createProxy, type Proxy as RunningProxy } from '../../proxy'
 
 let server: PostgresServer
-let proxy: Proxy
+let proxy: RunningProxy
 let port: number
 let token: string
 const directory = temporaryDirectory('custody-proxy-')
