@@ -1,0 +1,121 @@
+/**
+ * Talks to the API of the Custody that runs in this home directory (CUSTODY_HOME/run/status.json says where), as its
+ * administrator, or as the holder of CUSTODY_TOKEN. Refuses to guess when none runs.
+ */
+import {
+  CustodyError,
+  type Home,
+  processExists,
+  type RuntimeStatus,
+  readAdminToken,
+  readStatus,
+} from '@custody/kit'
+
+export interface Api {
+  readonly url: string
+  readonly status: RuntimeStatus | undefined
+  get<T = Record<string, unknown>>(
+    path: string,
+    query?: Record<string, string | number | undefined>,
+  ): Promise<T>
+  post<T = Record<string, unknown>>(path: string, body: unknown): Promise<T>
+  delete<T = Record<string, unknown>>(path: string): Promise<T>
+}
+
+const REQUEST_MS_MAX = 60_000
+
+/** The API's own error, told as it was. */
+export class ApiError extends Error {
+  constructor(
+    readonly code: string,
+    message: string,
+    readonly action: string,
+    readonly suggestions: readonly string[],
+  ) {
+    super(message)
+  }
+}
+
+export function notRunning(home: Home, why: string, cause?: unknown): CustodyError {
+  return new CustodyError(
+    'CUSTODY-CLI-001',
+    `Custody is not running in ${home.directory}: ${why}`,
+    { cause },
+  )
+}
+
+export function openApi(home: Home, environment: NodeJS.ProcessEnv): Api {
+  const status = readStatus(home)
+  let url = environment.CUSTODY_URL?.replace(/\/+$/, '')
+  if (!url) {
+    if (!status) throw notRunning(home, `there is no ${home.statusFile}`)
+    if (!processExists(status.pid)) throw notRunning(home, `its process ${status.pid} is gone`)
+    if (!status.ports.console) throw notRunning(home, 'its API does not listen')
+    url = `http://${reachable(status.host)}:${status.ports.console}`
+  }
+  const token = environment.CUSTODY_TOKEN || readAdminToken(home)
+
+  async function request<T>(method: string, path: string, body?: unknown): Promise<T> {
+    let response: Response
+    try {
+      response = await fetch(url + path, {
+        method,
+        headers: {
+          accept: 'application/json',
+          'user-agent': 'custody-cli',
+          ...(token ? { authorization: `Bearer ${token}` } : {}),
+          ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+        },
+        body: body === undefined ? undefined : JSON.stringify(body),
+        signal: AbortSignal.timeout(REQUEST_MS_MAX),
+      })
+    } catch (cause) {
+      if ((cause as Error).name === 'TimeoutError')
+        throw notRunning(home, `${url} did not answer within ${REQUEST_MS_MAX / 1000} s`, cause)
+      throw notRunning(home, `nothing answers at ${url}`, cause)
+    }
+    const text = await response.text()
+    let answer: {
+      error?: { code: string; message: string; action: string; suggestions?: string[] }
+    }
+    try {
+      answer = JSON.parse(text)
+    } catch (cause) {
+      throw notRunning(home, `what answers at ${url} is not Custody`, cause)
+    }
+    if (!response.ok) {
+      const {
+        code,
+        message,
+        action,
+        suggestions = [],
+      } = answer.error ?? {
+        code: 'CUSTODY-API-008',
+        message: `the API answered ${response.status}`,
+        action: '',
+      }
+      throw new ApiError(code, message, action, suggestions)
+    }
+    return answer as T
+  }
+
+  return {
+    url,
+    status,
+    get(path, query = {}) {
+      const search = new URLSearchParams()
+      for (const [name, value] of Object.entries(query))
+        if (value !== undefined) search.set(name, String(value))
+      return request('GET', search.size > 0 ? `${path}?${search}` : path)
+    },
+    post: (path, body) => request('POST', path, body),
+    delete: (path) => request('DELETE', path),
+  }
+}
+
+/** Where this machine reaches an address that stands for all of its own. */
+export function reachable(host: string): string {
+  if (host === '0.0.0.0') return '127.0.0.1'
+  if (host === '::') return '[::1]'
+  return host.includes(':') ? `[${host}]` : host
+}
