@@ -186,6 +186,14 @@ export const catalogue = {
       'A PostgreSQL server that Custody runs itself (for the demo or a test) cannot be made, started or stopped.',
     duty: 'Read the server log named in the message.',
   },
+  'CUSTODY-STORE-001': {
+    meaning: 'The warehouse was written by a newer version of Custody.',
+    duty: 'Start the newer version again, or point this one at another warehouse. Nothing was changed.',
+  },
+  'CUSTODY-STORE-002': {
+    meaning: 'A migration of the warehouse was applied with another text than this version has.',
+    duty: 'Find out who changed it; a released migration never changes. Install the released version again.',
+  },
   'CUSTODY-TOKEN-001': {
     meaning: 'A token was asked for that may not be issued.',
     duty: 'Give a subject and a time to live within the bound that the message names.',
