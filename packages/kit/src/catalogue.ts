@@ -87,6 +87,18 @@ export const catalogue = {
     meaning: 'The home directory cannot be created, read or written.',
     duty: 'Give the user who runs Custody access to the directory, or set CUSTODY_HOME to another one.',
   },
+  'CUSTODY-INGEST-001': {
+    meaning: 'Events cannot be inserted into the warehouse; ingest tries again by itself.',
+    duty: 'Read the cause in the message. Nothing is lost: the events stay in the event log until they are inserted.',
+  },
+  'CUSTODY-INGEST-002': {
+    meaning: 'The warehouse does not take an event for what it contains; it was kept aside.',
+    duty: 'Report the file named in the message, in CUSTODY_HOME/dead-letters. The event log still has the event.',
+  },
+  'CUSTODY-INGEST-003': {
+    meaning: 'The event log holds events of a schema that this version does not know.',
+    duty: 'Start the version that wrote them, or a newer one. Ingest goes on from there.',
+  },
   'CUSTODY-LISTEN-001': {
     meaning: 'A port that Custody listens on is taken by another program.',
     duty: 'Stop the other program, or choose another port by the setting or environment variable the message names (0 picks a free one).',

@@ -170,6 +170,7 @@ CREATE TABLE IF NOT EXISTS custody.events
         signature Nullable(String),
         keyId Nullable(String)) CODEC(ZSTD(1)),
     INDEX by_id id TYPE bloom_filter(0.001) GRANULARITY 1,
+    INDEX by_sequence sequence TYPE minmax GRANULARITY 1,
     INDEX by_session session TYPE bloom_filter(0.001) GRANULARITY 1,
     INDEX by_command command TYPE bloom_filter(0.001) GRANULARITY 1,
     INDEX by_kind kind TYPE set(32) GRANULARITY 1,
