@@ -2,10 +2,9 @@
  * `npm start`: everything on this machine, until it is told to stop.
  */
 import { userInfo } from 'node:os'
-import { issueToken, loadTokenKeys } from '@custody/identity'
-import { createLogger, describeError, runService } from '@custody/kit'
+import { CustodyError, createLogger, describeError, runService } from '@custody/kit'
 import { createStandalone, type Running } from './standalone'
-import { welcome } from './welcome'
+import { urlOf, welcome } from './welcome'
 
 const tokenHours = 8
 
@@ -41,10 +40,9 @@ void runService({
   },
 })
 
-async function greet({ configuration, status, home, demo }: Running): Promise<void> {
+async function greet({ configuration, status, home, adminToken, demo }: Running): Promise<void> {
   const identity = userInfo().username
-  const keys = await loadTokenKeys(home, configuration.gateway)
-  const { token } = await issueToken(keys, { subject: identity, ttlSeconds: tokenHours * 3600 })
+  const token = await issueToken(urlOf(status.host, status.ports.console), adminToken, identity)
   const facts = {
     version: status.version,
     host: status.host,
@@ -57,6 +55,24 @@ async function greet({ configuration, status, home, demo }: Running): Promise<vo
     demoVersion: demo?.version,
   }
   process.stdout.write(`\n${welcome(facts)}`)
+}
+
+/** Through the interface and not from the key, so that issuing it is an event like any other. */
+async function issueToken(url: string, adminToken: string, subject: string): Promise<string> {
+  const response = await fetch(`${url}/api/v1/tokens`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${adminToken}`, 'content-type': 'application/json' },
+    body: JSON.stringify({ subject, ttlSeconds: tokenHours * 3600 }),
+    signal: AbortSignal.timeout(15_000),
+  })
+  const body = await response.text()
+  if (!response.ok) {
+    throw new CustodyError(
+      'CUSTODY-START-001',
+      `no token could be issued: HTTP ${response.status} ${body}`,
+    )
+  }
+  return (JSON.parse(body) as { token: string }).token
 }
 
 /** npm does not pass on its own violent end, so a process that npm started looks whether it is still there. */

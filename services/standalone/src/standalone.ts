@@ -119,6 +119,19 @@ export function createStandalone(o: StandaloneOptions = {}): Standalone {
       return { child, ports }
     }
 
+    const password = randomBytes(24).toString('base64url')
+    progress('starting the warehouse')
+    const warehouse = await startChild('warehouse', join(__dirname, 'processes/warehouse.js'), {
+      // Its queries hold threads of this pool while they run.
+      env: { CUSTODY_WAREHOUSE_PASSWORD: password, UV_THREADPOOL_SIZE: '24' },
+      portVariable: 'CUSTODY_PORT_WAREHOUSE',
+    })
+    const services = await startChild('services', join(__dirname, 'processes/services.js'), {
+      env: {
+        CUSTODY_WAREHOUSE_URL: `http://custody:${password}@127.0.0.1:${warehouse.ports.warehouse}`,
+      },
+      portVariable: 'CUSTODY_PORT_CONSOLE',
+    })
     // The proxy last: a client that gets in is recorded, and what is recorded is soon to be seen. It is also the first to
     // be stopped, so that what its sessions did last is still ingested.
     const proxy = await startChild(
@@ -135,8 +148,8 @@ export function createStandalone(o: StandaloneOptions = {}): Standalone {
       host: configuration.listen.host,
       ports: {
         postgres: proxy.ports.postgres as number,
-        console: 0,
-        warehouse: 0,
+        console: services.ports.console as number,
+        warehouse: warehouse.ports.warehouse as number,
       },
       startedAt: new Date().toISOString(),
     }
