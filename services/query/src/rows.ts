@@ -141,12 +141,20 @@ function jsonOf(field: Field, value: unknown): Json {
     case 'time':
       return timeOf(value)
     case 'record':
+      // A record that was null is one of defaults in the store.
+      if (field.nullable && isEmpty(field.fields![0]!, value as Record<string, unknown>))
+        return null
       return objectOf(field.fields!, value as Record<string, unknown>)
     case 'records':
       return (value as Record<string, unknown>[]).map((one) => objectOf(field.fields!, one))
     default:
       return value as Json
   }
+}
+
+function isEmpty(first: Field, value: Record<string, unknown>): boolean {
+  const found = value[first.name]
+  return found === null || found === undefined || found === ''
 }
 
 function objectOf(fields: Field[], value: Record<string, unknown>): Json {

@@ -67,6 +67,8 @@ const SETTINGS = {
   output_format_json_named_tuples_as_objects: 1,
   session_timezone: 'UTC',
   max_execution_time: 30,
+  // Columns are selected under their own names, as hex for instance; conditions mean the columns.
+  prefer_column_name_to_alias: 1,
 } as const
 
 const TABLE = 'custody.events'
