@@ -173,6 +173,14 @@ export const catalogue = {
     meaning: 'A credential would have crossed the network in clear text.',
     duty: 'Connect with sslmode=require or better.',
   },
+  'CUSTODY-PG-013': {
+    meaning: 'The session was ended because nothing was sent for longer than idleMsMax.',
+    duty: 'Connect again; raise limits.idleMsMax (0 turns it off) if sessions may rest longer.',
+  },
+  'CUSTODY-PG-014': {
+    meaning: 'The session was ended because one side took no byte for longer than stalledMsMax.',
+    duty: 'Look at the side that the message names; raise limits.stalledMsMax (0 turns it off) if it may stand still longer.',
+  },
   'CUSTODY-PLATFORM-001': {
     meaning: 'A part of Custody has no build for this operating system and processor.',
     duty: 'Run Custody on one of the platforms listed in README.md, or give the part from outside by the setting the message names.',

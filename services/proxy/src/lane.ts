@@ -23,7 +23,8 @@ export class Lane implements Waiter {
   private batches: Batch[] = []
   private diskOutstanding = 0
   private waitingBytes = 0
-  private slow = false
+  /** The receiver is slower than the sender, who was told to stop. */
+  slow = false
   bytes = 0
   ended = false
 
@@ -34,6 +35,11 @@ export class Lane implements Waiter {
     private readonly onFailed: (error: Error) => void,
   ) {
     to.on('drain', () => this.judge())
+  }
+
+  /** Bytes that the receiver's side of the connection has taken. */
+  get taken(): number {
+    return this.bytes - this.waitingBytes - this.to.writableLength
   }
 
   /** Sends after everything recorded so far is as durable as asked; `null` means that it needs no record of its own. */

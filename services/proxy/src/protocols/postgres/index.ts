@@ -49,19 +49,34 @@ export async function createPostgres(services: ProtocolServices): Promise<Protoc
       parseBytesMax: 256 * 1024,
     }),
     limits.handshakeMsMax,
+    checkIntervalMs([limits.idleMsMax, limits.stalledMsMax]),
   )
+}
+
+/** Often enough to keep the shortest limit within a quarter, and no oftener than that takes. */
+function checkIntervalMs(limitsMs: number[]): number {
+  const shortest = Math.min(...limitsMs.filter((ms) => ms > 0), 20_000)
+  return Math.max(50, shortest / 4)
 }
 
 class Postgres implements Protocol {
   readonly name = 'postgres'
   private readonly live = new Map<string, Live>()
   private stopping = false
+  private readonly checking: NodeJS.Timeout
 
   constructor(
     private readonly services: ProtocolServices,
     private readonly analyser: Analyser,
     private readonly handshakeMsMax: number,
-  ) {}
+    intervalMs: number,
+  ) {
+    this.checking = setInterval(() => {
+      const now = Date.now()
+      for (const live of this.live.values()) live.relay?.check(now)
+    }, intervalMs)
+    this.checking.unref()
+  }
 
   get sessions(): number {
     return this.live.size
@@ -109,6 +124,7 @@ class Postgres implements Protocol {
           live.relay?.abort('CUSTODY-PG-010', 'the gateway is stopping', '57P01')
       await new Promise((resolve) => setTimeout(resolve, 20))
     }
+    clearInterval(this.checking)
     for (const live of [...this.live.values()])
       live.relay?.abort('CUSTODY-PG-010', 'the gateway is stopping', '57P01')
   }
@@ -142,7 +158,11 @@ class Postgres implements Protocol {
       if (this.stopping) throw new CustodyError('CUSTODY-PG-010', 'the gateway is stopping')
       if (tls === null && !isLoopback(client.address))
         throw new CustodyError('CUSTODY-PG-012', 'this gateway asks for TLS')
-      const presented = await askCredential(stream, reader)
+      const presented = await askCredential(
+        stream,
+        reader,
+        this.services.configuration.limits.handshakeFrameBytesMax,
+      )
       principal = await this.authenticate(presented, parameters.get('user') ?? '')
       const asked = this.resolve(parameters)
       path.resource = asked.resourceName
@@ -183,7 +203,7 @@ class Postgres implements Protocol {
         recorder.closeSession(session, 'closed', 'the client went away during sign-in', {})
         return
       }
-      this.relay(stream, target, session, principal, asked.resource, secret, reader.release())
+      this.relay(stream, target, session, asked.resource, secret, reader.release())
     } catch (error) {
       if (session) recorder.closeSession(session, 'closed', messageOf(error), {})
       else this.recordRefusal(principal, path, error)
@@ -195,14 +215,13 @@ class Postgres implements Protocol {
     stream: Duplex,
     target: SignedIn,
     session: RecordedSession,
-    principal: Principal,
     resource: PostgresResource,
     secret: Buffer,
     early: Buffer,
   ): void {
     const key = cancelKey(target.pid, secret)
+    const { limits } = this.services.configuration
     const live: Live = { relay: null, session, resource, pid: target.pid, secret: target.secret }
-    let expiry: NodeJS.Timeout | null = null
     const relay = new Relay({
       recorder: this.services.recorder,
       session,
@@ -219,16 +238,19 @@ class Postgres implements Protocol {
             : resource.recording === 'digest'
               ? 0
               : resource.recording.head,
-        frameBytesMax: this.services.configuration.limits.frameBytesMax,
+        frameBytesMax: limits.frameBytesMax,
+        statementBytesMax: limits.statementBytesMax,
+        parametersBytesMax: limits.parametersBytesMax,
+        namesMax: limits.statementsPerConnectionMax,
+        idleMsMax: limits.idleMsMax,
+        stalledMsMax: limits.stalledMsMax,
       },
       onEnd: () => {
         if (this.live.get(key) === live) this.live.delete(key)
-        if (expiry) clearTimeout(expiry)
       },
     })
     live.relay = relay
     this.live.set(key, live)
-    void principal
     if (early.length > 0) stream.unshift(early)
     if (target.rest.length > 0) target.stream.unshift(target.rest)
     // The session is in the record before the client learns that it has one.
@@ -242,7 +264,6 @@ class Postgres implements Protocol {
         relay.start()
       },
     })
-    expiry = null
   }
 
   private async authenticate(presented: string, user: string): Promise<Principal> {

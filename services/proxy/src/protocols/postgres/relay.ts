@@ -34,22 +34,26 @@ import {
   WireError,
 } from './wire'
 
-/** Text of one statement kept in its event; the rest is in its digest. */
-export const STATEMENT_TEXT_BYTES_MAX = 1024 * 1024
-/** Text of one parameter kept in its event. */
-export const PARAMETER_BYTES_MAX = 64 * 1024
 /** Pieces of output in one event. */
 export const OUTPUT_BYTES_MAX = 64 * 1024
 /** Requests that a client may have sent ahead of their answers. */
 export const PIPELINE_REQUESTS_MAX = 100_000
-/** Prepared statements and portals remembered per session. */
-export const NAMES_MAX = 100_000
 
 export interface RelaySettings {
   durability: 'auto' | Durability
   /** Output bytes recorded per command: Infinity for `full`, 0 for `digest`. */
   outputBytesMax: number
   frameBytesMax: number
+  /** Text of one statement kept in its event; of a longer one the digest is. */
+  statementBytesMax: number
+  /** All parameters of one command kept in its event. */
+  parametersBytesMax: number
+  /** Prepared statements, and portals, remembered per session. */
+  namesMax: number
+  /** Without traffic for this long the session is ended; 0 never. */
+  idleMsMax: number
+  /** A peer that takes no byte for this long while some wait for it is cut off; 0 never. */
+  stalledMsMax: number
 }
 
 export interface RelayParts {
@@ -172,6 +176,8 @@ export class Relay {
   private inputFrom = -1
   private ended = false
   private bytesIn = 0
+  private movedBytes = -1
+  private movedMs = 0
 
   constructor(private readonly parts: RelayParts) {
     this.recorder = parts.recorder
@@ -218,6 +224,26 @@ export class Relay {
     )
     client.resume()
     target.resume()
+  }
+
+  /** Looked at from time to time: ends a session that nobody uses, or whose peer no longer takes what is sent to it. */
+  check(nowMs: number): void {
+    if (this.ended) return
+    const { idleMsMax, stalledMsMax } = this.settings
+    const moved = this.bytesIn + this.toTarget.taken + this.toClient.taken + this.toClient.bytes
+    if (moved !== this.movedBytes) {
+      this.movedBytes = moved
+      this.movedMs = nowMs
+      return
+    }
+    const stillMs = nowMs - this.movedMs
+    const stalled = this.toClient.slow ? 'client' : this.toTarget.slow ? 'target' : null
+    if (stalled !== null && stalledMsMax > 0 && stillMs >= stalledMsMax) {
+      this.abort('CUSTODY-PG-014', `the ${stalled} took no byte for ${stillMs} ms`, '08006')
+      this.parts.client.destroy()
+      this.parts.target.destroy()
+    } else if (idleMsMax > 0 && stillMs >= idleMsMax && this.session.open.size === 0)
+      this.abort('CUSTODY-PG-013', `the session was idle for ${stillMs} ms`, '57P05')
   }
 
   /** Ends the session with an error that the client sees, and says why in the record. */
@@ -397,8 +423,8 @@ export class Relay {
     one.name = name
     one.prepared = prepared
     one.before = this.prepared.get(name)
-    if (this.prepared.size >= NAMES_MAX && one.before === undefined)
-      throw new WireError(`more than ${NAMES_MAX} prepared statements`)
+    if (this.prepared.size >= this.settings.namesMax && one.before === undefined)
+      throw new WireError(`more than ${this.settings.namesMax} prepared statements`)
     if (!this.skipping) this.prepared.set(name, prepared)
     this.expect(one)
   }
@@ -410,8 +436,8 @@ export class Relay {
     const name = bytes.toString('latin1', portalEnd + 1, nameEnd)
     const prepared = this.prepared.get(name) ?? elsewhere(name)
     const portal = bytes.toString('latin1', at + 5, portalEnd)
-    if (this.portals.size >= NAMES_MAX && !this.portals.has(portal))
-      throw new WireError(`more than ${NAMES_MAX} portals`)
+    if (this.portals.size >= this.settings.namesMax && !this.portals.has(portal))
+      throw new WireError(`more than ${this.settings.namesMax} portals`)
     // Copied, since the chunk's memory is far larger and a portal may live long.
     this.portals.set(portal, { prepared, values: Buffer.from(bytes.subarray(nameEnd + 1, end)) })
     const one = expected(Kind.bind)
@@ -582,7 +608,7 @@ export class Relay {
           ? 'os'
           : 'disk'
         : this.settings.durability
-    const cut = text.length > STATEMENT_TEXT_BYTES_MAX
+    const cut = text.length > this.settings.statementBytesMax
     const command: Command = {
       id,
       micros,
@@ -604,7 +630,7 @@ export class Relay {
         statement: {
           language: 'sql',
           interface: submittedBy,
-          text: cut ? cutText(text) : text,
+          text: cut ? cutText(text, this.settings.statementBytesMax) : text,
           textBytes,
           textDigest: cut ? hash('sha256', text, 'buffer') : undefined,
           parameters,
@@ -644,6 +670,7 @@ export class Relay {
     at += 2
     if (count === 0) return undefined
     const parameters: ParameterDraft[] = []
+    let bytesLeft = this.settings.parametersBytesMax
     for (let i = 0; i < count; i++) {
       if (at + 4 > values.length) throw new WireError('parameters are too short')
       const length = values.readInt32BE(at)
@@ -656,12 +683,17 @@ export class Relay {
       }
       if (at + length > values.length) throw new WireError('parameters are too short')
       const format = formatCount === 0 ? 0 : values.readInt16BE(2 + (formatCount === 1 ? 0 : i) * 2)
-      const cut = length > PARAMETER_BYTES_MAX
-      const bytes = values.subarray(at, at + (cut ? PARAMETER_BYTES_MAX : length))
+      const cut = length > bytesLeft
+      const bytes = values.subarray(at, at + Math.min(length, bytesLeft))
+      bytesLeft -= bytes.length
       parameters.push({
         type,
         value:
-          format === 0 ? (cut ? cutText(bytes) : this.textOf(bytes)) : decodeValue(bytes, oid, 1),
+          format === 0
+            ? cut
+              ? cutText(bytes, bytes.length)
+              : this.textOf(bytes)
+            : decodeValue(bytes, oid, 1),
         bytes: length,
         cut,
       })
@@ -1211,9 +1243,9 @@ function elsewhere(name: string): Prepared {
 }
 
 /** The first bytes of a long text, ended at a character. */
-function cutText(text: Buffer | string): Buffer | string {
-  if (typeof text === 'string') return text.slice(0, STATEMENT_TEXT_BYTES_MAX)
-  let end = Math.min(text.length, STATEMENT_TEXT_BYTES_MAX)
+function cutText(text: Buffer | string, bytesMax: number): Buffer | string {
+  if (typeof text === 'string') return text.slice(0, bytesMax)
+  let end = Math.min(text.length, bytesMax)
   while (end > 0 && end < text.length && (text[end]! & 0xc0) === 0x80) end--
   return text.subarray(0, end)
 }

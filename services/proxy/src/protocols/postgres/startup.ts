@@ -23,9 +23,8 @@ import {
   WireError,
 } from './wire'
 
-/** PostgreSQL's own limit for start-up packets, and enough for any credential. */
+/** PostgreSQL's own limit for start-up packets. */
 const STARTUP_BYTES_MAX = 10_000
-const CREDENTIAL_BYTES_MAX = 64 * 1024
 /** What a target may say while signing in; settings are short. */
 const SIGN_IN_BYTES_MAX = 1024 * 1024
 
@@ -185,9 +184,13 @@ function acceptTls(
 }
 
 /** AuthenticationCleartextPassword and the answer to it. Only over TLS or loopback. */
-export async function askCredential(stream: Duplex, reader: ByteReader): Promise<string> {
+export async function askCredential(
+  stream: Duplex,
+  reader: ByteReader,
+  bytesMax: number,
+): Promise<string> {
   stream.write(message(Backend.authentication, Buffer.from([0, 0, 0, 3])))
-  const { type, body } = await reader.message(CREDENTIAL_BYTES_MAX)
+  const { type, body } = await reader.message(bytesMax)
   if (type !== 0x70)
     throw new WireError(`message type 0x${type.toString(16)} where a password was asked for`)
   return body.toString('utf8', 0, Math.max(0, body.indexOf(0) < 0 ? body.length : body.indexOf(0)))
