@@ -1,0 +1,575 @@
+/**
+ * The commands: what each asks of the API (or, for `verify` and `config check`, of files) and how its answer is shown.
+ * Refuses to decide anything about evidence; what may be seen is the API's to say.
+ */
+import { spawn } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { userInfo } from 'node:os'
+import { join, resolve } from 'node:path'
+import {
+  CustodyError,
+  configurationFile,
+  type Home,
+  homeAt,
+  homeDirectory,
+  loadConfiguration,
+} from '@custody/kit'
+import {
+  type CommandSpec,
+  durationSeconds,
+  type Given,
+  moment,
+  type OptionSpec,
+  usageError,
+  wholeNumber,
+} from './arguments'
+import { type Api, openApi, reachable } from './client'
+import type { Output } from './output'
+import {
+  eventsTable,
+  type Json,
+  replayLines,
+  sessionHeader,
+  sessionsTable,
+  timelineTable,
+} from './show'
+import { table } from './table'
+import { verifyLog } from './verify'
+
+export interface Context {
+  given: Given
+  output: Output
+  home: Home
+  environment: NodeJS.ProcessEnv
+  cwd: string
+  nowMs: number
+}
+
+export interface Command extends CommandSpec {
+  /** Answers the exit code. */
+  run(context: Context): Promise<number>
+}
+
+/** How long the API may wait until what was recorded before is in the store. */
+const WAIT_MS = 2000
+const PAGE_MAX = 1000
+const TTL_SECONDS_DEFAULT = 8 * 3600
+
+const PERIOD: Record<string, OptionSpec> = {
+  since: { value: 'time', help: 'at or after: 2026-01-31T12:00:00Z, or how long ago: 30m, 2h, 7d' },
+  until: { value: 'time', help: 'before' },
+}
+
+const api = ({ home, environment }: Context): Api => openApi(home, environment)
+
+function late({ output }: Context, answer: Json): void {
+  if (answer.upToDate === false)
+    output.remark(
+      'custody: ingest is behind; the latest events may be missing (see `custody status`)',
+    )
+}
+
+const status: Command = {
+  name: 'status',
+  summary: 'what runs, where, and how far ingest is behind',
+  options: {},
+  positionalsMin: 0,
+  positionalsMax: 0,
+  async run(context) {
+    const { output, home } = context
+    const one = api(context)
+    const answer = await one.get<Json>('/api/v1/status')
+    if (output.json) {
+      output.object({ home: home.directory, url: one.url, ...(one.status ?? {}), ...answer })
+      return answer.store === 'ok' ? 0 : 1
+    }
+    const runtime = one.status
+    output.line(`Custody ${answer.version}, gateway ${answer.gateway}`)
+    output.line(`  home       ${home.directory}`)
+    if (runtime) output.line(`  postgres   ${runtime.host}:${runtime.ports.postgres}`)
+    output.line(`  console    ${one.url}`)
+    output.line(`  store      ${answer.store === 'ok' ? 'ok' : output.red(answer.store)}`)
+    output.line(
+      `  ingest     ${answer.behind === 0 ? 'up to date' : output.yellow(`${answer.behind} events behind`)}`,
+    )
+    output.line()
+    output.lines(
+      table(
+        [{ title: 'RECORDER' }, { title: 'EVENTS', right: true }, { title: 'BEHIND', right: true }],
+        answer.recorders.map((each: Json) => [
+          each.recorder,
+          String(each.events),
+          String(each.behind),
+        ]),
+        output.columns,
+      ),
+    )
+    output.line()
+    if (answer.resources.length === 0) output.line('No resource is configured.')
+    else
+      output.lines(
+        table(
+          ['RESOURCE', 'PROTOCOL', 'LABELS'].map((title) => ({ title })),
+          answer.resources.map((each: Json) => [
+            each.name,
+            each.protocol,
+            Object.entries(each.labels ?? {})
+              .map(([name, value]) => `${name}=${value}`)
+              .join(' '),
+          ]),
+          output.columns,
+        ),
+      )
+    return answer.store === 'ok' ? 0 : 1
+  },
+}
+
+const WHO: Record<string, OptionSpec> = {
+  subject: { value: 'name', help: 'whom it is for (default: you)' },
+  email: { value: 'address', help: 'their e-mail address' },
+  group: { value: 'name', multiple: true, help: 'a group they are in; may be repeated' },
+  kind: { value: 'human|service|agent', help: 'what they are (default human)' },
+  ttl: { value: 'time', help: 'how long it is valid: 15m, 8h (default 8h)' },
+}
+
+async function issue(context: Context): Promise<Json> {
+  const { given } = context
+  const ttl = given.text('ttl')
+  const ttlSeconds = ttl === undefined ? TTL_SECONDS_DEFAULT : durationSeconds(ttl)
+  if (ttlSeconds === null)
+    throw usageError(`--ttl ${JSON.stringify(ttl)}: give a time such as 15m or 8h`)
+  const kind = given.text('kind')
+  if (kind !== undefined && !['human', 'service', 'agent'].includes(kind))
+    throw usageError(`--kind ${JSON.stringify(kind)}: human, service or agent`)
+  return api(context).post('/api/v1/tokens', {
+    subject: given.text('subject') ?? userInfo().username,
+    ...(given.text('email') ? { email: given.text('email') } : {}),
+    ...(given.texts('group').length > 0 ? { groups: given.texts('group') } : {}),
+    ...(kind ? { kind } : {}),
+    ttlSeconds,
+  })
+}
+
+const token: Command = {
+  name: 'token',
+  takes: '[revoke <id>]',
+  summary: 'issue a token, or revoke one',
+  details: [
+    'A token is the password for native clients and for the API. It is shown once and kept nowhere.',
+  ],
+  options: WHO,
+  positionalsMin: 0,
+  positionalsMax: 2,
+  examples: [
+    'PGPASSWORD=$(custody token --ttl 15m) psql "host=127.0.0.1 port=15432 dbname=demo sslmode=require"',
+    'custody token --subject ci --kind service --group deploy --json',
+    'custody token revoke 01a1fcb6-538d-7a88-9ec5-652147e84674',
+  ],
+  async run(context) {
+    const { given, output } = context
+    const [what, id, ...more] = given.positionals
+    if (what === undefined) {
+      const issued = await issue(context)
+      if (output.json) output.object(issued)
+      else {
+        output.line(issued.token)
+        output.remark(
+          `custody: for ${issued.subject}, valid until ${issued.expires}, id ${issued.id}`,
+        )
+      }
+      return 0
+    }
+    if (what !== 'revoke' || id === undefined || more.length > 0)
+      throw usageError('custody token takes nothing, or `revoke <id>`', token)
+    const answer = await api(context).delete<Json>(`/api/v1/tokens/${encodeURIComponent(id)}`)
+    if (output.json) output.object(answer)
+    else output.line(`${id} is revoked; new sign-ins with it are refused from now on.`)
+    return 0
+  },
+}
+
+const connect: Command = {
+  name: 'connect',
+  takes: '<resource>[/<database>] [-- <client arguments>]',
+  summary: 'start the native client through Custody, with a fresh token',
+  details: [
+    'The token goes to the client by its environment, so it is in no process list.',
+    'Outside a terminal, or with --print, only the URL is printed, for any other client.',
+  ],
+  options: {
+    ...WHO,
+    print: { help: 'print the URL, token included, instead of starting a client' },
+  },
+  positionalsMin: 1,
+  positionalsMax: 1,
+  examples: [
+    'custody connect demo',
+    "custody connect demo -- -c 'select 1'",
+    'custody connect demo/other --print',
+  ],
+  async run(context) {
+    const { given, output, environment } = context
+    const one = api(context)
+    const [wanted = ''] = given.positionals
+    const name = wanted.split('/', 1)[0]!
+    const { resources } = await one.get<Json>('/api/v1/status')
+    const resource = resources.find((each: Json) => each.name === name)
+    if (!resource)
+      throw new CustodyError(
+        'CUSTODY-CLI-004',
+        `there is no resource ${JSON.stringify(name)}${resources.length > 0 ? `; there is ${resources.map((each: Json) => each.name).join(', ')}` : ''}`,
+      )
+    const runtime = one.status
+    if (!runtime)
+      throw new CustodyError(
+        'CUSTODY-CLI-001',
+        'where its gateway listens is known only in its own home directory',
+      )
+    const issued = await issue(context)
+    const at = `${reachable(runtime.host)}:${runtime.ports.postgres}/${encodeURIComponent(wanted)}?sslmode=require`
+    const user = encodeURIComponent(issued.subject)
+    const url = `postgresql://${user}:${issued.token}@${at}`
+    if (output.json) output.object({ url, expires: issued.expires, id: issued.id })
+    else if (given.has('print')) output.line(url)
+    if (output.json || given.has('print')) return 0
+    return run('psql', [`postgresql://${user}@${at}`, ...given.rest], {
+      ...environment,
+      PGPASSWORD: issued.token,
+    })
+  },
+}
+
+/** Runs a client in this terminal; Ctrl-C is its own. */
+function run(program: string, words: string[], environment: NodeJS.ProcessEnv): Promise<number> {
+  const ignore = () => {}
+  process.on('SIGINT', ignore)
+  return new Promise<number>((resolveCode, reject) => {
+    const child = spawn(program, words, { stdio: 'inherit', env: environment })
+    child.once('error', (cause: NodeJS.ErrnoException) =>
+      reject(
+        cause.code === 'ENOENT'
+          ? new CustodyError('CUSTODY-CLI-003', `${program} is not installed, or not in PATH`, {
+              cause,
+            })
+          : cause,
+      ),
+    )
+    child.once('exit', (code, signal) => resolveCode(signal ? 1 : (code ?? 1)))
+  }).finally(() => process.off('SIGINT', ignore))
+}
+
+const sessions: Command = {
+  name: 'sessions',
+  summary: 'sessions, newest first',
+  options: {
+    ...PERIOD,
+    identity: { value: 'name', help: 'of this subject or e-mail address' },
+    resource: { value: 'name', help: 'with this resource' },
+    limit: { value: 'n', help: 'at most so many (default 20)' },
+    all: { help: 'all of them' },
+  },
+  positionalsMin: 0,
+  positionalsMax: 0,
+  examples: [
+    'custody sessions --since 1d',
+    'custody sessions --identity ada@example.com --all --json',
+  ],
+  async run(context) {
+    const { given, output, nowMs } = context
+    const filters = {
+      since: moment('since', given.text('since'), nowMs),
+      until: moment('until', given.text('until'), nowMs),
+      identity: given.text('identity'),
+      resource: given.text('resource'),
+    }
+    const shown: Json[] = []
+    const more = await pages(context, '/api/v1/sessions', 'sessions', filters, 20, (items) => {
+      if (output.json) for (const item of items) output.object(item)
+      else shown.push(...items)
+    })
+    if (output.json) return 0
+    if (shown.length === 0) output.line('No session yet. Connect a client, then look again.')
+    else output.lines(sessionsTable(shown, output))
+    if (more) output.remark('custody: there are more; --limit or --all shows them')
+    return 0
+  },
+}
+
+/** Pages of a list, as far as asked for. Answers whether there is more. */
+async function pages(
+  context: Context,
+  path: string,
+  field: string,
+  filters: Record<string, string | number | undefined>,
+  limitDefault: number,
+  show: (items: Json[]) => void,
+): Promise<boolean> {
+  const { given } = context
+  const one = api(context)
+  let left = given.has('all')
+    ? Number.POSITIVE_INFINITY
+    : (wholeNumber('limit', given.text('limit'), 1, 1_000_000) ?? limitDefault)
+  let cursor: string | undefined
+  for (let first = true; ; first = false) {
+    const answer = await one.get<Json>(path, {
+      ...filters,
+      limit: Math.min(left, PAGE_MAX),
+      cursor,
+      ...(first ? { wait: WAIT_MS } : {}),
+    })
+    if (first) late(context, answer)
+    show(answer[field])
+    left -= answer[field].length
+    if (answer.next === null) return false
+    if (left <= 0) return true
+    cursor = answer.next
+  }
+}
+
+/** A whole session: pages of its timeline or replay in one. */
+async function whole(context: Context, what: 'timeline' | 'replay', query: Json): Promise<Json> {
+  const { given } = context
+  const one = api(context)
+  const asked = given.positionals[0] ?? 'last'
+  const entriesMax = wholeNumber('limit', given.text('limit'), 1, 1_000_000) ?? 10_000
+  let path = `/api/v1/sessions/${encodeURIComponent(asked)}/${what}`
+  let result: Json
+  let cursor: string | undefined
+  do {
+    const answer: Json = await one.get<Json>(path, {
+      ...query,
+      cursor,
+      limit: PAGE_MAX,
+      ...(cursor === undefined ? { wait: WAIT_MS } : {}),
+    })
+    if (result === undefined) {
+      result = answer
+      late(context, answer)
+      // `last` may mean another one by the next page.
+      path = `/api/v1/sessions/${answer.session.id}/${what}`
+    } else result[what].push(...answer[what])
+    cursor = answer.next ?? undefined
+  } while (cursor !== undefined && result[what].length < entriesMax)
+  result.next = cursor ?? null
+  return result
+}
+
+const SESSION = '[<session>|last]'
+const LIMIT: OptionSpec = { value: 'n', help: 'at most about so many entries (default 10000)' }
+
+const timeline: Command = {
+  name: 'timeline',
+  takes: SESSION,
+  summary:
+    'what happened in a session: who, which way, each statement, its decision and what came back',
+  details: ['A session is named by its identifier, the beginning of one, or `last` (the default).'],
+  options: { limit: LIMIT },
+  positionalsMin: 0,
+  positionalsMax: 1,
+  examples: ['custody timeline last', 'custody timeline 01a1fcb8 --json'],
+  async run(context) {
+    const { output } = context
+    const answer = await whole(context, 'timeline', {})
+    if (output.json) {
+      output.object(answer)
+      return 0
+    }
+    output.lines(sessionHeader(answer.session, output))
+    output.line()
+    output.lines(timelineTable(answer.timeline, output))
+    if (answer.next !== null) output.remark('custody: there is more; --limit shows it')
+    return 0
+  },
+}
+
+const replay: Command = {
+  name: 'replay',
+  takes: SESSION,
+  summary: 'a PostgreSQL session as its client saw it: statements and result tables',
+  options: {
+    rows: { value: 'n', help: 'rows shown of one result (default 100)' },
+    limit: LIMIT,
+  },
+  positionalsMin: 0,
+  positionalsMax: 1,
+  examples: ['custody replay last', 'custody replay 01a1fcb8 --rows 1000'],
+  async run(context) {
+    const { given, output } = context
+    const answer = await whole(context, 'replay', {
+      rows: wholeNumber('rows', given.text('rows'), 0, 10_000),
+    })
+    if (output.json) {
+      output.object(answer)
+      return 0
+    }
+    output.lines(sessionHeader(answer.session, output))
+    output.line()
+    output.lines(replayLines(answer.replay, output))
+    if (answer.next !== null) output.remark('custody: there is more; --limit shows it')
+    return 0
+  },
+}
+
+const events: Command = {
+  name: 'events',
+  summary: 'events of all sessions, filtered, newest first',
+  options: {
+    ...PERIOD,
+    session: { value: 'session', help: 'of this session, or `last`' },
+    identity: { value: 'name', help: 'of this subject or e-mail address' },
+    resource: { value: 'name', help: 'with this resource' },
+    kind: { value: 'kinds', help: 'kinds, by commas; `command.*` means all that begin so' },
+    without: { value: 'kinds', help: 'kinds to leave out' },
+    text: { value: 'text', help: "part of a command's text, in any case" },
+    object: {
+      value: 'name',
+      help: 'touching this object; `payments` also finds `public.payments`',
+    },
+    order: { value: 'asc|desc', help: 'by time (default desc)' },
+    limit: { value: 'n', help: 'at most so many (default 50)' },
+    all: { help: 'all of them' },
+  },
+  positionalsMin: 0,
+  positionalsMax: 0,
+  examples: [
+    'custody events --since 1h --object cards',
+    'custody events --identity ada --kind command.started --text "delete from" --all --json',
+  ],
+  async run(context) {
+    const { given, output, nowMs } = context
+    const order = given.text('order')
+    if (order !== undefined && order !== 'asc' && order !== 'desc')
+      throw usageError(`--order ${JSON.stringify(order)}: asc or desc`, events)
+    const filters = {
+      since: moment('since', given.text('since'), nowMs),
+      until: moment('until', given.text('until'), nowMs),
+      session: given.text('session'),
+      identity: given.text('identity'),
+      resource: given.text('resource'),
+      kind: given.text('kind'),
+      without: given.text('without'),
+      text: given.text('text'),
+      object: given.text('object'),
+      order,
+    }
+    const shown: Json[] = []
+    const more = await pages(context, '/api/v1/events', 'events', filters, 50, (items) => {
+      if (output.json) for (const item of items) output.object(item)
+      else shown.push(...items)
+    })
+    if (output.json) return 0
+    if (shown.length === 0) output.line('No event answers to this.')
+    else output.lines(eventsTable(shown, output))
+    if (more) output.remark('custody: there are more; --limit or --all shows them')
+    return 0
+  },
+}
+
+const verify: Command = {
+  name: 'verify',
+  takes: '[<log directory>]',
+  summary: 'check an event log by itself: nothing missing, changed, added or reordered',
+  details: [
+    "Reads files only and needs no Custody running. The default is this home's log.",
+    'Note the head of each recorder elsewhere: up to it, the log can no longer be changed unseen.',
+  ],
+  options: { recorder: { value: 'name', help: 'only this one' } },
+  positionalsMin: 0,
+  positionalsMax: 1,
+  async run(context) {
+    const { given, output, home, cwd } = context
+    const directory = given.positionals[0] ? resolve(cwd, given.positionals[0]) : home.log
+    if (!existsSync(directory)) throw usageError(`there is no directory ${directory}`, verify)
+    const result = await verifyLog(directory, given.text('recorder'))
+    if (output.json) output.object(result)
+    else {
+      if (result.recorders.length === 0) output.line(`There is no recorder in ${directory}.`)
+      else
+        output.lines(
+          table(
+            [
+              { title: 'RECORDER' },
+              { title: 'EVENTS', right: true },
+              { title: 'FROM', right: true },
+              { title: 'TO', right: true },
+              { title: 'SESSIONS', right: true },
+              { title: 'OPEN', right: true },
+              { title: 'HEAD' },
+            ],
+            result.recorders.map((one) => [
+              one.recorder,
+              String(one.events),
+              String(one.firstSequence ?? ''),
+              String(one.lastSequence ?? ''),
+              String(one.sessions),
+              String(one.sessions - one.closedSessions),
+              one.head ?? '',
+            ]),
+            output.columns,
+          ),
+        )
+      for (const { recorder, problem, detail, session } of result.findings)
+        output.line(
+          output.red(`${recorder}: ${problem}: ${detail}${session ? ` (session ${session})` : ''}`),
+        )
+      for (const { recorder, tornBytes } of result.recorders)
+        if (tornBytes > 0)
+          output.line(
+            `${recorder}: ${tornBytes} bytes at the end that a crash tore; they are cut, and that is recorded, at the next start`,
+          )
+      if (result.recorders.length > 0)
+        output.line(result.ok ? 'The chain holds.' : output.red('The chain does NOT hold.'))
+    }
+    return result.ok && result.recorders.length > 0 ? 0 : 1
+  },
+}
+
+const config: Command = {
+  name: 'config',
+  takes: 'check [<file>]',
+  summary: 'check a configuration without starting anything',
+  options: {},
+  positionalsMin: 1,
+  positionalsMax: 2,
+  async run(context) {
+    const { given, output, environment, cwd } = context
+    const [what, file] = given.positionals
+    if (what !== 'check') throw usageError('custody config takes `check [<file>]`', config)
+    const own = file ? { ...environment, CUSTODY_CONFIG: file } : environment
+    const { path, explicit } = configurationFile(own, cwd)
+    if (!explicit && !existsSync(path))
+      throw new CustodyError('CUSTODY-CONFIG-001', `there is no configuration ${path}`)
+    const configuration = loadConfiguration(own, cwd)
+    const resources = Object.keys(configuration.resources)
+    if (output.json)
+      output.object({ file: path, ok: true, gateway: configuration.gateway, resources })
+    else
+      output.line(
+        `${path} is right: gateway ${configuration.gateway}, ${resources.length === 0 ? 'no resource' : `resources ${resources.join(', ')}`}.`,
+      )
+    return 0
+  },
+}
+
+export const commands: readonly Command[] = [
+  status,
+  connect,
+  token,
+  sessions,
+  timeline,
+  replay,
+  events,
+  verify,
+  config,
+]
+
+/** The home directory asked about: CUSTODY_HOME, or `.custody` here or in the nearest directory above that has one. */
+export function homeOf(environment: NodeJS.ProcessEnv, cwd: string): Home {
+  if (environment.CUSTODY_HOME) return homeAt(homeDirectory(environment, cwd))
+  for (let at = cwd; ; ) {
+    if (existsSync(join(at, '.custody'))) return homeAt(join(at, '.custody'))
+    const above = resolve(at, '..')
+    if (above === at) return homeAt(homeDirectory(environment, cwd))
+    at = above
+  }
+}
