@@ -1,0 +1,234 @@
+/** The command as a person and a program use it, against everything `npm start` starts. */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { PassThrough } from 'node:stream'
+import { psql } from '@custody/test-support'
+import { custody } from './cli'
+
+const directory = mkdtempSync(join(tmpdir(), 'custody-cli-'))
+const home = join(directory, 'home')
+let running: ChildProcess
+let said = ''
+
+beforeAll(async () => {
+  chmodSync(directory, 0o755)
+  running = spawn(process.execPath, [join(__dirname, '../../services/standalone/dist/main.js')], {
+    cwd: directory,
+    env: {
+      ...process.env,
+      CUSTODY_HOME: home,
+      CUSTODY_CONFIG: undefined,
+      CUSTODY_PORT_POSTGRES: '0',
+      CUSTODY_PORT_CONSOLE: '0',
+      npm_lifecycle_event: undefined,
+    },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  for (const stream of [running.stdout!, running.stderr!])
+    stream.on('data', (data) => {
+      said += data
+    })
+  while (!said.includes('Ctrl-C stops')) {
+    if (running.exitCode !== null) throw new Error(said)
+    await new Promise((resolve) => setTimeout(resolve, 20))
+  }
+}, 120_000)
+
+afterAll(async () => {
+  if (running.exitCode === null) {
+    running.kill('SIGTERM')
+    await once(running, 'exit')
+  }
+  rmSync(directory, { recursive: true, force: true, maxRetries: 10, retryDelay: 200 })
+})
+
+async function run(
+  words: string[],
+  environment: NodeJS.ProcessEnv = {},
+): Promise<{ code: number; out: string; error: string }> {
+  const streams = { stdout: new PassThrough(), stderr: new PassThrough() }
+  let out = ''
+  let error = ''
+  streams.stdout.on('data', (data) => {
+    out += data
+  })
+  streams.stderr.on('data', (data) => {
+    error += data
+  })
+  const code = await custody(
+    words,
+    { ...streams, environment: { ...process.env, CUSTODY_HOME: home, ...environment } },
+    directory,
+  )
+  await new Promise((resolve) => setImmediate(resolve))
+  return { code, out, error }
+}
+
+const lines = (text: string) =>
+  text
+    .trim()
+    .split('\n')
+    .filter(Boolean)
+    .map((line) => JSON.parse(line))
+
+const pasted = () => /psql "(postgresql:[^"]+)"/.exec(said)![1]!
+
+test('the pasted line, then the timeline: statement, rows, digest, duration', async () => {
+  const answer = await psql(pasted(), [
+    '-At',
+    '-c',
+    'select id, city from customers order by id limit 3',
+  ])
+  expect(answer.code).toBe(0)
+  const { code, out } = await run(['timeline', 'last', '--json'])
+  expect(code).toBe(0)
+  const [shown] = lines(out)
+  expect(shown.session).toMatchObject({ resource: 'demo', state: 'closed', complete: true })
+  const command = shown.timeline.find((entry: { kind: string }) => entry.kind === 'command')
+  expect(command).toMatchObject({
+    statement: {
+      text: 'select id, city from customers order by id limit 3',
+      verbs: ['sql:select'],
+      objects: [{ name: 'customers' }],
+    },
+    decision: { outcome: 'allow' },
+    response: { status: 'ok', rows: 3, tag: 'SELECT 3' },
+  })
+  expect(command.response.digest).toMatch(/^[0-9a-f]{64}$/)
+  expect(command.response.durationMicros).toBeGreaterThan(0)
+})
+
+test('and the replay shows the rows that came back, in bytes that have the recorded digest', async () => {
+  const people = await run(['replay', 'last'])
+  expect(people.code).toBe(0)
+  expect(people.out).toMatch(/> select id, city from customers/)
+  expect(people.out).toMatch(/ id │ city/)
+  expect(people.out).toMatch(/SELECT 3/)
+  const [shown] = lines((await run(['replay', 'last', '--json'])).out)
+  const command = shown.replay.find((entry: { kind: string }) => entry.kind === 'command')
+  expect(command.digestHolds).toBe(true)
+  expect(command.shown[0].rows).toHaveLength(3)
+})
+
+test('every table has its JSON', async () => {
+  expect((await run(['timeline'])).out).toMatch(/sql:select\s+ok\s+3/)
+  expect((await run(['sessions'])).out).toMatch(/SESSION +OPENED/)
+  const [session] = lines((await run(['sessions', '--json', '--limit', '1'])).out)
+  expect(session.commands).toBe(1)
+  expect((await run(['timeline', session.id.slice(0, 18)])).out).toContain(session.id)
+  expect((await run(['status'])).out).toMatch(/demo +postgres/)
+  expect(lines((await run(['status', '--json'])).out)[0]).toMatchObject({ store: 'ok', behind: 0 })
+})
+
+test('events by filter, page by page', async () => {
+  const all = lines((await run(['events', '--all', '--json', '--order', 'asc'])).out)
+  expect(all.length).toBeGreaterThan(8)
+  const times = all.map(({ time }) => time)
+  expect(times).toEqual([...times].sort())
+  const found = async (...filter: string[]) =>
+    lines((await run(['events', '--json', ...filter])).out)
+  expect(await found('--object', 'customers', '--kind', 'command.started')).toHaveLength(1)
+  expect(await found('--text', 'ORDER BY id', '--kind', 'command.*')).toHaveLength(1)
+  expect(await found('--text', 'nobody said this')).toEqual([])
+  expect((await found('--kind', 'audit.*', '--limit', '1')).length).toBe(1)
+  expect((await run(['events', '--limit', '1'])).error).toMatch(/there are more/)
+})
+
+test('reads are events: who looked at what', async () => {
+  await run(['timeline', 'last'])
+  const events = lines(
+    (await run(['events', '--json', '--kind', 'audit.timeline', '--limit', '1'])).out,
+  )
+  expect(events[0]).toMatchObject({ audit: { action: 'timeline' } })
+})
+
+test('connect starts psql with a fresh token, or prints a URL that works', async () => {
+  const [printed] = (await run(['connect', 'demo', '--print'])).out.trim().split('\n')
+  expect((await psql(printed!, ['-At', '-c', 'select 42'])).stdout).toBe('42\n')
+  expect(await run(['connect', 'nothing'])).toMatchObject({
+    code: 1,
+    error: expect.stringContaining('CUSTODY-CLI-004'),
+  })
+  expect(await run(['connect', 'demo'], { PATH: directory })).toMatchObject({
+    code: 1,
+    error: expect.stringContaining('CUSTODY-CLI-003'),
+  })
+})
+
+test('a token works until it is revoked', async () => {
+  const [issued] = lines(
+    (await run(['token', '--subject', 'ci', '--kind', 'service', '--ttl', '5m', '--json'])).out,
+  )
+  const url = pasted().replace(/\/\/[^@]+@/, `//ci:${issued.token}@`)
+  expect((await psql(url, ['-At', '-c', 'select 1'])).code).toBe(0)
+  expect((await run(['token', 'revoke', issued.id])).code).toBe(0)
+  const refused = await psql(url, ['-At', '-c', 'select 1'])
+  expect(refused.code).not.toBe(0)
+  expect(refused.stderr).toMatch(/revoked/)
+})
+
+test('a holder of a token sees their own sessions only, and may issue nothing', async () => {
+  const [issued] = lines((await run(['token', '--subject', 'eve', '--json'])).out)
+  expect(lines((await run(['sessions', '--json'], { CUSTODY_TOKEN: issued.token })).out)).toEqual(
+    [],
+  )
+  expect(await run(['token'], { CUSTODY_TOKEN: issued.token })).toMatchObject({
+    code: 1,
+    error: expect.stringContaining('CUSTODY-API-002'),
+  })
+  expect((await run(['sessions'], { CUSTODY_TOKEN: 'nonsense' })).code).toBe(1)
+})
+
+test('the log of a running Custody verifies', async () => {
+  const { code, out } = await run(['verify'])
+  expect(out).toMatch(/The chain holds/)
+  expect(code).toBe(0)
+})
+
+test('what is wrong is said, with the exit code for it', async () => {
+  for (const words of [
+    ['nope'],
+    ['timeline', 'a', 'b'],
+    ['sessions', '--limit', 'x'],
+    ['events', '--since', 'soon'],
+    ['token', '--ttl', '1y'],
+    ['config'],
+    ['verify', '/nowhere'],
+    [],
+  ])
+    expect({ words, ...(await run(words)) }).toMatchObject({ words, code: 2 })
+  expect(await run(['timeline', 'ffffffff'])).toMatchObject({
+    code: 1,
+    error: expect.stringMatching(/CUSTODY-API-003[\s\S]*Did you mean/),
+  })
+  const failed = await run(['status', '--json'], { CUSTODY_HOME: join(directory, 'empty') })
+  expect(failed.code).toBe(1)
+  expect(JSON.parse(failed.error).error.code).toBe('CUSTODY-CLI-001')
+})
+
+test('a configuration is checked where it lies', async () => {
+  const file = join(directory, 'own.yaml')
+  writeFileSync(file, 'gateway: office\nresources: {}\n')
+  expect(await run(['config', 'check', file])).toMatchObject({ code: 0 })
+  writeFileSync(file, 'gatewai: office\n')
+  expect(await run(['config', 'check', file])).toMatchObject({
+    code: 1,
+    error: expect.stringContaining('gatewai'),
+  })
+  expect((await run(['config', 'check', join(directory, 'none.yaml')])).code).toBe(1)
+})
+
+test('help of everything', async () => {
+  const all = await run(['help'])
+  expect(all.code).toBe(0)
+  for (const [, name] of all.out.matchAll(/^ {2}custody (\w+)/gm)) {
+    const one = await run([name!, '--help'])
+    expect(one.code).toBe(0)
+    expect(one.out).toMatch(/--json/)
+    expect((await run(['help', name!])).out).toBe(one.out)
+  }
+  expect((await run(['--version'])).out).toMatch(/^\d+\.\d+\.\d+\n$/)
+})
