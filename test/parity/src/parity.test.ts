@@ -1,0 +1,9 @@
+/** The whole corpus, in the tests as well: it takes seconds. */
+import { runParity } from './parity'
+
+test('what comes back through Custody is what comes back without it, byte for byte', async () => {
+  const { cases, different, differences } = await runParity()
+  expect(differences).toEqual([])
+  expect(different).toBe(0)
+  expect(cases).toBeGreaterThanOrEqual(200)
+})

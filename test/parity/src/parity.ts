@@ -1,0 +1,156 @@
+/**
+ * Runs the corpus direct and through Custody and compares what came back, byte for byte, message by message.
+ * What may differ is what names the one connection it is on, and is listed in `normalised`; nothing else is let pass.
+ */
+import { mkdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { createTokenVerifier, issueToken, loadTokenKeys } from '@custody/identity'
+import { homeAt, parseConfiguration, prepareHome, silentLogger } from '@custody/kit'
+import { createProxy } from '@custody/proxy'
+import { startPostgres, temporaryDirectory } from '@custody/test-support'
+import { type Case, cases, TEMPLATE } from './cases'
+import { type Address, driverCases } from './drivers'
+import { type Message, RawConnection } from './raw'
+
+export interface Difference {
+  name: string
+  direct: string
+  proxied: string
+}
+
+export interface ParityResult {
+  cases: number
+  different: number
+  differences: Difference[]
+}
+
+export interface ParityOptions {
+  /** Only cases whose name has this in it. */
+  only?: string
+  progress?(line: string): void
+}
+
+/** From here on identifiers are given by the server as things are made, and differ between two databases. */
+const FIRST_OWN_OID = 16_384
+
+export async function runParity(o: ParityOptions = {}): Promise<ParityResult> {
+  const progress = o.progress ?? (() => {})
+  const directory = temporaryDirectory('custody-parity-')
+  const server = await startPostgres({
+    authentication: 'password',
+    settings: { max_connections: '50', log_min_messages: 'fatal' },
+  })
+  const home = homeAt(join(directory.path, 'home'))
+  mkdirSync(home.directory, { recursive: true })
+  prepareHome(home.directory)
+  let proxy: ReturnType<typeof createProxy> | undefined
+  try {
+    await server.query('create database parity_template')
+    const maker = await server.connect({ database: 'parity_template' })
+    await maker.query(TEMPLATE)
+    await maker.end()
+    for (const name of ['direct', 'proxied'])
+      await server.query(`create database ${name} template parity_template`)
+
+    const configuration = parseConfiguration(`
+listen: {postgres: 0}
+log: {reserveBytes: 65536}
+resources:
+  parity: {protocol: postgres, address: "${server.address}", account: ${server.user}, password: {literal: ${JSON.stringify(server.password)}}, database: proxied, tls: disable, durability: os}
+`)
+    const keys = await loadTokenKeys(home, 'local')
+    const { token } = await issueToken(keys, { subject: 'parity' })
+    proxy = createProxy({
+      configuration,
+      home,
+      verifier: await createTokenVerifier(home, configuration),
+      logger: silentLogger(),
+    })
+    const { ports } = await proxy.start()
+    const direct: Address = {
+      port: server.port,
+      user: server.user,
+      password: server.password,
+      database: 'direct',
+    }
+    const proxied: Address = {
+      port: ports.postgres,
+      user: 'parity',
+      password: token,
+      database: 'parity',
+    }
+
+    const result: ParityResult = { cases: 0, different: 0, differences: [] }
+    const compare = async (name: string, run: (at: Address) => Promise<string>) => {
+      if (o.only && !name.includes(o.only)) return
+      const [one, other] = [await run(direct), await run(proxied)]
+      // A case that does not get its answers without Custody compares nothing.
+      const broken = /\nfailed: .*/.exec(one)?.[0]
+      if (broken) throw new Error(`the case ${JSON.stringify(name)} does not work direct:${broken}`)
+      result.cases++
+      if (result.cases % 50 === 0) progress(`${result.cases} cases, ${result.different} different`)
+      if (one === other) return
+      result.different++
+      result.differences.push({ name, ...around(one, other) })
+      progress(`different: ${name}`)
+    }
+    for (const each of cases) {
+      await compare(each.name, (at) => transcript(each, at))
+      if (each.pieces) await compare(`${each.name}, byte by byte`, (at) => transcript(each, at, 1))
+    }
+    for (const each of driverCases)
+      await compare(each.name, async (at) => JSON.stringify(await each.run(at), null, 1))
+    return result
+  } finally {
+    await proxy?.stop()
+    await server.stop()
+    await directory.remove()
+  }
+}
+
+async function transcript(each: Case, at: Address, pieceBytes?: number): Promise<string> {
+  const connection = await RawConnection.open({
+    ...at,
+    parameters: { application_name: 'parity', ...each.parameters },
+    ...(pieceBytes && { pieceBytes }),
+  })
+  let failure = ''
+  try {
+    await each.run(connection)
+  } catch (error) {
+    failure = `\nfailed: ${(error as Error).message}`
+  }
+  await connection.close()
+  const settings = [...connection.settings]
+    .filter(([name]) => name !== 'session_authorization')
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([name, value]) => `${name}=${value}`)
+  return `${settings.join(' ')}\n${connection.received.map(normalised).join('\n')}${failure}`
+}
+
+/** A message as text, without what names the connection or the database it was on. */
+function normalised({ type, body }: Message): string {
+  const bytes = Buffer.from(body)
+  if (type === 'A') bytes.writeInt32BE(0, 0) // NotificationResponse: the process that notified
+  if (type === 'T') {
+    // RowDescription: identifiers of tables and types made by a case itself.
+    let at = 2
+    for (let field = bytes.readInt16BE(0); field > 0; field--) {
+      at = bytes.indexOf(0, at) + 1
+      if (bytes.readUInt32BE(at) >= FIRST_OWN_OID) bytes.writeUInt32BE(0, at)
+      at += 18
+    }
+  }
+  return `${type} ${bytes.toString('latin1')}`
+}
+
+/** The two around where they first differ. */
+function around(one: string, other: string): { direct: string; proxied: string } {
+  let at = 0
+  while (at < one.length && one[at] === other[at]) at++
+  const from = Math.max(0, at - 80)
+  return {
+    direct: JSON.stringify(one.slice(from, at + 200)),
+    proxied: JSON.stringify(other.slice(from, at + 200)),
+  }
+}
