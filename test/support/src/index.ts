@@ -3,7 +3,7 @@
  * ever skipped in silence.
  */
 export { certificateFor, type TestCertificate } from './certificate'
-export { type Output, pgbench, psql, runProgram } from './clients'
+export { clientProgram, type Output, pgbench, psql, runProgram } from './clients'
 export {
   type PostgresServer,
   type PostgresServerOptions,

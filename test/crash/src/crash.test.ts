@@ -1,0 +1,18 @@
+/** The short form of `npm run crash`. */
+import { runCrash } from './crash'
+
+test('killed at any moment, nothing ran unrecorded and nothing was shown unrecorded', async () => {
+  const result = await runCrash({ kills: 6, seed: 7, liveMsMax: 400 })
+  expect(result).toMatchObject({
+    kills: 6,
+    missing: 0,
+    unacknowledgedReleased: 0,
+    duplicates: 0,
+    notStored: 0,
+    findings: [],
+  })
+  // That the load was real, and that crashes left commands open.
+  expect(result.statements).toBeGreaterThan(100)
+  expect(result.released).toBeGreaterThan(100)
+  expect(result.outcomeUnknown).toBeGreaterThan(0)
+})

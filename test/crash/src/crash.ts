@@ -1,0 +1,300 @@
+/**
+ * Promises 1 to 3 under kill -9: a real PostgreSQL that logs every statement, the proxy as a process of its own, clients
+ * that note what they saw, and the store behind it, killed as well. Judged by three transcripts that know nothing of each
+ * other: the target's log, the clients' notes, and the record.
+ */
+import { type ChildProcess, fork, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
+import { dirname, join } from 'node:path'
+import { createClient } from '@clickhouse/client'
+import { verifyLog } from '@custody/cli'
+import { listRecorders, openReader } from '@custody/event-log'
+import { issueToken, loadTokenKeys } from '@custody/identity'
+import { freePort, homeAt, prepareHome } from '@custody/kit'
+import { decodeMessage, uuidText } from '@custody/schemas'
+import { startPostgres, temporaryDirectory } from '@custody/test-support'
+import { startLoad, TAG } from './load'
+import { seeded } from './random'
+
+export interface CrashOptions {
+  /** Times the proxy is killed. */
+  kills: number
+  seed?: number
+  clients?: number
+  /** Longest time between being ready and being killed. */
+  liveMsMax?: number
+  progress?(line: string): void
+  /** Keeps the directory with log, store and diagnostics. */
+  keep?: boolean
+}
+
+export interface CrashResult {
+  kills: number
+  /** Times ingest or the warehouse was killed. */
+  storeKills: number
+  /** Statements in the target's own log. */
+  statements: number
+  /** … of these without an event. */
+  missing: number
+  /** Completions that a client saw. */
+  released: number
+  /** … of these whose completion is not in the record. */
+  unacknowledgedReleased: number
+  /** Commands that recovery closed with `outcome unknown`. */
+  outcomeUnknown: number
+  events: number
+  /** Rows of the store beyond one per event. */
+  duplicates: number
+  /** Events without a row. */
+  notStored: number
+  /** What `custody verify` finds in the log. */
+  findings: string[]
+}
+
+export async function runCrash(o: CrashOptions): Promise<CrashResult> {
+  const { kills, seed = 1, clients = 6, liveMsMax = 500 } = o
+  const progress = o.progress ?? (() => {})
+  const random = seeded(seed)
+  const directory = temporaryDirectory('custody-crash-')
+  const home = homeAt(join(directory.path, 'home'))
+  mkdirSync(home.directory, { recursive: true })
+  prepareHome(home.directory)
+  const output = openSync(join(directory.path, 'processes.log'), 'a')
+  const children = new Set<ChildProcess>()
+  const server = await startPostgres({
+    logStatements: true,
+    sql: 'create table crash (tag text); create table crash_count (n int)',
+    settings: { max_connections: '200' },
+  })
+  try {
+    const port = await freePort()
+    const configurationFile = join(directory.path, 'custody.yaml')
+    writeFileSync(
+      configurationFile,
+      `listen: {postgres: ${port}}
+log: {segmentBytes: 2097152, reserveBytes: 65536}
+resources:
+  target: {protocol: postgres, address: "${server.address}", account: ${server.user}, password: {literal: ${JSON.stringify(server.password)}}, database: ${server.database}, tls: disable}
+`,
+    )
+    const keys = await loadTokenKeys(home, 'local')
+    const { token } = await issueToken(keys, { subject: 'crash', ttlSeconds: 6 * 3600 })
+    const warehousePort = await freePort()
+    const environment: NodeJS.ProcessEnv = {
+      ...process.env,
+      CUSTODY_HOME: home.directory,
+      CUSTODY_CONFIG: configurationFile,
+      CRASH_WAREHOUSE_PORT: String(warehousePort),
+      CRASH_WAREHOUSE_PASSWORD: 'crash',
+      CRASH_WAREHOUSE_URL: `http://custody:crash@127.0.0.1:${warehousePort}`,
+      UV_THREADPOOL_SIZE: '16',
+    }
+    const followed = (child: ChildProcess): ChildProcess => {
+      children.add(child)
+      child.once('exit', () => children.delete(child))
+      return child
+    }
+
+    const proxyMain = join(dirname(require.resolve('@custody/proxy/package.json')), 'dist/main.js')
+    const portsFile = join(home.run, 'proxy.json')
+    async function startProxy(): Promise<ChildProcess> {
+      rmSync(portsFile, { force: true })
+      const child = followed(
+        spawn(process.execPath, [proxyMain], {
+          env: environment,
+          stdio: ['ignore', output, output],
+        }),
+      )
+      while (!existsSync(portsFile)) {
+        if (child.exitCode !== null)
+          throw new Error(
+            `the proxy did not start again: ${tail(join(directory.path, 'processes.log'))}`,
+          )
+        await pause(10)
+      }
+      return child
+    }
+    async function startStore(role: 'warehouse' | 'ingest'): Promise<ChildProcess> {
+      const child = followed(
+        fork(join(__dirname, '../dist/store-process.js'), [role], {
+          env: environment,
+          stdio: ['ignore', output, output, 'ipc'],
+        }),
+      )
+      const [first] = await Promise.race([once(child, 'message'), once(child, 'exit')])
+      if (first !== 'ready')
+        throw new Error(`${role} did not start: ${tail(join(directory.path, 'processes.log'))}`)
+      return child
+    }
+    const kill = async (child: ChildProcess) => {
+      if (child.exitCode !== null || child.signalCode !== null) return
+      const gone = once(child, 'exit')
+      child.kill('SIGKILL')
+      await gone
+    }
+
+    let warehouse = await startStore('warehouse')
+    let ingest = await startStore('ingest')
+    let proxy = await startProxy()
+    const load = startLoad({
+      port,
+      user: 'crash',
+      password: token,
+      database: 'target',
+      clients,
+      directory: directory.path,
+    })
+    let storeKills = 0
+    // The store is killed at moments of its own, not in step with the proxy.
+    let storeDone = false
+    const killStore = (async () => {
+      while (!storeDone) {
+        await pause(300 + random() * 1500)
+        if (storeDone) break
+        storeKills++
+        if (random() < 0.5) {
+          await kill(ingest)
+          ingest = await startStore('ingest')
+        } else {
+          await kill(warehouse)
+          warehouse = await startStore('warehouse')
+          if (ingest.exitCode !== null) ingest = await startStore('ingest')
+        }
+      }
+    })()
+    try {
+      for (let i = 1; i <= kills; i++) {
+        await pause(20 + random() * liveMsMax)
+        await kill(proxy)
+        proxy = await startProxy()
+        if (i % 10 === 0 || i === kills)
+          progress(
+            `${i} of ${kills} kills, ${load.seen.size} completions seen, the store killed ${storeKills} times`,
+          )
+      }
+      await pause(liveMsMax)
+    } finally {
+      await load.stop()
+      storeDone = true
+      await killStore
+    }
+    const stopped = once(proxy, 'exit')
+    proxy.kill('SIGTERM')
+    await stopped
+
+    progress('comparing the target’s log, the clients’ notes, and the record')
+    const inTarget = new Set((await server.log()).match(TAG) ?? [])
+    const record = await readRecord(home.log)
+    const verification = await verifyLog(home.log)
+    const store = await compareStore(environment.CRASH_WAREHOUSE_URL!, record.events)
+    ingest.send('stop')
+    await once(ingest, 'exit')
+    return {
+      kills,
+      storeKills,
+      statements: inTarget.size,
+      missing: [...inTarget].filter((tag) => !record.started.has(tag)).length,
+      released: load.seen.size,
+      unacknowledgedReleased: [...load.seen].filter((tag) => !record.completed.has(tag)).length,
+      outcomeUnknown: record.unknown,
+      events: record.events.size,
+      ...store,
+      findings: verification.findings.map(
+        ({ recorder, problem, detail }) => `${recorder}: ${problem}: ${detail}`,
+      ),
+    }
+  } finally {
+    for (const child of children) child.kill('SIGKILL')
+    closeSync(output)
+    await server.stop()
+    if (!o.keep) await directory.remove()
+    else progress(`kept in ${directory.path}`)
+  }
+}
+
+interface Record {
+  /** Tags with a command.started event. */
+  started: Set<string>
+  /** Tags whose command completed with an answer. */
+  completed: Set<string>
+  unknown: number
+  /** Identifiers of all events. */
+  events: Set<string>
+}
+
+async function readRecord(log: string): Promise<Record> {
+  const record: Record = { started: new Set(), completed: new Set(), unknown: 0, events: new Set() }
+  const tags = new Map<string, string[]>()
+  for (const recorder of await listRecorders(log)) {
+    const reader = openReader({ directory: log, recorder })
+    for (let batch = await reader.read(4e6); batch; batch = await reader.read(4e6)) {
+      for (const message of batch.messages) {
+        const event = decodeMessage(message)
+        const id = uuidText(event.id)
+        if (record.events.has(id)) throw new Error(`two events have the identifier ${id}`)
+        record.events.add(id)
+        if (event.kind === 'command.started') {
+          const said = [
+            event.statement?.text ?? '',
+            ...(event.statement?.parameters ?? []).map(({ value }) => value ?? ''),
+          ].join(' ')
+          const found = said.match(TAG) ?? []
+          tags.set(id, found)
+          for (const tag of found) record.started.add(tag)
+        } else if (event.kind === 'command.completed') {
+          if (event.response?.status === 'unknown') record.unknown++
+          else for (const tag of tags.get(uuidText(event.command!)) ?? []) record.completed.add(tag)
+        }
+      }
+    }
+    reader.close()
+  }
+  return record
+}
+
+const STORE_MS_MAX = 60_000
+
+/** Waits until the store has as many rows as the log has events (or more), then compares identifier by identifier. */
+async function compareStore(
+  url: string,
+  events: ReadonlySet<string>,
+): Promise<{ duplicates: number; notStored: number }> {
+  const client = createClient({ url })
+  try {
+    const deadline = Date.now() + STORE_MS_MAX
+    let rows: string[] = []
+    for (;;) {
+      const result = await client.query({
+        query: 'SELECT lower(hex(id)) FROM custody.events',
+        format: 'JSONCompactEachRow',
+      })
+      rows = (await result.json<[string]>()).map(([hex]) => hex)
+      if (new Set(rows).size >= events.size || Date.now() > deadline) break
+      await pause(200)
+    }
+    const stored = new Set(rows)
+    return {
+      duplicates: rows.length - stored.size,
+      notStored: [...events].filter((id) => !stored.has(id.replaceAll('-', ''))).length,
+    }
+  } finally {
+    await client.close()
+  }
+}
+
+function tail(file: string): string {
+  return readFileSync(file, 'utf8').split('\n').slice(-15).join('\n')
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms))
+}
