@@ -53,7 +53,7 @@ export interface RecorderOptions {
   recorder: string
   /** Consumers that must have committed before retention may free anything, known or not yet seen. */
   consumers?: readonly string[]
-  /** A new segment begins when this would be passed. */
+  /** A new segment begins at the end of the turn that passed this. */
   segmentBytes?: number
   /** Committed segments are freed while the log is larger than this … */
   retentionBytesMax?: number
@@ -63,6 +63,8 @@ export interface RecorderOptions {
   logBytesMax?: number
   /** Kept free for closing what runs when the disk is full. */
   reserveBytes?: number
+  /** How long to wait for another process that is still letting go of this log. */
+  lockWaitMsMax?: number
   /** Version to note in recorder.started. */
   version?: string
   /** Told when the recorder stops or resumes taking commands. */
@@ -78,6 +80,10 @@ const ROOM_BYTES = 256 * 1024
 /** How often a refusing recorder looks whether there is room again. */
 const RESUME_INTERVAL_MS = 500
 
+/** A process whose parent was killed may still be closing its sessions. */
+const LOCK_WAIT_MS_DEFAULT = 5000
+const LOCK_POLL_MS = 50
+
 const ZEROS = Buffer.alloc(ROOM_BYTES)
 
 export class LogRefusedError extends Error {
@@ -92,6 +98,9 @@ export class LogRefusedError extends Error {
     this.code = code
   }
 }
+
+/** Another process has the log. */
+class LogHeldError extends LogRefusedError {}
 
 /**
  * A session as its recorder follows it: ordinals without gaps, who and path encoded once, and what is still open,
@@ -115,7 +124,9 @@ export class RecordedSession {
 export class Recorder {
   readonly name: string
   private readonly directory: string
-  private readonly options: Required<Omit<RecorderOptions, 'version' | 'onStateChange'>>
+  private readonly options: Required<
+    Omit<RecorderOptions, 'version' | 'onStateChange' | 'lockWaitMsMax'>
+  >
   private readonly onStateChange: (problem: LogRefusedError | null) => void
   private readonly writer = new Writer(2 * BATCH_BYTES_MAX)
   private lengths: number[] = []
@@ -146,6 +157,9 @@ export class Recorder {
   private readonly endOfTurn = () => {
     this.scheduled = false
     this.flush()
+    // Only here: everything recorded is written, and callers have noted what it opened and closed, so that what the
+    // next segment says about open sessions is true whatever is written after it.
+    if (this.position >= this.options.segmentBytes && this.lengths.length === 0) this.roll()
   }
   /** Why new commands must be refused, or null. */
   problem: LogRefusedError | null = null
@@ -443,7 +457,6 @@ export class Recorder {
     sealFrame(writer.buffer, end, EVENTS_FRAME, lengths.length, this.batchFirstSequence)
     try {
       if (this.broken) throw this.broken
-      if (this.position + end > this.options.segmentBytes && this.position > 0) this.roll()
       this.writeAll(writer.buffer, end)
       this.head.copy(this.batchHead)
       this.batchFirstSequence = this.nextSequence
@@ -509,10 +522,24 @@ export class Recorder {
   }
 
   private roll(): void {
-    if (this.room > this.position) ftruncateSync(this.fd, this.position)
-    this.retired.push(this.fd)
-    this.createSegment(this.segment + 1)
-    this.retain()
+    if (this.broken || this.closed) return
+    const full = this.fd
+    try {
+      if (this.room > this.position) ftruncateSync(full, this.position)
+      this.createSegment(this.segment + 1)
+      this.retired.push(full)
+      this.retain()
+    } catch (error) {
+      // The full segment takes what is recorded until there is room for another.
+      if (this.fd === full) this.room = this.position
+      this.refuse(
+        new LogRefusedError(
+          'CUSTODY-LOG-001',
+          `the event log can't begin a new segment: ${(error as Error).message}`,
+          error,
+        ),
+      )
+    }
   }
 
   private createSegment(segment: number): void {
@@ -740,7 +767,7 @@ export class Recorder {
     const [pid, start] = readFileSync(path, 'utf8').trim().split(' ')
     const alive = startOf(Number(pid))
     if (alive !== '' && alive === start)
-      throw new LogRefusedError(
+      throw new LogHeldError(
         'CUSTODY-LOG-003',
         `the event log ${this.directory} is being written by process ${pid}`,
       )
@@ -781,6 +808,14 @@ export function encodePath(path: Path): Encoded {
 /** Opens a recorder for writing. Rejects with a LogRefusedError if another process has it or it can't be written. */
 export async function openRecorder(options: RecorderOptions): Promise<Recorder> {
   const recorder = new Recorder(options)
-  recorder.open(options.version)
-  return recorder
+  const deadline = Date.now() + (options.lockWaitMsMax ?? LOCK_WAIT_MS_DEFAULT)
+  for (;;) {
+    try {
+      recorder.open(options.version)
+      return recorder
+    } catch (error) {
+      if (!(error instanceof LogHeldError) || Date.now() >= deadline) throw error
+      await new Promise((resolve) => setTimeout(resolve, LOCK_POLL_MS))
+    }
+  }
 }

@@ -12,7 +12,7 @@ test('killed at any moment, nothing ran unrecorded and nothing was shown unrecor
     findings: [],
   })
   // That the load was real, and that crashes left commands open.
-  expect(result.statements).toBeGreaterThan(100)
-  expect(result.released).toBeGreaterThan(100)
+  expect(result.statements).toBeGreaterThan(50)
+  expect(result.released).toBeGreaterThan(30)
   expect(result.outcomeUnknown).toBeGreaterThan(0)
 })
