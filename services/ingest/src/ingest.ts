@@ -47,7 +47,7 @@ export interface IngestStatus {
 export interface Ingest {
   /** Resolves when the tables are there; inserting goes on in the background. */
   start(): Promise<void>
-  /** Inserts what is in the logs now, then ends. */
+  /** Inserts what is in the logs now, unless the store fails, then ends. */
   stop(): Promise<void>
   status(): IngestStatus
 }
@@ -56,7 +56,6 @@ const POLL_MS = 50
 const RETRY_MS_MIN = 200
 const RETRY_MS_MAX = 10_000
 const START_MS_MAX = 60_000
-const STOP_MS_MAX = 10_000
 const REQUEST_MS_MAX = 300_000
 const INSERT = 'INSERT INTO custody.events FORMAT Avro'
 
@@ -105,7 +104,6 @@ export function createIngest(options: IngestOptions): Ingest {
   const present = new Map<string, Set<number>>()
   let client: ClickHouseClient
   let stopping = false
-  let stopBy = 0
   let wake: () => void = () => {}
   let done: Promise<void> = Promise.resolve()
 
@@ -133,7 +131,6 @@ export function createIngest(options: IngestOptions): Ingest {
 
   async function stop(): Promise<void> {
     stopping = true
-    stopBy = Date.now() + STOP_MS_MAX
     wake()
     await done
     source.rewind()
@@ -169,10 +166,10 @@ export function createIngest(options: IngestOptions): Ingest {
         tell(error)
         source.rewind()
         present.clear()
-        if (stopping && Date.now() > stopBy) return
+        // The store may be stopping too. What is not inserted now is at the next start; the log keeps it.
+        if (stopping) return
         await pause(retryMs)
         retryMs = Math.min(2 * retryMs, RETRY_MS_MAX)
-        if (stopping && Date.now() > stopBy) return
       }
     }
   }
