@@ -122,12 +122,11 @@ function decodeBinary(bytes: Buffer, oid: number): string | null {
       return String(bytes.readUInt32BE(0))
     case 700: {
       exactly(bytes, 4)
-      const value = bytes.readFloatBE(0)
-      return number(Number.isFinite(value) ? Number(value.toPrecision(9)) : value)
+      return float(bytes.readFloatBE(0), 6, Math.fround)
     }
     case 701:
       exactly(bytes, 8)
-      return number(bytes.readDoubleBE(0))
+      return float(bytes.readDoubleBE(0), 15, (value) => value)
     case 1700:
       return numeric(bytes)
     case 2950: {
@@ -160,22 +159,33 @@ function decodeBinary(bytes: Buffer, oid: number): string | null {
       if (micros === 0x7fffffffffffffffn) return 'infinity'
       if (micros === -0x8000000000000000n) return '-infinity'
       const day = floorDiv(micros, DAY)
-      return `${date(micros)} ${time(micros - day * DAY)}${oid === 1184 ? '+00' : ''}`
+      const [shown = '', era] = date(micros).split(' ')
+      return `${shown} ${time(micros - day * DAY)}${oid === 1184 ? '+00' : ''}${era ? ` ${era}` : ''}`
     }
     case 1186: {
       exactly(bytes, 16)
       const months = bytes.readInt32BE(12)
       const days = bytes.readInt32BE(8)
       const micros = bytes.readBigInt64BE(0)
-      return [
-        months ? `${months} mons` : '',
-        days ? `${days} days` : '',
-        micros || (!months && !days)
-          ? `${micros < 0n ? '-' : ''}${time(micros < 0n ? -micros : micros)}`
-          : '',
-      ]
-        .filter(Boolean)
-        .join(' ')
+      return interval(months, days, micros)
+    }
+    case 1266: {
+      exactly(bytes, 12)
+      // Seconds west of Greenwich.
+      const zone = -bytes.readInt32BE(8)
+      const two = (n: number) => String(Math.trunc(n)).padStart(2, '0')
+      const away = Math.abs(zone)
+      const rest = away % 3600
+      return `${time(bytes.readBigInt64BE(0))}${zone < 0 ? '-' : '+'}${two(away / 3600)}${rest ? `:${two(rest / 60)}` : ''}${rest % 60 ? `:${two(rest % 60)}` : ''}`
+    }
+    case 1560:
+    case 1562: {
+      const bits = bytes.readInt32BE(0)
+      if (bits < 0 || bytes.length !== 4 + Math.ceil(bits / 8)) throw new RangeError('bits')
+      return [...bytes.subarray(4)]
+        .map((byte) => byte.toString(2).padStart(8, '0'))
+        .join('')
+        .slice(0, bits)
     }
     case 650:
     case 869:
@@ -196,14 +206,31 @@ function floorDiv(a: bigint, b: bigint): bigint {
   return a % b < 0n ? quotient - 1n : quotient
 }
 
-function number(value: number): string {
-  return Number.isNaN(value)
-    ? 'NaN'
-    : value === Number.POSITIVE_INFINITY
-      ? 'Infinity'
-      : value === Number.NEGATIVE_INFINITY
-        ? '-Infinity'
-        : String(value)
+/**
+ * The shortest digits that are this number and no other of its width, as PostgreSQL lays them out: with an exponent of two
+ * digits at least below 1e-4 and from 10^`plainDigits` on.
+ */
+function float(value: number, plainDigits: number, narrow: (value: number) => number): string {
+  if (Number.isNaN(value)) return 'NaN'
+  if (!Number.isFinite(value)) return value > 0 ? 'Infinity' : '-Infinity'
+  if (value === 0) return Object.is(value, -0) ? '-0' : '0'
+  let precise = value.toExponential()
+  for (let digits = 0; digits < 17; digits++) {
+    const shorter = value.toExponential(digits)
+    if (narrow(Number(shorter)) !== value) continue
+    precise = shorter
+    break
+  }
+  const [mantissa = '', power = '0'] = precise.split('e')
+  const exponent = Number(power)
+  if (exponent < -4 || exponent >= plainDigits)
+    return `${mantissa}e${exponent < 0 ? '-' : '+'}${String(Math.abs(exponent)).padStart(2, '0')}`
+  const sign = mantissa.startsWith('-') ? '-' : ''
+  const digits = mantissa.replace(/[-.]/g, '')
+  if (exponent < 0) return `${sign}0.${'0'.repeat(-exponent - 1)}${digits}`
+  const whole = digits.slice(0, exponent + 1).padEnd(exponent + 1, '0')
+  const fraction = digits.slice(exponent + 1)
+  return `${sign}${whole}${fraction ? `.${fraction}` : ''}`
 }
 
 function date(micros: bigint): string {
@@ -212,6 +239,23 @@ function date(micros: bigint): string {
   const year = moment.getUTCFullYear()
   const shown = String(year > 0 ? year : 1 - year).padStart(4, '0')
   return `${shown}-${String(moment.getUTCMonth() + 1).padStart(2, '0')}-${String(moment.getUTCDate()).padStart(2, '0')}${year > 0 ? '' : ' BC'}`
+}
+
+/** In the style `postgres`: a part after a negative one says its sign. */
+function interval(months: number, days: number, micros: bigint): string {
+  const parts: string[] = []
+  let negative = false
+  const part = (n: number, unit: string) => {
+    if (n === 0) return
+    parts.push(`${negative && n > 0 ? '+' : ''}${n} ${unit}${n === 1 ? '' : 's'}`)
+    negative = n < 0
+  }
+  part(Math.trunc(months / 12), 'year')
+  part(months % 12, 'mon')
+  part(days, 'day')
+  if (micros !== 0n || parts.length === 0)
+    parts.push(`${micros < 0n ? '-' : negative ? '+' : ''}${time(micros < 0n ? -micros : micros)}`)
+  return parts.join(' ')
 }
 
 function time(micros: bigint): string {
@@ -250,7 +294,23 @@ function address(bytes: Buffer, cidr: boolean): string {
     return `${[...bytes.subarray(4)].join('.')}${cidr || bits !== 32 ? `/${bits}` : ''}`
   exactly(bytes, 20)
   const groups = Array.from({ length: 8 }, (_, i) => bytes.readUInt16BE(4 + i * 2).toString(16))
-  return `${groups.join(':')}${cidr || bits !== 128 ? `/${bits}` : ''}`
+  return `${shortened(groups)}${cidr || bits !== 128 ? `/${bits}` : ''}`
+}
+
+/** The longest run of two or more zero groups left out (RFC 5952). */
+function shortened(groups: string[]): string {
+  let from = -1
+  let most = 1
+  for (let i = 0; i < 8; i++) {
+    let n = 0
+    while (i + n < 8 && groups[i + n] === '0') n++
+    if (n > most) {
+      most = n
+      from = i
+    }
+  }
+  if (from < 0) return groups.join(':')
+  return `${groups.slice(0, from).join(':')}::${groups.slice(from + most).join(':')}`
 }
 
 /** dimensions:i32 hasNull:i32 type:u32 (size:i32 lower:i32)* (length:i32 bytes)* */
@@ -261,6 +321,9 @@ function array(bytes: Buffer): string {
   if (dimensions < 0 || dimensions > 6) throw new RangeError('dimensions')
   const sizes = Array.from({ length: dimensions }, (_, i) => bytes.readInt32BE(12 + i * 8))
   let at = 12 + dimensions * 8
+  // Every item has at least its length, so no array has more than fit.
+  if (sizes.some((size) => size < 1) || sizes.reduce((a, b) => a * b, 1) * 4 > bytes.length - at)
+    throw new RangeError('array')
   const level = (depth: number): string => {
     const items: string[] = []
     for (let i = 0; i < sizes[depth]!; i++) {

@@ -10,6 +10,7 @@
 import { createHash, type Hash, hash } from 'node:crypto'
 import type { Duplex } from 'node:stream'
 import type { Durability, RecordedSession, Recorder } from '@custody/event-log'
+import { decodeValue, typeName } from '@custody/postgres-values'
 import {
   type ColumnDraft,
   type EventInput,
@@ -21,7 +22,6 @@ import type { Gate, Verdict } from '../../gate'
 import { Lane } from '../../lane'
 import { FrameCutter, type FrameHandler } from './frames'
 import { type Analyser, type StatementAnalysis, unanalysed } from './statements'
-import { decodeValue, typeName } from './values'
 import {
   Backend,
   cstringEnd,

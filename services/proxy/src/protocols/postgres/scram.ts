@@ -1,10 +1,29 @@
 /**
  * Signing in at the target: SCRAM-SHA-256 and -PLUS (RFC 5802, 7677; channel binding tls-server-end-point, RFC 5929)
- * and MD5. Pure: takes messages, gives messages.
+ * and MD5. Takes messages, gives messages; opens nothing. A password's key is derived once per salt and kept, as a server
+ * keeps its own, since deriving it takes milliseconds and every session of a resource needs the same.
  */
-import { createHash, createHmac, pbkdf2Sync, randomBytes, timingSafeEqual } from 'node:crypto'
+import { createHash, createHmac, pbkdf2, randomBytes, timingSafeEqual } from 'node:crypto'
+import { promisify } from 'node:util'
 
 const ITERATIONS_MAX = 1_000_000
+
+const derive = promisify(pbkdf2)
+const KEYS_MAX = 100
+const keys = new Map<string, Promise<Buffer>>()
+
+function saltedPassword(password: string, salt: Buffer, iterations: number): Promise<Buffer> {
+  const name = createHash('sha256')
+    .update(`${iterations}:${salt.toString('base64')}:${password}`)
+    .digest('base64')
+  let key = keys.get(name)
+  if (key === undefined) {
+    if (keys.size >= KEYS_MAX) keys.clear()
+    key = derive(password.normalize('NFKC'), salt, iterations, 32, 'sha256')
+    keys.set(name, key)
+  }
+  return key
+}
 
 export function md5Password(user: string, password: string, salt: Buffer): string {
   const inner = createHash('md5')
@@ -14,8 +33,7 @@ export function md5Password(user: string, password: string, salt: Buffer): strin
 }
 
 export class ScramClient {
-  private readonly nonce = randomBytes(18).toString('base64')
-  private readonly firstBare = `n=,r=${this.nonce}`
+  private readonly firstBare: string
   private readonly header: string
   private serverSignature: Buffer | null = null
   readonly mechanism: 'SCRAM-SHA-256' | 'SCRAM-SHA-256-PLUS'
@@ -25,7 +43,11 @@ export class ScramClient {
     private readonly password: string,
     private readonly binding: Buffer | null,
     tls: boolean,
+    private readonly nonce = randomBytes(18).toString('base64'),
+    /** The name is the one of the start-up packet; PostgreSQL ignores this one. */
+    user = '',
   ) {
+    this.firstBare = `n=${user},r=${nonce}`
     this.mechanism = binding ? 'SCRAM-SHA-256-PLUS' : 'SCRAM-SHA-256'
     // "y": we could bind, but the target did not offer it, so that it notices if somebody took the offer away.
     this.header = binding ? 'p=tls-server-end-point,,' : tls ? 'y,,' : 'n,,'
@@ -35,7 +57,7 @@ export class ScramClient {
     return this.header + this.firstBare
   }
 
-  final(serverFirst: string): string {
+  async final(serverFirst: string): Promise<string> {
     const fields = new Map(serverFirst.split(',').map((field) => [field[0], field.slice(2)]))
     const nonce = fields.get('r') ?? ''
     const salt = Buffer.from(fields.get('s') ?? '', 'base64')
@@ -44,7 +66,7 @@ export class ScramClient {
       throw new Error('the target sent a bad SCRAM challenge')
     if (!Number.isInteger(iterations) || iterations < 1 || iterations > ITERATIONS_MAX)
       throw new Error('the target asks for an impossible number of SCRAM iterations')
-    const salted = pbkdf2Sync(this.password.normalize('NFKC'), salt, iterations, 32, 'sha256')
+    const salted = await saltedPassword(this.password, salt, iterations)
     const clientKey = hmac(salted, 'Client Key')
     const storedKey = createHash('sha256').update(clientKey).digest()
     const binding = Buffer.concat([

@@ -342,7 +342,7 @@ async function authenticate(
       }
       case 11:
         if (!scram) throw new WireError('a SCRAM challenge that was not begun')
-        answer(Buffer.from(scram.final(body.toString('utf8', 4))))
+        answer(Buffer.from(await scram.final(body.toString('utf8', 4))))
         break
       case 12:
         if (!scram) throw new WireError('a SCRAM end that was not begun')

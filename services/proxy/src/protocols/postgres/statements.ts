@@ -72,6 +72,9 @@ export function createAnalyser(options: AnalyserOptions): Analyser {
             { ...unanalysed(`longer than ${options.parseBytesMax} bytes`), end: end - start },
           ],
         }
+      // Without standard_conforming_strings the same text may be another statement.
+      if (!standardConformingStrings && bytes.subarray(start, end).includes(0x5c))
+        return analyse(bytes.toString('utf8', start, end), false)
       const key = statementKey(bytes, start, end)
       const known = cache.get(key)
       if (known !== undefined) return known
@@ -114,23 +117,42 @@ export function analyse(sql: string, standardConformingStrings = true): Analysis
     }
   }
   const found = tree.stmts ?? []
+  const whole = found.length > 1 ? Buffer.from(sql) : Buffer.alloc(0)
   return {
     statements: found.map((raw, i) => {
-      const start = raw.stmt_location ?? 0
-      const end = raw.stmt_len ? start + raw.stmt_len : bytes
+      // Comments between statements go with the one behind them, so that no text is left out.
+      const own = raw.stmt_location ?? 0
+      const start = i === 0 ? 0 : skipSeparators(whole, endOf(found[i - 1]!, bytes), own)
+      const end = i === found.length - 1 ? bytes : endOf(raw, bytes)
       const walk = new Walk()
-      walk.statement(raw.stmt ?? {})
+      try {
+        walk.statement(raw.stmt ?? {})
+      } catch {
+        // Nested deeper than a stack holds.
+        walk.misunderstood('nested too deeply')
+      }
       let fingerprint: string | null = null
       try {
         fingerprint = fingerprintSync(
-          found.length === 1 ? sql : Buffer.from(sql).toString('utf8', start, end),
+          found.length === 1 ? sql : whole.toString('utf8', own, endOf(raw, bytes)),
         )
       } catch {
         walk.misunderstood('no fingerprint')
       }
-      return { start: i === 0 ? 0 : start, end, ...walk.result(), fingerprint }
+      return { start, end, ...walk.result(), fingerprint }
     }),
   }
+}
+
+/** Where a statement ends, its semicolon not included. */
+function endOf(raw: { stmt_location?: number; stmt_len?: number }, bytes: number): number {
+  return raw.stmt_len ? (raw.stmt_location ?? 0) + raw.stmt_len : bytes
+}
+
+/** Behind semicolons and white space from `at` on, and no further than `to`. */
+function skipSeparators(text: Buffer, at: number, to: number): number {
+  while (at < to && (text[at] === 0x3b || text[at]! <= 0x20)) at++
+  return at
 }
 
 /** Statement nodes by what they do; those that need a closer look have a case in `Walk.statement`. */
@@ -377,7 +399,11 @@ class Walk {
     this.verbs.add(verb)
     const scope = this.enter(node.withClause as Node | undefined)
     this.range(node.relation as Node, verb)
-    const { withClause: _w, relation: _r, ...rest } = node
+    const { withClause: _w, relation: _r, selectStmt, ...rest } = node
+    const source = (selectStmt as Node | undefined)?.SelectStmt as Node | undefined
+    // A list of VALUES reads nothing by itself; what its expressions hold is looked at all the same.
+    if (source?.valuesLists) this.expression(source.valuesLists)
+    else if (source) this.select(source)
     if (verb === 'sql:merge')
       for (const clause of (node.mergeWhenClauses as Node[]) ?? []) {
         const type = String((clause.MergeWhenClause as Node)?.commandType ?? '')
@@ -448,7 +474,9 @@ class Walk {
         : parts.length === 2 && parts[0] === 'pg_catalog'
           ? parts[1]!
           : ''
-    if (!READING.has(plain)) this.writes = true
+    if (READING.has(plain)) return
+    this.writes = true
+    this.verbs.add('sql:call')
   }
 
   private range(node: Node | undefined, verb: string): void {
