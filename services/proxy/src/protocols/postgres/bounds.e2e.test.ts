@@ -15,6 +15,9 @@ const MiB = 1024 * 1024
 let server: PostgresServer
 let proxy: RunningProxy
 let port: number
+/** Another gateway, which ends idle sessions. */
+let impatient: RunningProxy
+let impatientPort: number
 let token: string
 const directory = temporaryDirectory('custody-bounds-')
 const home = homeAt(join(directory.path, 'home'))
@@ -23,13 +26,14 @@ beforeAll(async () => {
   server = await startPostgres({ settings: { max_connections: '300' } })
   mkdirSync(home.directory, { recursive: true })
   prepareHome(home.directory)
-  const configuration = parseConfiguration(`
+  const written = `
 listen: {postgres: 0}
 log: {reserveBytes: 65536}
-limits: {handshakeMsMax: 1000, idleMsMax: 2000, stalledMsMax: 1500, connectionsMax: 230, handshakesMax: 20, statementBytesMax: 1000, parametersBytesMax: 500, statementsPerConnectionMax: 5}
+limits: {handshakeMsMax: 1000, stalledMsMax: 1500, connectionsMax: 230, handshakesMax: 20, statementBytesMax: 1000, parametersBytesMax: 500, statementsPerConnectionMax: 5}
 resources:
   shop: {protocol: postgres, address: "${server.address}", account: ${server.user}, password: {literal: ${JSON.stringify(server.password)}}, database: ${server.database}, recording: digest}
-`)
+`
+  const configuration = parseConfiguration(written)
   const keys = await loadTokenKeys(home, 'local')
   token = (await issueToken(keys, { subject: 'ada' })).token
   proxy = createProxy({
@@ -39,16 +43,28 @@ resources:
     logger: silentLogger(),
   })
   port = (await proxy.start()).ports.postgres
+  impatient = createProxy({
+    configuration: parseConfiguration(
+      written
+        .replace('limits: {', 'limits: {idleMsMax: 1000, ')
+        .replace('listen:', 'gateway: impatient\nlisten:'),
+    ),
+    home,
+    verifier: await createTokenVerifier(home, configuration),
+    logger: silentLogger(),
+  })
+  impatientPort = (await impatient.start()).ports.postgres
 })
 
 afterAll(async () => {
   await proxy?.stop()
+  await impatient?.stop()
   await server?.stop()
   await directory.remove()
 })
 
-async function events(): Promise<Event[]> {
-  const reader = openReader({ directory: home.log, recorder: 'proxy-local' })
+async function events(recorder = 'proxy-local'): Promise<Event[]> {
+  const reader = openReader({ directory: home.log, recorder })
   const all: Event[] = []
   for (let batch = await reader.read(MiB); batch; batch = await reader.read(MiB))
     all.push(...batch.messages.map(decodeMessage))
@@ -64,10 +80,10 @@ async function until<T>(look: () => Promise<T | undefined | false>): Promise<T> 
   }
 }
 
-async function signedIn(): Promise<Client> {
+async function signedIn(at = port): Promise<Client> {
   const client = new Client({
     host: '127.0.0.1',
-    port,
+    port: at,
     user: 'ada',
     password: token,
     database: 'shop',
@@ -90,26 +106,28 @@ const closed = (socket: Socket) =>
     socket.on('close', () => resolve())
   })
 
-const reasons = async () =>
-  (await events())
+const reasons = async (recorder?: string) =>
+  (await events(recorder))
     .filter(({ kind }) => kind === 'session.closed')
     .map(({ lifecycle }) => lifecycle?.reason ?? '')
 
 test('a session that nobody uses is ended, and says why', async () => {
-  const client = await signedIn()
+  const client = await signedIn(impatientPort)
   const error = await new Promise<Error & { code?: string }>((resolve) =>
     client.on('error', resolve),
   )
   expect(error.code).toBe('57P05')
   expect(error.message).toMatch(/idle/)
   expect(
-    await until(async () => (await reasons()).find((reason) => /was idle/.test(reason))),
+    await until(async () =>
+      (await reasons('proxy-impatient')).find((reason) => /was idle/.test(reason)),
+    ),
   ).toBeTruthy()
 })
 
 test('a running command is not idleness', async () => {
-  const client = await signedIn()
-  const result = await client.query('select 1 as one from pg_sleep(3)')
+  const client = await signedIn(impatientPort)
+  const result = await client.query('select 1 as one from pg_sleep(2)')
   expect(result.rows).toEqual([{ one: 1 }])
   await client.end()
 })
@@ -196,7 +214,7 @@ test('handshakes beyond the bound are told so, and others get in afterwards', as
 test('two hundred at once', async () => {
   const clients: Client[] = []
   for (let i = 0; i < 20; i++)
-    clients.push(...(await Promise.all(Array.from({ length: 10 }, signedIn))))
+    clients.push(...(await Promise.all(Array.from({ length: 10 }, () => signedIn()))))
   const answers = await Promise.all(
     clients.map((client, i) => client.query('select $1::int as i', [i])),
   )

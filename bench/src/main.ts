@@ -1,0 +1,114 @@
+/**
+ * `npm run bench -- [proxy] [ingest] [log]`: measures Custody beside floors and peers in one run, prints the ratios, and with
+ * `--write` puts the tables into bench/README.md.
+ */
+import { cpus, totalmem } from 'node:os'
+import { parseArgs } from 'node:util'
+import { benchLog } from './log'
+import { type Row, Table } from './measure'
+import { benchProxy } from './proxy'
+import { markdown, writeReadme } from './report'
+import { benchStore } from './store'
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    json: { type: 'boolean', default: false },
+    write: { type: 'boolean', default: false },
+    quick: { type: 'boolean', default: false },
+    rounds: { type: 'string' },
+    seconds: { type: 'string' },
+    modes: { type: 'string', default: 'simple,extended,prepared' },
+    clients: { type: 'string', default: '1,16,64' },
+    subjects: { type: 'string' },
+    parts: { type: 'string', default: 'pgbench,large,connect,memory' },
+    events: { type: 'string' },
+    soak: { type: 'string', default: '0' },
+    help: { type: 'boolean', short: 'h', default: false },
+  },
+})
+
+const HELP = `npm run bench -- [proxy] [ingest] [log]      (all three when none is named)
+
+  --quick              two short rounds, a million events
+  --rounds <n>         rounds, each of every subject in turn (default 5)
+  --seconds <n>        seconds of one pgbench run (default 3)
+  --modes <list>       simple,extended,prepared
+  --clients <list>     1,16,64
+  --subjects <list>    only these, by ';', such as "pipe;custody os"
+  --parts <list>       pgbench,large,connect,memory,soak
+  --soak <minutes>     how long memory is watched under load, with part soak
+  --events <n>         events of the ingest and query bench (default 10000000)
+  --write              put the tables into bench/README.md
+  --json               as the last line: {rows: [{case, subject, median, min, max, unit, ratioTo}]}
+`
+
+async function main(): Promise<number> {
+  if (values.help) {
+    process.stdout.write(HELP)
+    return 0
+  }
+  const known = ['proxy', 'ingest', 'log']
+  const wrong = positionals.find((name) => !known.includes(name))
+  if (wrong) {
+    process.stderr.write(`bench: there is no ${wrong}; there is ${known.join(', ')}\n`)
+    return 2
+  }
+  const wanted = positionals.length > 0 ? positionals : known
+  const rounds = Number(values.rounds ?? (values.quick ? 2 : 5))
+  const seconds = Number(values.seconds ?? (values.quick ? 2 : 3))
+  const progress = (line: string) => process.stderr.write(`bench: ${line}\n`)
+  const all: Row[] = []
+  for (const name of wanted) {
+    const table = new Table()
+    let notes: string[]
+    if (name === 'proxy')
+      notes = await benchProxy(
+        {
+          rounds,
+          seconds,
+          modes: values.modes.split(','),
+          clients: values.clients.split(',').map(Number),
+          ...(values.subjects && { subjects: values.subjects.split(';') }),
+          parts: new Set(values.parts.split(',')),
+          soakMinutes: Number(values.soak),
+          progress,
+        },
+        table,
+      )
+    else if (name === 'ingest')
+      notes = await benchStore(
+        {
+          events: Number(values.events ?? (values.quick ? 1_000_000 : 10_000_000)),
+          sample: values.quick ? 300_000 : 1_000_000,
+          rounds: Math.min(3, rounds),
+          progress,
+        },
+        table,
+      )
+    else notes = await benchLog({ rounds, seconds, progress }, table)
+    const rows = table.rows()
+    all.push(...rows)
+    const machine = `${cpus().length} × ${cpus()[0]?.model.trim()}, ${Math.round(totalmem() / 2 ** 30)} GiB, Node ${process.version}; ${rounds} rounds of ${seconds} s, medians${name === 'proxy' ? '; in brackets the ratio to the floor: the pipe, over TLS the TLS split' : ''}`
+    const text = [
+      `${new Date().toISOString().slice(0, 10)}, ${machine}.`,
+      ...notes.map((note) => `${note}.`),
+      '',
+      markdown(rows),
+    ].join('\n')
+    process.stderr.write(`\n${text}\n`)
+    if (values.write) writeReadme(name, text)
+  }
+  if (values.json) process.stdout.write(`${JSON.stringify({ rows: all })}\n`)
+  return 0
+}
+
+void main().then(
+  (code) => {
+    process.exitCode = code
+  },
+  (error) => {
+    process.stderr.write(`bench: ${error instanceof Error ? error.stack : error}\n`)
+    process.exit(1)
+  },
+)

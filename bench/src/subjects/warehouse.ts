@@ -1,0 +1,11 @@
+/** The embedded warehouse in a process of its own, as in stand-alone. */
+import { createWarehouse } from '@custody/warehouse'
+
+const environment = process.env as Record<string, string>
+const warehouse = createWarehouse({
+  directory: environment.BENCH_DIRECTORY!,
+  port: Number(environment.BENCH_PORT),
+  password: environment.BENCH_PASSWORD!,
+})
+void warehouse.start().then(() => process.send?.('ready'))
+process.on('SIGTERM', () => void warehouse.stop().then(() => process.exit(0)))
