@@ -38,10 +38,16 @@ export async function benchProxy(o: ProxyOptions, table: Table): Promise<string[
     settings: { max_connections: '1200', shared_buffers: '256MB', synchronous_commit: 'off' },
     sql: `create database ${DATABASE}`,
   })
-  const init = await server.pgbench(['-i', '-q', '-s', String(SCALE)], {
-    env: { PGDATABASE: DATABASE, PGSSLMODE: 'prefer' },
-  } as never)
-  if (init.code !== 0) throw new Error(init.stderr)
+  const direct: Subject = {
+    name: 'direct',
+    port: server.port,
+    user: server.user,
+    password: server.password,
+    database: DATABASE,
+    tls: false,
+  }
+  const init = await program('pgbench', ['-i', '-q', '-s', String(SCALE)], direct)
+  if (init.code !== 0) throw new Error(init.out)
   const admin = await server.connect({ database: DATABASE })
   await admin.query(`create table big as ${BIG}`)
   await admin.query('vacuum analyze')
