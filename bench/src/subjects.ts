@@ -154,7 +154,7 @@ export async function startSubjects(
     })
     const main = join(dirname(require.resolve('@custody/proxy/package.json')), 'dist/main.js')
     const child = follow(
-      spawn(process.execPath, [main], {
+      spawn(process.execPath, [...profiling(), main], {
         env: {
           ...process.env,
           CUSTODY_HOME: home.directory,
@@ -187,6 +187,12 @@ export async function startSubjects(
       }
     },
   }
+}
+
+/** CUSTODY_BENCH_PROFILE names a directory that V8's CPU profile of the proxy goes to. */
+function profiling(): string[] {
+  const directory = process.env.CUSTODY_BENCH_PROFILE
+  return directory ? ['--cpu-prof', `--cpu-prof-dir=${directory}`] : []
 }
 
 function installed(name: string): string | null {
