@@ -124,10 +124,14 @@ export function helpOfAll(specs: readonly CommandSpec[], version: string): strin
 
 const UNITS: Record<string, number> = { s: 1, m: 60, h: 3600, d: 86_400, w: 604_800 }
 
+/** A hundred years; longer is a slip of the finger. */
+const SECONDS_MAX = 100 * 365 * 86_400
+
 /** Seconds of `90s`, `15m`, `8h`, `2d`, or null. */
 export function durationSeconds(text: string): number | null {
   const match = /^(\d{1,9})([smhdw])$/.exec(text)
-  return match ? Number(match[1]) * UNITS[match[2]!]! : null
+  const seconds = match ? Number(match[1]) * UNITS[match[2]!]! : 0
+  return match && seconds > 0 && seconds <= SECONDS_MAX ? seconds : null
 }
 
 /** A moment: ISO 8601 as it is, or how long ago (`2h`). */

@@ -19,14 +19,26 @@ export async function custody(
   const own = words.includes('--') ? words.slice(0, words.indexOf('--')) : words
   const output = createOutput(own.includes('--json'), streams)
   try {
-    const [name, ...more] = words
+    // `--json` may stand anywhere, the command's name before or behind it.
+    const [name, ...more] = own.includes('--json')
+      ? [...own.filter((word) => word !== '--json'), ...words.slice(own.length)]
+      : words
     if (
       name === undefined ||
       name === '--help' ||
       name === '-h' ||
       (name === 'help' && more.length === 0)
     ) {
-      output.lines(helpOfAll(commands, version))
+      if (output.json)
+        output.object({
+          version,
+          commands: commands.map(({ name: called, takes, summary }) => ({
+            name: called,
+            takes,
+            summary,
+          })),
+        })
+      else output.lines(helpOfAll(commands, version))
       return name === undefined ? 2 : 0
     }
     if (name === '--version' || name === '-V' || name === 'version') {

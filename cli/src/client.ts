@@ -53,7 +53,9 @@ export function openApi(home: Home, environment: NodeJS.ProcessEnv): Api {
     if (!status.ports.console) throw notRunning(home, 'its API does not listen')
     url = `http://${reachable(status.host)}:${status.ports.console}`
   }
-  const token = environment.CUSTODY_TOKEN || readAdminToken(home)
+  // The local administrator's secret goes to this home's own API and nowhere else.
+  const own = !environment.CUSTODY_URL
+  const token = environment.CUSTODY_TOKEN || (own ? readAdminToken(home) : undefined)
 
   async function request<T>(method: string, path: string, body?: unknown): Promise<T> {
     let response: Response
@@ -101,7 +103,7 @@ export function openApi(home: Home, environment: NodeJS.ProcessEnv): Api {
 
   return {
     url,
-    status,
+    status: own ? status : undefined,
     get(path, query = {}) {
       const search = new URLSearchParams()
       for (const [name, value] of Object.entries(query))

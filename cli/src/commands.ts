@@ -194,7 +194,7 @@ const connect: Command = {
   summary: 'start the native client through Custody, with a fresh token',
   details: [
     'The token goes to the client by its environment, so it is in no process list.',
-    'Outside a terminal, or with --print, only the URL is printed, for any other client.',
+    'With --print only the URL is printed, for any other client. Exits as the client does.',
   ],
   options: {
     ...WHO,
@@ -319,6 +319,7 @@ async function pages(
     })
     if (first) late(context, answer)
     show(answer[field])
+    await context.output.drained()
     left -= answer[field].length
     if (answer.next === null) return false
     if (left <= 0) return true
@@ -512,10 +513,12 @@ const verify: Command = {
         output.line(
           output.red(`${recorder}: ${problem}: ${detail}${session ? ` (session ${session})` : ''}`),
         )
-      for (const { recorder, tornBytes } of result.recorders)
-        if (tornBytes > 0)
+      for (const { recorder, ended } of result.recorders)
+        if (!ended)
           output.line(
-            `${recorder}: ${tornBytes} bytes at the end that a crash tore; they are cut, and that is recorded, at the next start`,
+            output.yellow(
+              `${recorder}: does not say that it stopped, and nobody is writing it: it crashed, or its end was cut off`,
+            ),
           )
       if (result.recorders.length > 0)
         output.line(result.ok ? 'The chain holds.' : output.red('The chain does NOT hold.'))

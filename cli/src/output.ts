@@ -10,6 +10,8 @@ export interface Output {
   lines(texts: readonly string[]): void
   object(value: unknown): void
   remark(text: string): void
+  /** Resolves when the reader has taken what was written, so that a slow one makes us wait and not grow. */
+  drained(): Promise<void>
   dim(text: string): string
   bold(text: string): string
   red(text: string): string
@@ -35,6 +37,10 @@ export function createOutput(json: boolean, { stdout, stderr, environment }: Str
     },
     object: (value) => void stdout.write(`${JSON.stringify(value)}\n`),
     remark: (text) => void stderr.write(`${text}\n`),
+    drained: () =>
+      (stdout as { writableNeedDrain?: boolean }).writableNeedDrain
+        ? new Promise((resolve) => stdout.once('drain', () => resolve()))
+        : Promise.resolve(),
     dim: paint(2),
     bold: paint(1),
     red: paint(31),

@@ -102,8 +102,8 @@ export function sessionHeader(session: Json, style: Style): string[] {
       `${session.events}${session.complete === true ? ', all that the session sealed' : session.complete === false ? ', NOT all that the session sealed' : ' so far'}`,
     ],
   ]
-  return lines.map(([name, value]) =>
-    cut(`${style.dim(name.padEnd(9))}${visible(value)}`, style.columns),
+  return lines.map(
+    ([name, value]) => style.dim(name.padEnd(9)) + cut(visible(value), style.columns - 9),
   )
 }
 

@@ -13,12 +13,13 @@ import {
   listSegments,
   openReader,
   type Position,
+  readPreamble,
 } from '@custody/event-log'
 import { decodeMessage, readEnvelope, sha256, uuidText } from '@custody/schemas'
 
 export interface Finding {
   recorder: string
-  /** gap, order, chain, ordinal, seal, damage, truncated, undecodable: a promise is broken. */
+  /** gap, order, chain, ordinal, seal, damage, torn, truncated, undecodable: a promise is broken, or can't be shown to hold. */
   problem: string
   detail: string
   sequence: number | null
@@ -45,8 +46,10 @@ export interface RecorderResult {
   closedSessions: number
   /** Earlier events were freed by retention, so the chain is checked from `firstSequence` on. */
   beginsLate: boolean
-  /** Bytes behind the last whole frame: what a crash tore, cut at the next start. */
+  /** Bytes behind the last whole frame: what a crash tore or somebody changed. */
   tornBytes: number
+  /** The log's last event says that its recorder stopped, or one is writing it now. Else it crashed, or its end was cut off. */
+  ended: boolean
 }
 
 export interface Verification {
@@ -99,6 +102,7 @@ async function verifyRecorder(
     closedSessions: 0,
     beginsLate: false,
     tornBytes: 0,
+    ended: false,
   }
   const find = (
     problem: string,
@@ -115,6 +119,21 @@ async function verifyRecorder(
   const closed = new Set<string>()
   let head: Buffer | null = null
   let expected: number | null = null
+  let lastKind = ''
+  // The first segment there says what came before it: nothing, or what retention has freed.
+  const firstSegment = listSegments(join(directory, recorder))[0]
+  if (firstSegment !== undefined) {
+    const preamble = readPreamble(join(directory, recorder), firstSegment)
+    if (preamble === null)
+      find('damage', `segment ${firstSegment} does not say where it begins`, null)
+    else {
+      if (firstSegment === 1 && preamble.nextSequence !== 0)
+        find('gap', `the first segment begins with event ${preamble.nextSequence}`, 0)
+      expected = preamble.nextSequence
+      head = preamble.head
+      result.beginsLate = preamble.nextSequence > 0
+    }
+  }
 
   const follow = (message: Buffer): void => {
     let envelope: ReturnType<typeof readEnvelope>
@@ -127,12 +146,9 @@ async function verifyRecorder(
       return
     }
     const { sequence } = envelope
-    if (result.firstSequence === null) {
-      result.firstSequence = sequence
-      result.beginsLate = sequence > 0
-      if (sequence === 0 && envelope.previous.some((byte) => byte !== 0))
-        find('chain', 'the first event names a previous one', 0)
-    } else if (expected !== null && sequence > expected)
+    result.firstSequence ??= sequence
+    lastKind = envelope.kind
+    if (expected !== null && sequence > expected)
       find(
         'gap',
         sequence === expected + 1
@@ -219,6 +235,12 @@ async function verifyRecorder(
         continue
       }
       result.tornBytes = tail.bytes
+      if (tail.bytes > 0 && !tail.frameBehind && writerOf(directory, recorder) === null)
+        find(
+          'torn',
+          `${tail.where}: ${tail.bytes} bytes at the end are no whole frame; a crash tore them (then the next start cuts them and records it), or they were changed`,
+          expected,
+        )
       if (tail.frameBehind)
         find('damage', `${tail.where}: bytes that are no frame, with frames behind them`, expected)
       break
@@ -236,7 +258,8 @@ async function verifyRecorder(
       `the log ends before event ${expected ?? 0}, but ${CONSUMER} has read up to ${committed.sequence - 1}`,
       expected ?? 0,
     )
-  result.head = (head as Buffer | null)?.toString('hex') ?? null
+  result.ended = lastKind === 'recorder.stopped' || writerOf(directory, recorder) !== null
+  result.head = result.events === 0 ? null : ((head as Buffer | null)?.toString('hex') ?? null)
   for (const [id, session] of sessions) open.push(describe(id, recorder, session))
   return result
 }

@@ -21,3 +21,4 @@ export {
   type RecorderOptions,
   type Waiter,
 } from './recorder'
+export { readPreamble } from './recovery'

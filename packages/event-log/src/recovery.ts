@@ -51,6 +51,20 @@ interface Preamble {
   sessions: OpenSession[]
 }
 
+/** What a segment says of the log before it: the sequence it begins with and the hash of the last message before. */
+export function readPreamble(
+  recorderDirectory: string,
+  segment: number,
+): { nextSequence: number; head: Buffer } | null {
+  const bytes = readFileSync(join(recorderDirectory, segmentName(segment)))
+  const header = readFrameHeader(bytes, 0)
+  if (header === null || header.type === EVENTS_FRAME) return null
+  const end = FRAME_HEADER_BYTES + header.payloadBytes
+  if (end > bytes.length || frameCrc(bytes, 0, end) !== header.crc) return null
+  const preamble = JSON.parse(bytes.toString('utf8', FRAME_HEADER_BYTES, end)) as Preamble
+  return { nextSequence: preamble.nextSequence, head: Buffer.from(preamble.head, 'hex') }
+}
+
 export function encodePreamble(preamble: Preamble): Buffer {
   return Buffer.from(JSON.stringify(preamble))
 }

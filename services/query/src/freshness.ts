@@ -7,6 +7,8 @@ export interface Lag {
   recorder: string
   /** Events recorded and not yet ingested; a lower bound when the log is far ahead. */
   behind: number
+  /** The log goes on behind `head`, further than was looked. */
+  further: boolean
   /** Sequence that comes next in the log. */
   head: number
 }
@@ -36,14 +38,18 @@ export function createFreshness(
       try {
         let head = position?.sequence ?? 0
         let first = position ? position.sequence : -1
+        let further = true
         for (let bytes = 0; bytes < LOOK_BYTES_MAX; ) {
           const batch = await reader.read(1024 * 1024)
-          if (batch === null) break
+          if (batch === null) {
+            further = false
+            break
+          }
           if (first < 0) first = batch.firstSequence
           head = batch.firstSequence + batch.count
           for (const message of batch.messages) bytes += message.length
         }
-        found.push({ recorder, head, behind: first < 0 ? 0 : head - first })
+        found.push({ recorder, head, behind: first < 0 ? 0 : head - first, further })
       } finally {
         reader.close()
       }
@@ -62,6 +68,8 @@ export function createFreshness(
           const position = await committedPosition(logDirectory, consumer, recorder)
           if ((position?.sequence ?? 0) < head) behind = true
         }
+        // Too far behind to see the log's head: what was recorded before the call can't be there in time.
+        if (wanted.some((one) => one.further)) return false
         if (!behind) return true
         if (Date.now() >= until) return false
         await new Promise((resolve) => setTimeout(resolve, POLL_MS))
