@@ -175,8 +175,8 @@ CREATE TABLE IF NOT EXISTS custody.events
     INDEX by_command command TYPE bloom_filter(0.001) GRANULARITY 1,
     INDEX by_kind kind TYPE set(32) GRANULARITY 1,
     INDEX by_subject who.subject TYPE bloom_filter(0.001) GRANULARITY 1,
-    INDEX by_object statement.objects.name TYPE bloom_filter(0.001) GRANULARITY 1,
-    INDEX by_text lower(statement.text) TYPE text(tokenizer = 'splitByNonAlpha') GRANULARITY 1
+    INDEX by_object arrayMap(one -> lowerUTF8(splitByChar('.', one)[-1]), statement.objects.name) TYPE bloom_filter(0.001) GRANULARITY 1,
+    INDEX by_text lowerUTF8(statement.text) TYPE ngrambf_v1(4, 32768, 3, 0) GRANULARITY 1
 )
 ENGINE = MergeTree
 PARTITION BY toYYYYMM(time)

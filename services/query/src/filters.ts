@@ -56,15 +56,19 @@ export function conditionOf(filters: EventFilters): Condition {
     parameters.resource = filters.resource
   }
   if (filters.text) {
-    sql.push('positionCaseInsensitiveUTF8(statement.text, {text:String}) > 0')
-    parameters.text = filters.text
+    // In the words of the index by_text, so that it is used.
+    sql.push('lowerUTF8(statement.text) LIKE {text:String}')
+    parameters.text = `%${filters.text.toLowerCase().replace(/[\\%_]/g, '\\$&')}%`
   }
   if (filters.object) {
     sql.push(
-      // `payments` also finds `public.payments`.
-      `arrayExists(one -> lower(one) = lower({object:String}) OR endsWith(lower(one), concat('.', lower({object:String}))), statement.objects.name)`,
+      // In the words of the index by_object, so that it is used …
+      `has(arrayMap(one -> lowerUTF8(splitByChar('.', one)[-1]), statement.objects.name), {objectLast:String})`,
+      // … and then exactly: `payments` also finds `public.payments`.
+      `arrayExists(one -> lowerUTF8(one) = {object:String} OR endsWith(lowerUTF8(one), concat('.', {object:String})), statement.objects.name)`,
     )
-    parameters.object = filters.object
+    parameters.objectLast = filters.object.toLowerCase().split('.').at(-1)!
+    parameters.object = filters.object.toLowerCase()
   }
   return { sql, parameters }
 }
