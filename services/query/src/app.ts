@@ -45,6 +45,8 @@ declare module 'fastify' {
 
 export async function buildApp(o: AppOptions): Promise<FastifyInstance> {
   const app = Fastify({
+    // A filter that is misspelt is an error, not one that is left out.
+    ajv: { customOptions: { removeAdditional: false } },
     logger: false,
     bodyLimit: BODY_BYTES_MAX,
     requestTimeout: 60_000,
