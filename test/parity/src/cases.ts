@@ -1079,4 +1079,213 @@ const others: Case[] = [
   },
 ]
 
-export const cases: Case[] = [...simples, ...types, ...extended, ...copies, ...others]
+const u16 = (n: number): Buffer => {
+  const bytes = Buffer.alloc(2)
+  bytes.writeUInt16BE(n)
+  return bytes
+}
+
+/** Where a name means another statement than it seems to: the record must not be led astray. */
+const names: Case[] = [
+  {
+    name: 'a name used again after DEALLOCATE and PREPARE',
+    async run(c) {
+      await c.send(parse('select 1 as innocent', 'a'), sync())
+      await c.ready()
+      await c.query('deallocate a')
+      await c.query("prepare a as delete from notes where body = 'TRUE-A'")
+      await c.send(bind([], { statement: 'a' }), execute(), sync())
+      await c.ready()
+    },
+  },
+  {
+    name: 'a name used again after DISCARD ALL and PREPARE',
+    async run(c) {
+      await c.send(parse('select 1 as innocent', 'b'), sync())
+      await c.ready()
+      await c.query('discard all')
+      await c.query("prepare b as delete from notes where body = 'TRUE-B'")
+      await c.send(bind([], { statement: 'b' }), execute(), sync())
+      await c.ready()
+    },
+  },
+  {
+    name: 'two skipped Parses of a name in use',
+    async run(c) {
+      await c.send(parse("delete from notes where body = 'TRUE-C'", 'd'), sync())
+      await c.ready()
+      await c.send(
+        parse('selec'),
+        parse('select 1 as innocent', 'd'),
+        parse('select 2 as innocent', 'd'),
+        sync(),
+      )
+      await c.ready()
+      await c.send(bind([], { statement: 'd' }), execute(), sync())
+      await c.ready()
+    },
+  },
+  {
+    name: 'a skipped Close of a name in use',
+    async run(c) {
+      await c.send(parse("delete from notes where body = 'TRUE-D'", 'e'), sync())
+      await c.ready()
+      await c.send(parse('selec'), closeOf('S', 'e'), sync())
+      await c.ready()
+      await c.send(bind([], { statement: 'e' }), execute(), sync())
+      await c.ready()
+    },
+  },
+  {
+    name: 'a skipped Bind over a living portal',
+    async run(c) {
+      await c.send(
+        parse("delete from notes where body = 'TRUE-E'", 'f'),
+        parse('select 1 as innocent', 'g'),
+        sync(),
+      )
+      await c.ready()
+      await c.query('begin')
+      await c.send(bind([], { portal: 'p', statement: 'f' }), sync())
+      await c.ready()
+      await c.query('savepoint s')
+      await c.send(parse('selec'), bind([], { portal: 'p', statement: 'g' }), sync())
+      await c.ready()
+      await c.query('rollback to s')
+      await c.send(execute('p'), sync())
+      await c.ready()
+      await c.query('commit')
+    },
+  },
+  {
+    name: 'a Parse that fails for its name, and the next group already sent',
+    async run(c) {
+      await c.send(parse("delete from notes where body = 'TRUE-G'", 'h'), sync())
+      await c.ready()
+      await c.send(
+        parse('select 1 as innocent', 'h'),
+        sync(),
+        bind([], { statement: 'h' }),
+        execute(),
+        sync(),
+      )
+      await c.ready(2)
+    },
+  },
+  {
+    name: 'an unnamed statement whose Parse is skipped, and the next group already sent',
+    async run(c) {
+      await c.send(parse("delete from notes where body = 'TRUE-H'"), sync())
+      await c.ready()
+      await c.send(
+        execute('none'),
+        parse('select 1 as innocent'),
+        sync(),
+        bind(),
+        execute(),
+        sync(),
+      )
+      await c.ready(2)
+    },
+  },
+  {
+    name: 'strings under a setting that changes in the same packet',
+    async run(c) {
+      await c.query('set standard_conforming_strings = off')
+      await c.send(query('set standard_conforming_strings = on'), query("select '\\' as v"))
+      await c.ready(2)
+    },
+  },
+  {
+    name: 'a large answer of a function call',
+    async run(c) {
+      await c.query('begin')
+      await c.query("select lo_from_bytea(77001, decode(repeat('ab', 2000000), 'hex'))")
+      await c.send(functionCall(952, [int32(77001), int32(0x60000)], [1], 1))
+      await c.ready()
+      await c.send(functionCall(954, [int32(0), int32(1500000)], [1], 1))
+      await c.ready()
+      await c.query('select lo_unlink(77001)')
+      await c.query('commit')
+    },
+  },
+  {
+    name: '40,000 parameters, without formats and with',
+    async run(c) {
+      const n = 40_000
+      const value = Buffer.concat([int32(1), Buffer.from('1')])
+      for (const formats of [
+        Buffer.concat([u16(0)]),
+        Buffer.concat([u16(n), Buffer.alloc(2 * n)]),
+      ]) {
+        await c.send(
+          parse(
+            `select cardinality(array[${Array.from({ length: n }, (_, i) => `$${i + 1}::int`).join(',')}])`,
+          ),
+          message(
+            'B',
+            Buffer.from('\0\0'),
+            formats,
+            u16(n),
+            ...Array.from({ length: n }, () => value),
+            u16(0),
+          ),
+          execute(),
+          sync(),
+        )
+        await c.ready()
+      }
+    },
+  },
+  {
+    name: '12,000 portals over as many transactions as fit',
+    async run(c) {
+      for (let i = 0; i < 12; i++) {
+        await c.query('begin')
+        await c.send(
+          ...Array.from({ length: 1000 }, (_, j) =>
+            Buffer.concat([parse('select 1'), bind([], { portal: `p${i}_${j}` })]),
+          ),
+          sync(),
+        )
+        await c.ready()
+        await c.query('commit')
+      }
+    },
+  },
+  {
+    name: '12,000 names, deallocated in between',
+    async run(c) {
+      for (let i = 0; i < 12; i++) {
+        await c.send(
+          ...Array.from({ length: 1000 }, (_, j) => parse('select 1', `s${i}_${j}`)),
+          sync(),
+        )
+        await c.ready()
+        await c.query('deallocate all')
+      }
+    },
+  },
+  {
+    name: 'ended by the server amid a pipeline',
+    async run(c) {
+      await c.send(
+        query('select pg_terminate_backend(pg_backend_pid())'),
+        query('select 1'),
+        query('select 2'),
+      )
+      await c.closes()
+    },
+  },
+  {
+    name: 'half-closed after a question',
+    async run(c) {
+      await c.send(query('select 1'))
+      await c.ready()
+      await c.send(query('select 2'), message('X'))
+      await c.closes()
+    },
+  },
+]
+
+export const cases: Case[] = [...simples, ...types, ...extended, ...copies, ...others, ...names]

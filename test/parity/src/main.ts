@@ -24,18 +24,19 @@ async function main(): Promise<number> {
     )
     return 2
   }
-  const { cases, different, differences } = await runParity({
+  const { cases, different, differences, untrue, untruths } = await runParity({
     ...(values.only && { only: values.only }),
     progress: (line) => process.stderr.write(`parity: ${line}\n`),
   })
   for (const { name, direct, proxied } of differences)
     process.stderr.write(`\n${name}\n  direct   ${direct}\n  proxied  ${proxied}\n`)
+  for (const untruth of untruths) process.stderr.write(`not recorded as it was: ${untruth}\n`)
   process.stdout.write(
     values.json
-      ? `${JSON.stringify({ cases, different })}\n`
-      : `${cases} cases, ${different} different\n`,
+      ? `${JSON.stringify({ cases, different, untrue })}\n`
+      : `${cases} cases, ${different} different, ${untrue} recorded otherwise than they were\n`,
   )
-  return different === 0 && cases > 0 ? 0 : 1
+  return different === 0 && untrue === 0 && cases > 0 ? 0 : 1
 }
 
 void main().then((code) => {

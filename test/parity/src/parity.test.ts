@@ -2,8 +2,11 @@
 import { runParity } from './parity'
 
 test('what comes back through Custody is what comes back without it, byte for byte', async () => {
-  const { cases, different, differences } = await runParity()
+  const { cases, different, differences, untrue, untruths } = await runParity()
   expect(differences).toEqual([])
   expect(different).toBe(0)
+  // And the record holds exactly what the client got, command by command.
+  expect(untruths).toEqual([])
+  expect(untrue).toBe(0)
   expect(cases).toBeGreaterThanOrEqual(200)
 })

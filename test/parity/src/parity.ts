@@ -4,9 +4,11 @@
  */
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
+import { openReader } from '@custody/event-log'
 import { createTokenVerifier, issueToken, loadTokenKeys } from '@custody/identity'
 import { homeAt, parseConfiguration, prepareHome, silentLogger } from '@custody/kit'
 import { createProxy } from '@custody/proxy'
+import { decodeMessage, type Event, sha256, uuidText } from '@custody/schemas'
 import { startPostgres, temporaryDirectory } from '@custody/test-support'
 import { type Case, cases, TEMPLATE } from './cases'
 import { type Address, driverCases } from './drivers'
@@ -20,8 +22,12 @@ export interface Difference {
 
 export interface ParityResult {
   cases: number
+  /** … in which the client got other bytes than without Custody. */
   different: number
   differences: Difference[]
+  /** … whose record is not what the client got. */
+  untrue: number
+  untruths: string[]
 }
 
 export interface ParityOptions {
@@ -80,7 +86,20 @@ resources:
       database: 'parity',
     }
 
-    const result: ParityResult = { cases: 0, different: 0, differences: [] }
+    const result: ParityResult = {
+      cases: 0,
+      different: 0,
+      differences: [],
+      untrue: 0,
+      untruths: [],
+    }
+    const got = new Map<string, { name: string; received: Message[] }>()
+    const say = async (each: Case, name: string, at: Address, pieceBytes?: number) => {
+      const application = `case-${result.cases}`
+      const { text, received } = await transcript(each, at, application, pieceBytes)
+      if (at === proxied) got.set(application, { name, received })
+      return text
+    }
     const compare = async (name: string, run: (at: Address) => Promise<string>) => {
       if (o.only && !name.includes(o.only)) return
       const [one, other] = [await run(direct), await run(proxied)]
@@ -95,11 +114,18 @@ resources:
       progress(`different: ${name}`)
     }
     for (const each of cases) {
-      await compare(each.name, (at) => transcript(each, at))
-      if (each.pieces) await compare(`${each.name}, byte by byte`, (at) => transcript(each, at, 1))
+      await compare(each.name, (at) => say(each, each.name, at))
+      if (each.pieces) {
+        const name = `${each.name}, byte by byte`
+        await compare(name, (at) => say(each, name, at, 1))
+      }
     }
     for (const each of driverCases)
       await compare(each.name, async (at) => JSON.stringify(await each.run(at), null, 1))
+    await proxy.stop()
+    proxy = undefined
+    result.untruths = await untruths(home.log, got)
+    result.untrue = result.untruths.length
     return result
   } finally {
     await proxy?.stop()
@@ -108,10 +134,15 @@ resources:
   }
 }
 
-async function transcript(each: Case, at: Address, pieceBytes?: number): Promise<string> {
+async function transcript(
+  each: Case,
+  at: Address,
+  application: string,
+  pieceBytes?: number,
+): Promise<{ text: string; received: Message[] }> {
   const connection = await RawConnection.open({
     ...at,
-    parameters: { application_name: 'parity', ...each.parameters },
+    parameters: { ...each.parameters, application_name: application },
     ...(pieceBytes && { pieceBytes }),
   })
   let failure = ''
@@ -125,7 +156,70 @@ async function transcript(each: Case, at: Address, pieceBytes?: number): Promise
     .filter(([name]) => name !== 'session_authorization')
     .sort(([a], [b]) => (a < b ? -1 : 1))
     .map(([name, value]) => `${name}=${value}`)
-  return `${settings.join(' ')}\n${connection.received.map(normalised).join('\n')}${failure}`
+  return {
+    text: `${settings.join(' ')}\n${connection.received.map(normalised).join('\n')}${failure}`,
+    received: connection.received,
+  }
+}
+
+/**
+ * Where the record is not what the client got: its recorded output, put together, against the messages received; and each
+ * command's bytes and digest against its own output.
+ */
+async function untruths(
+  log: string,
+  got: ReadonlyMap<string, { name: string; received: Message[] }>,
+): Promise<string[]> {
+  const bySession = new Map<string, Event[]>()
+  const byApplication = new Map<string, string>()
+  const reader = openReader({ directory: log, recorder: 'proxy-local' })
+  for (let batch = await reader.read(8e6); batch; batch = await reader.read(8e6))
+    for (const message of batch.messages) {
+      const event = decodeMessage(message)
+      if (!event.session) continue
+      const id = uuidText(event.session)
+      const events = bySession.get(id)
+      if (events) events.push(event)
+      else bySession.set(id, [event])
+      if (event.kind === 'session.opened')
+        byApplication.set(event.path?.clientApplication ?? '', id)
+    }
+  reader.close()
+  const found: string[] = []
+  for (const [application, { name, received }] of got) {
+    const events = bySession.get(byApplication.get(application) ?? '') ?? []
+    const outputs = events.filter(({ output }) => output?.stream === 'output')
+    const client = Buffer.concat(
+      received
+        .filter(({ type }) => type !== 'Z')
+        .flatMap(({ type, body }) => {
+          const head = Buffer.alloc(5)
+          head.write(type, 'latin1')
+          head.writeInt32BE(body.length + 4, 1)
+          return [head, body]
+        }),
+    )
+    const record = Buffer.concat(outputs.map(({ output }) => output!.data))
+    if (!record.equals(client))
+      found.push(`${name}: the client got ${client.length} bytes, the record has ${record.length}`)
+    for (const { kind, command, response } of events) {
+      if (kind === 'command.completed' && response?.status === 'ok') {
+        // The cases call innocent what must never be recorded as having run.
+        const started = events.find(({ id }) => id.equals(command!))?.statement
+        if (started?.understood && started.text.includes('innocent'))
+          found.push(`${name}: recorded as ${JSON.stringify(started.text)}, which did not run`)
+      }
+      if (kind !== 'command.completed' || !response?.digest) continue
+      const own = Buffer.concat(
+        outputs.filter((one) => one.command?.equals(command!)).map(({ output }) => output!.data),
+      )
+      if (Number(response.bytes) !== own.length || !sha256(own).equals(response.digest))
+        found.push(
+          `${name}: a command of ${response.bytes} bytes has ${own.length} bytes of output`,
+        )
+    }
+  }
+  return found
 }
 
 /** A message as text, without what names the connection or the database it was on. */

@@ -111,6 +111,15 @@ export class RawConnection {
     for (let i = 0; i < count; i++) await this.until(({ type }) => type === 'Z')
   }
 
+  /** Waits until the other side has closed the connection. */
+  async closes(): Promise<void> {
+    const deadline = Date.now() + ANSWER_MS_MAX
+    while (!this.closed) {
+      if (Date.now() > deadline) throw new Error('the connection was not closed')
+      await new Promise((resolve) => setTimeout(resolve, 10))
+    }
+  }
+
   async query(text: string): Promise<void> {
     await this.send(query(text))
     await this.ready()

@@ -9,8 +9,8 @@ import { WireError } from './wire'
 export interface FrameHandler {
   /** A whole message: type at `at`, body from at + 5 to `end`. */
   onFrame(type: number, bytes: Buffer, at: number, end: number): void
-  /** A piece of a message of a streamed type: `first` where it holds the header. */
-  onPiece(type: number, bytes: Buffer, at: number, end: number, first: boolean): void
+  /** A piece of a message of a streamed type: `first` where it holds the header, `last` where the message ends with it. */
+  onPiece(type: number, bytes: Buffer, at: number, end: number, first: boolean, last: boolean): void
   /** All of `bytes` has been handed over; what was not claimed may go on. */
   onChunkEnd(bytes: Buffer): void
 }
@@ -83,7 +83,7 @@ export class FrameCutter {
     if (this.pieceRemaining > 0) {
       at = Math.min(this.pieceRemaining, length)
       this.pieceRemaining -= at
-      handler.onPiece(this.pieceType, bytes, 0, at, false)
+      handler.onPiece(this.pieceType, bytes, 0, at, false, this.pieceRemaining === 0)
     }
     while (length - at >= 5) {
       const type = bytes[at]!
@@ -96,7 +96,7 @@ export class FrameCutter {
         if (!this.streamed.has(type)) break
         this.pieceType = type
         this.pieceRemaining = end - length
-        handler.onPiece(type, bytes, at, length, true)
+        handler.onPiece(type, bytes, at, length, true, false)
         at = length
         break
       }

@@ -74,16 +74,32 @@ interface Prepared {
   analysis: StatementAnalysis
   typeOids: number[]
   columns: ColumnDraft[] | undefined
+  /** Where another was known under this name and Parse is not answered: the group that Parse is in. Else -1. */
+  replacing: number
+  /** SQL that deallocates it is under way, or failed. */
+  gone: boolean
 }
 
 interface Portal {
   prepared: Prepared
   /** Bind's body from the count of parameter formats on. */
   values: Buffer | null
+  /** The group that Bind is in. */
+  group: number
+  /** As for a statement. */
+  replacing: number
+}
+
+/** What a request changed among the names known, to be taken back if the target passes over it. */
+interface Change {
+  names: Map<string, unknown>
+  name: string
+  before: unknown
 }
 
 interface Command {
   id: Buffer
+  readOnly: boolean
   micros: number
   durability: Durability
   columns: ColumnDraft[] | undefined
@@ -114,8 +130,10 @@ interface Expected {
   commands: Command[]
   next: number
   prepared: Prepared | null
-  name: string
-  before: Prepared | undefined
+  portal: Portal | null
+  changes: Change[] | null
+  /** Requests up to and with one Sync or Query: an error makes the target pass over the rest of its group. */
+  group: number
   bytes: Buffer | null
 }
 
@@ -133,7 +151,16 @@ const BACKEND_STREAMED = new Set<number>([
 const STATUS_IDLE = 0x49
 
 function expected(kind: Kind, commands: Command[] = NO_COMMANDS): Expected {
-  return { kind, commands, next: 0, prepared: null, name: '', before: undefined, bytes: null }
+  return {
+    kind,
+    commands,
+    next: 0,
+    prepared: null,
+    portal: null,
+    changes: null,
+    group: 0,
+    bytes: null,
+  }
 }
 
 export class Relay {
@@ -157,6 +184,13 @@ export class Relay {
   private encoding: string
   private standardConformingStrings: boolean
   private copyCommand: Command | null = null
+  private group = 0
+  /** Commands under way that may change settings, standard_conforming_strings among them. */
+  private unsettled = 0
+  /** The client has said that it will send nothing more. */
+  private clientDone = false
+  /** The target has said that it ends the connection. */
+  private fatal = false
   private lastRowDescription: Buffer | null = null
   private lastColumns: ColumnDraft[] | undefined
   // The answer being received: bytes since the last command ended.
@@ -212,7 +246,10 @@ export class Relay {
     const { client, target } = this.parts
     client.on('data', (chunk: Buffer) => this.onClient(chunk))
     target.on('data', (chunk: Buffer) => this.onTarget(chunk))
-    client.on('end', () => this.toTarget.end())
+    client.on('end', () => {
+      this.clientDone = true
+      this.toTarget.end()
+    })
     target.on('end', () => this.onTargetEnd())
     client.on('close', () => this.finish('the client closed the connection'))
     target.on('close', () => this.finish('the target closed the connection'))
@@ -314,6 +351,7 @@ export class Relay {
       case Frontend.sync:
         this.dropping = false
         this.expect(expected(Kind.sync))
+        this.group++
         break
       case Frontend.functionCall:
         this.onFunctionCall(bytes, at, end)
@@ -322,8 +360,10 @@ export class Relay {
       case Frontend.copyFail:
         this.startCopy()
         break
-      case Frontend.flush:
       case Frontend.terminate:
+        this.clientDone = true
+        break
+      case Frontend.flush:
       case Frontend.password:
         break
       default:
@@ -339,9 +379,31 @@ export class Relay {
       }
       this.skipping = false
     }
+    one.group = this.group
     if (this.queue.length - this.first >= PIPELINE_REQUESTS_MAX)
       throw new WireError(`more than ${PIPELINE_REQUESTS_MAX} requests without answer`)
     this.queue.push(one)
+  }
+
+  /** Notes a change among known names, so that it can be taken back. While the target skips, nothing changes. */
+  private change<T>(
+    one: Expected,
+    names: Map<string, T>,
+    name: string,
+    value: T | undefined,
+  ): T | undefined {
+    const before = names.get(name)
+    if (this.skipping || (before === undefined && value === undefined)) return before
+    one.changes ??= []
+    one.changes.push({ names: names as Map<string, unknown>, name, before })
+    if (value === undefined) names.delete(name)
+    else names.set(name, value)
+    return before
+  }
+
+  /** Whether strings are told apart as they were when the settings were last certain. */
+  private conforming(): boolean {
+    return this.standardConformingStrings && this.unsettled === 0
   }
 
   /** Sends on what of the chunk has not gone, up to `to`. */
@@ -360,7 +422,7 @@ export class Relay {
   private onQuery(bytes: Buffer, at: number, end: number): void {
     const start = at + 5
     const stop = cstringEnd(bytes, start, end)
-    const analysis = this.parts.analyser.analyse(bytes, start, stop, this.standardConformingStrings)
+    const analysis = this.parts.analyser.analyse(bytes, start, stop, this.conforming())
     const statements = analysis.statements.length === 0 ? NOTHING : analysis.statements
     const count = statements.length
     const one = expected(Kind.query, [])
@@ -389,27 +451,39 @@ export class Relay {
         ),
       )
     }
+    // A simple query ends the unnamed statement and portal.
+    this.change(one, this.prepared, '', undefined)
+    this.change(one, this.portals, '', undefined)
+    for (const statement of statements)
+      for (const object of statement.objects)
+        if (object.kind === 'prepared') this.namedBySql(one, object.name)
     this.expect(one)
+    this.group++
+  }
+
+  /** SQL deallocates or prepares under a name: what the protocol prepared under it is no longer certain. */
+  private namedBySql(one: Expected, name: string): void {
+    for (const [known, prepared] of this.prepared)
+      if (known !== '' && (name === '*' || known === name))
+        this.change(one, this.prepared, known, {
+          ...uncertain(prepared, 'deallocated or prepared by SQL'),
+          gone: true,
+        })
   }
 
   /** Parse: name text count:i16 (type:i32)* */
   private onParse(bytes: Buffer, at: number, end: number): void {
     const nameEnd = cstringEnd(bytes, at + 5, end)
     const textEnd = cstringEnd(bytes, nameEnd + 1, end)
-    const analysis = this.parts.analyser.analyse(
-      bytes,
-      nameEnd + 1,
-      textEnd,
-      this.standardConformingStrings,
-    )
+    const analysis = this.parts.analyser.analyse(bytes, nameEnd + 1, textEnd, this.conforming())
     const statement =
       analysis.statements.length === 1
         ? analysis.statements[0]!
         : unanalysed(analysis.statements.length === 0 ? 'empty' : 'several statements')
     const typeOids: number[] = []
     if (textEnd + 3 > end) throw new WireError('Parse is too short')
-    const count = bytes.readInt16BE(textEnd + 1)
-    if (count < 0 || textEnd + 3 + count * 4 > end) throw new WireError('Parse is too short')
+    const count = bytes.readUInt16BE(textEnd + 1)
+    if (textEnd + 3 + count * 4 > end) throw new WireError('Parse is too short')
     for (let i = 0; i < count; i++) typeOids.push(bytes.readUInt32BE(textEnd + 3 + i * 4))
     const name = bytes.toString('latin1', at + 5, nameEnd)
     const text = this.textOf(bytes.subarray(nameEnd + 1, textEnd))
@@ -418,14 +492,15 @@ export class Relay {
       analysis: statement,
       typeOids,
       columns: undefined,
+      replacing: -1,
+      gone: false,
     }
     const one = expected(Kind.parse)
-    one.name = name
     one.prepared = prepared
-    one.before = this.prepared.get(name)
-    if (this.prepared.size >= this.settings.namesMax && one.before === undefined)
+    if (this.prepared.size >= this.settings.namesMax && !this.prepared.has(name))
       throw new WireError(`more than ${this.settings.namesMax} prepared statements`)
-    if (!this.skipping) this.prepared.set(name, prepared)
+    if (this.change(one, this.prepared, name, prepared) !== undefined)
+      prepared.replacing = this.group
     this.expect(one)
   }
 
@@ -434,14 +509,25 @@ export class Relay {
     const portalEnd = cstringEnd(bytes, at + 5, end)
     const nameEnd = cstringEnd(bytes, portalEnd + 1, end)
     const name = bytes.toString('latin1', portalEnd + 1, nameEnd)
-    const prepared = this.prepared.get(name) ?? elsewhere(name)
-    const portal = bytes.toString('latin1', at + 5, portalEnd)
-    if (this.portals.size >= this.settings.namesMax && !this.portals.has(portal))
+    let prepared = this.prepared.get(name) ?? elsewhere(name)
+    // If that Parse fails or is passed over, this Bind takes what was there before it.
+    if (prepared.replacing >= 0 && prepared.replacing !== this.group)
+      prepared = uncertain(prepared, 'its name was being given to another statement')
+    const portalName = bytes.toString('latin1', at + 5, portalEnd)
+    if (this.portals.size >= this.settings.namesMax && !this.portals.has(portalName))
       throw new WireError(`more than ${this.settings.namesMax} portals`)
-    // Copied, since the chunk's memory is far larger and a portal may live long.
-    this.portals.set(portal, { prepared, values: Buffer.from(bytes.subarray(nameEnd + 1, end)) })
+    const portal: Portal = {
+      prepared,
+      // Copied, since the chunk's memory is far larger and a portal may live long.
+      values: Buffer.from(bytes.subarray(nameEnd + 1, end)),
+      group: this.group,
+      replacing: -1,
+    }
     const one = expected(Kind.bind)
     one.prepared = prepared
+    one.portal = portal
+    if (this.change(one, this.portals, portalName, portal) !== undefined)
+      portal.replacing = this.group
     this.expect(one)
   }
 
@@ -457,7 +543,9 @@ export class Relay {
   private onExecute(bytes: Buffer, at: number, end: number): void {
     const nameEnd = cstringEnd(bytes, at + 5, end)
     const portal = this.portals.get(bytes.toString('latin1', at + 5, nameEnd))
-    const prepared = portal?.prepared ?? elsewhere(bytes.toString('latin1', at + 5, nameEnd))
+    let prepared = portal?.prepared ?? elsewhere(bytes.toString('latin1', at + 5, nameEnd))
+    if (portal && portal.replacing >= 0 && portal.replacing !== this.group)
+      prepared = uncertain(prepared, 'its portal was being bound to another statement')
     const { analysis } = prepared
     const verdict = this.parts.gate.decide(analysis)
     if (verdict.outcome !== 'allow') {
@@ -480,14 +568,18 @@ export class Relay {
     command.columns = prepared.columns
     const one = expected(Kind.execute, [command])
     one.prepared = prepared
+    for (const object of analysis.objects)
+      if (object.kind === 'prepared') this.namedBySql(one, object.name)
     this.expect(one)
   }
 
   private onClose(bytes: Buffer, at: number, end: number): void {
     const nameEnd = cstringEnd(bytes, at + 6, end)
     const name = bytes.toString('latin1', at + 6, nameEnd)
-    if (!this.skipping) (bytes[at + 5] === 0x53 ? this.prepared : this.portals).delete(name)
-    this.expect(expected(Kind.close))
+    const one = expected(Kind.close)
+    if (bytes[at + 5] === 0x53) this.change(one, this.prepared, name, undefined)
+    else this.change(one, this.portals, name, undefined)
+    this.expect(one)
   }
 
   /** FunctionCall: oid:i32 formats arguments resultFormat */
@@ -611,6 +703,7 @@ export class Relay {
     const cut = text.length > this.settings.statementBytesMax
     const command: Command = {
       id,
+      readOnly: analysis.readOnly,
       micros,
       durability,
       columns: undefined,
@@ -646,6 +739,7 @@ export class Relay {
       this.session,
     )
     this.session.open.add(command)
+    if (!command.readOnly) this.unsettled++
     this.session.commandsStarted++
     this.need(durability)
     return command
@@ -663,10 +757,10 @@ export class Relay {
     typeOids: readonly number[],
   ): ParameterDraft[] | undefined {
     if (values.length < 2) throw new WireError('parameters are too short')
-    const formatCount = values.readInt16BE(0)
+    const formatCount = values.readUInt16BE(0)
     let at = 2 + formatCount * 2
-    if (formatCount < 0 || at + 2 > values.length) throw new WireError('parameters are too short')
-    const count = values.readInt16BE(at)
+    if (at + 2 > values.length) throw new WireError('parameters are too short')
+    const count = values.readUInt16BE(at)
     at += 2
     if (count === 0) return undefined
     const parameters: ParameterDraft[] = []
@@ -744,8 +838,10 @@ export class Relay {
   private answers(): FrameHandler {
     return {
       onFrame: (type, bytes, at, end) => this.onAnswer(type, bytes, at, end),
-      onPiece: (type, _bytes, _at, _end, first) => {
+      onPiece: (type, bytes, _at, end, first, last) => {
         if (first && type === Backend.dataRow) this.rows++
+        else if (last && type === Backend.functionCallResponse)
+          this.complete('ok', bytes, end, null)
       },
       onChunkEnd: (bytes) => this.onAnswersEnd(bytes),
     }
@@ -869,6 +965,8 @@ export class Relay {
   private answered(kind: Kind): void {
     const head = this.head()
     if (head === undefined || head.kind !== kind) throw new WireError('an answer fits no request')
+    if (kind === Kind.parse) head.prepared!.replacing = -1
+    else if (kind === Kind.bind) head.portal!.replacing = -1
     this.shift()
   }
 
@@ -925,6 +1023,8 @@ export class Relay {
     const code = fields.get('C') ?? ''
     const text = fields.get('M') ?? ''
     const status = code === '57014' ? 'cancelled' : 'error'
+    const severity = fields.get('V') ?? fields.get('S')
+    if (severity === 'FATAL' || severity === 'PANIC') this.fatal = true
     const head = this.head()
     if (head === undefined || head.kind === Kind.sync) {
       // Nobody asked: the target ends the connection (shutdown, idle timeout). It goes on as session output.
@@ -958,13 +1058,13 @@ export class Relay {
 
   /** After an error in the extended protocol the target reads on to the next Sync without doing anything. */
   private skipToSync(): void {
+    const skipped: Expected[] = []
     for (;;) {
       const head = this.queue[this.first]
-      if (head?.kind === Kind.sync) return
-      if (head === undefined) {
-        // Sync is still to come; `expect` passes over what comes before it.
-        this.skipping = true
-        return
+      if (head === undefined || head.kind === Kind.sync) {
+        // Without Sync it is still to come; `expect` passes over what comes before it.
+        if (head === undefined) this.skipping = true
+        break
       }
       if (head.kind === Kind.local) {
         // The client sees one error a Sync; ours would be a second.
@@ -972,12 +1072,20 @@ export class Relay {
         this.locals--
         continue
       }
-      if (head.kind === Kind.parse && this.prepared.get(head.name) === head.prepared) {
-        if (head.before) this.prepared.set(head.name, head.before)
-        else this.prepared.delete(head.name)
-      }
+      skipped.push(head)
       this.notRun(head)
       this.shift()
+    }
+    // The last change first: several may be of one name.
+    for (let i = skipped.length - 1; i >= 0; i--) this.takeBack(skipped[i]!)
+  }
+
+  private takeBack({ changes }: Expected): void {
+    if (changes === null) return
+    for (let i = changes.length - 1; i >= 0; i--) {
+      const { names, name, before } = changes[i]!
+      if (before === undefined) names.delete(name)
+      else names.set(name, before)
     }
   }
 
@@ -1001,8 +1109,13 @@ export class Relay {
         throw new WireError('ReadyForQuery fits no request')
       this.notRun(head)
       this.shift()
-      if (head.kind === Kind.sync || head.kind === Kind.query || head.kind === Kind.functionCall)
+      if (head.kind === Kind.sync || head.kind === Kind.query || head.kind === Kind.functionCall) {
+        // The end of a transaction is the end of its portals; those of later groups belong to the next.
+        if (this.transactionStatus === STATUS_IDLE && this.portals.size > 0)
+          for (const [name, portal] of this.portals)
+            if (portal.group <= head.group) this.portals.delete(name)
         break
+      }
     }
     // What the client got beside any command: ParseComplete and the like with nothing executed, notices.
     if (at > this.from || this.answerBytes > 0) {
@@ -1040,6 +1153,11 @@ export class Relay {
     }
     head.next++
     this.finishCommand(command, status, bytes, end, tag, code, text)
+    if (
+      status === 'ok' &&
+      (tag === 'DEALLOCATE' || tag === 'DEALLOCATE ALL' || tag === 'DISCARD ALL')
+    )
+      for (const [name, prepared] of this.prepared) if (prepared.gone) this.prepared.delete(name)
     if (head.kind === Kind.execute) {
       this.shift()
       if (command.copyIn) this.dropIgnoredSyncs(status !== 'ok')
@@ -1129,7 +1247,7 @@ export class Relay {
       { kind: 'command.completed', command: command.id, response, output },
       this.session,
     )
-    this.session.open.delete(command)
+    if (this.session.open.delete(command) && !command.readOnly) this.unsettled--
     if (this.copyCommand === command) this.copyCommand = null
     if (this.chunkRecorded !== 'disk') this.chunkRecorded = command.durability
   }
@@ -1142,7 +1260,9 @@ export class Relay {
       this.answerHash.update(bytes.subarray(from, to))
     }
     this.recordOutput(bytes, from, to, command)
-    this.answerBytes += to - from
+    // What belongs to no command is whole by itself; the next command's answer begins behind it.
+    if (command === undefined) this.resetAnswer()
+    else this.answerBytes += to - from
   }
 
   private recordOutput(
@@ -1188,7 +1308,7 @@ export class Relay {
   private onTargetEnd(): void {
     if (this.ended) return
     const left = this.session.open.size
-    if (left > 0 && this.parts.client.writable)
+    if (left > 0 && !this.fatal && !this.clientDone && this.parts.client.writable)
       this.abort(
         'CUSTODY-PG-005',
         `the target closed the connection while ${left} command${left === 1 ? '' : 's'} ran`,
@@ -1239,6 +1359,23 @@ function elsewhere(name: string): Prepared {
     analysis: unanalysed('prepared by SQL or not at all'),
     typeOids: [],
     columns: undefined,
+    replacing: -1,
+    gone: false,
+  }
+}
+
+/** The statement as far as it is known, said to be uncertain: never taken for harmless. */
+function uncertain(prepared: Prepared, why: string): Prepared {
+  const { analysis } = prepared
+  return {
+    ...prepared,
+    analysis: {
+      ...analysis,
+      verbs: analysis.understood ? [...analysis.verbs, 'sql:unknown'] : analysis.verbs,
+      understood: false,
+      readOnly: false,
+      problem: `perhaps another statement: ${why}`,
+    },
   }
 }
 

@@ -345,6 +345,17 @@ class Walk {
         this.expression(node.params)
         this.misunderstood('a statement prepared by SQL')
         return
+      case 'DeallocateStmt':
+        this.verbs.add('sql:deallocate')
+        this.add('prepared', String(node.name ?? '*'), 'sql:deallocate')
+        return
+      case 'DiscardStmt':
+        this.verbs.add('sql:set')
+        if (node.target === 'DISCARD_ALL') {
+          this.verbs.add('sql:deallocate')
+          this.add('prepared', '*', 'sql:deallocate')
+        }
+        return
       case 'CreateTableAsStmt':
         this.verbs.add('sql:create')
         this.range((node.into as Node)?.rel as Node, 'sql:create')
