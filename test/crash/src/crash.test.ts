@@ -9,6 +9,8 @@ test('killed at any moment, nothing ran unrecorded and nothing was shown unrecor
     unacknowledgedReleased: 0,
     duplicates: 0,
     notStored: 0,
+    invented: 0,
+    died: 0,
     findings: [],
   })
   // That the load was real, and that crashes left commands open.

@@ -56,6 +56,10 @@ export interface CrashResult {
   duplicates: number
   /** Events without a row. */
   notStored: number
+  /** Rows without an event. */
+  invented: number
+  /** Times the proxy ended by itself. */
+  died: number
   /** What `custody verify` finds in the log. */
   findings: string[]
 }
@@ -154,8 +158,10 @@ resources:
       directory: directory.path,
     })
     let storeKills = 0
+    let died = 0
     // The store is killed at moments of its own, not in step with the proxy.
     let storeDone = false
+    let storeFailure: unknown = null
     const killStore = (async () => {
       while (!storeDone) {
         await pause(300 + random() * 1500)
@@ -170,10 +176,14 @@ resources:
           if (ingest.exitCode !== null) ingest = await startStore('ingest')
         }
       }
-    })()
+    })().catch((error) => {
+      storeFailure = error
+    })
     try {
       for (let i = 1; i <= kills; i++) {
         await pause(20 + random() * liveMsMax)
+        // One that has ended by itself was not killed, and should not have.
+        if (proxy.exitCode !== null || proxy.signalCode !== null) died++
         await kill(proxy)
         proxy = await startProxy()
         if (i % 10 === 0 || i === kills)
@@ -187,9 +197,19 @@ resources:
       storeDone = true
       await killStore
     }
-    const stopped = once(proxy, 'exit')
-    proxy.kill('SIGTERM')
-    await stopped
+    if (storeFailure) throw storeFailure
+    if (proxy.exitCode === null && proxy.signalCode === null) {
+      const stopped = once(proxy, 'exit')
+      proxy.kill('SIGTERM')
+      await stopped
+    } else {
+      // Its recovery is part of what is looked at.
+      died++
+      proxy = await startProxy()
+      const stopped = once(proxy, 'exit')
+      proxy.kill('SIGTERM')
+      await stopped
+    }
 
     progress('comparing the target’s log, the clients’ notes, and the record')
     const inTarget = new Set((await server.log()).match(TAG) ?? [])
@@ -201,6 +221,7 @@ resources:
     return {
       kills,
       storeKills,
+      died,
       statements: inTarget.size,
       missing: [...inTarget].filter((tag) => !record.started.has(tag)).length,
       released: load.seen.size,
@@ -208,6 +229,7 @@ resources:
       outcomeUnknown: record.unknown,
       events: record.events.size,
       ...store,
+      duplicates: store.duplicates + record.duplicates,
       findings: verification.findings.map(
         ({ recorder, problem, detail }) => `${recorder}: ${problem}: ${detail}`,
       ),
@@ -229,10 +251,18 @@ interface Record {
   unknown: number
   /** Identifiers of all events. */
   events: Set<string>
+  /** Events of the log with an identifier that another has. */
+  duplicates: number
 }
 
 async function readRecord(log: string): Promise<Record> {
-  const record: Record = { started: new Set(), completed: new Set(), unknown: 0, events: new Set() }
+  const record: Record = {
+    started: new Set(),
+    completed: new Set(),
+    unknown: 0,
+    events: new Set(),
+    duplicates: 0,
+  }
   const tags = new Map<string, string[]>()
   for (const recorder of await listRecorders(log)) {
     const reader = openReader({ directory: log, recorder })
@@ -240,7 +270,7 @@ async function readRecord(log: string): Promise<Record> {
       for (const message of batch.messages) {
         const event = decodeMessage(message)
         const id = uuidText(event.id)
-        if (record.events.has(id)) throw new Error(`two events have the identifier ${id}`)
+        if (record.events.has(id)) record.duplicates++
         record.events.add(id)
         if (event.kind === 'command.started') {
           const said = [
@@ -267,7 +297,7 @@ const STORE_MS_MAX = 60_000
 async function compareStore(
   url: string,
   events: ReadonlySet<string>,
-): Promise<{ duplicates: number; notStored: number }> {
+): Promise<{ duplicates: number; notStored: number; invented: number }> {
   const client = createClient({ url })
   try {
     const deadline = Date.now() + STORE_MS_MAX
@@ -282,9 +312,11 @@ async function compareStore(
       await pause(200)
     }
     const stored = new Set(rows)
+    const known = new Set([...events].map((id) => id.replaceAll('-', '')))
     return {
       duplicates: rows.length - stored.size,
       notStored: [...events].filter((id) => !stored.has(id.replaceAll('-', ''))).length,
+      invented: [...stored].filter((hex) => !known.has(hex)).length,
     }
   } finally {
     await client.close()

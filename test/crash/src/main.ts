@@ -20,8 +20,14 @@ async function main(): Promise<number> {
     )
     return 0
   }
-  if (values.protocol !== 'postgres' || !/^\d{1,5}$/.test(values.kills)) {
-    process.stderr.write('crash: --protocol postgres and --kills <number> are what there is\n')
+  if (
+    values.protocol !== 'postgres' ||
+    !/^\d{1,5}$/.test(values.kills) ||
+    !/^\d{1,9}$/.test(values.seed)
+  ) {
+    process.stderr.write(
+      'crash: --protocol postgres, --kills <number> and --seed <number> are what there is\n',
+    )
     return 2
   }
   process.stderr.write(`crash: seed ${values.seed}\n`)
@@ -48,6 +54,8 @@ function holds(result: Awaited<ReturnType<typeof runCrash>>): boolean {
     result.unacknowledgedReleased === 0 &&
     result.duplicates === 0 &&
     result.notStored === 0 &&
+    result.invented === 0 &&
+    result.died === 0 &&
     result.findings.length === 0 &&
     result.statements > 0
   )
