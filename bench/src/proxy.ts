@@ -4,7 +4,9 @@
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { writeFileSync } from 'node:fs'
 import { connect } from 'node:net'
+import { join } from 'node:path'
 import { connect as connectTls, type TLSSocket } from 'node:tls'
 import { clientProgram, startPostgres, temporaryDirectory } from '@custody/test-support'
 import { cpuSeconds, residentBytes, Steal, type Table } from './measure'
@@ -27,12 +29,19 @@ export interface ProxyOptions {
 const STEAL_MAX = 0.08
 const SCALE = 10
 const IDLE_CONNECTIONS = 500
+const COPIED_ROWS = 500_000
 const BIG = 'select i, repeat(chr(65 + (i % 26)), 80) from generate_series(1, 1000000) i'
 
 export async function benchProxy(o: ProxyOptions, table: Table): Promise<string[]> {
   const notes: string[] = []
   const directory = temporaryDirectory('custody-bench-')
   o.progress('starting PostgreSQL and the subjects')
+  const copied = join(directory.path, 'copied')
+  const lines = Array.from(
+    { length: COPIED_ROWS },
+    (_, i) => `${i}\t${'some words to copy '.repeat(2)}\n`,
+  )
+  writeFileSync(copied, lines.join(''))
   const server = await startPostgres({
     tls: true,
     settings: { max_connections: '1200', shared_buffers: '256MB', synchronous_commit: 'off' },
@@ -108,13 +117,13 @@ export async function benchProxy(o: ProxyOptions, table: Table): Promise<string[
           ['1 million rows', ['-XAtq', '-o', '/dev/null', '-c', 'select * from big']],
           ['COPY out of 1 million rows', ['-Xq', '-o', '/dev/null', '-c', 'copy big to stdout']],
           [
-            'COPY in of 200,000 rows',
+            `COPY in of ${COPIED_ROWS.toLocaleString('en')} rows`,
             [
               '-Xq',
               '-c',
               'create temp table into_me (i int, t text)',
               '-c',
-              "\\copy into_me from program 'seq 1 200000 | sed s/$/\\\\\\\\tsome_text_to_copy_that_is_not_too_short/'",
+              `\\copy into_me from '${copied}'`,
             ],
           ],
         ] as const)
