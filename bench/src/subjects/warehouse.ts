@@ -6,6 +6,8 @@ const warehouse = createWarehouse({
   directory: environment.BENCH_DIRECTORY!,
   port: Number(environment.BENCH_PORT),
   password: environment.BENCH_PASSWORD!,
+  // The engine reads its file in one query, of which the stand-alone's bound would be the measure.
+  queryMemoryBytesMax: 12 * 1024 ** 3,
 })
 void warehouse.start().then(() => process.send?.('ready'))
 process.on('SIGTERM', () => void warehouse.stop().then(() => process.exit(0)))
