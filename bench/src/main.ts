@@ -23,6 +23,7 @@ const { values, positionals } = parseArgs({
     subjects: { type: 'string' },
     parts: { type: 'string', default: 'pgbench,large,connect,memory' },
     events: { type: 'string' },
+    keys: { type: 'boolean', default: false },
     soak: { type: 'string', default: '0' },
     help: { type: 'boolean', short: 'h', default: false },
   },
@@ -39,6 +40,7 @@ const HELP = `npm run bench -- [proxy] [ingest] [log]      (all three when none 
   --parts <list>       pgbench,large,connect,memory,soak
   --soak <minutes>     how long memory is watched under load, with part soak
   --events <n>         events of the ingest and query bench (default 10000000)
+  --keys               also the same rows under other keys and indexes
   --write              put the tables into bench/README.md
   --json               as the last line: {rows: [{case, subject, median, min, max, unit, ratioTo}]}
 `
@@ -82,6 +84,7 @@ async function main(): Promise<number> {
           events: Number(values.events ?? (values.quick ? 1_000_000 : 10_000_000)),
           sample: values.quick ? 300_000 : 1_000_000,
           rounds: Math.min(3, rounds),
+          keys: values.keys,
           progress,
         },
         table,

@@ -26,6 +26,8 @@ export interface StoreOptions {
   /** Events of the file that both the engine and ingest read. */
   sample: number
   rounds: number
+  /** Other keys and indexes for the same rows, asked the same questions. */
+  keys: boolean
   progress(line: string): void
 }
 
@@ -97,7 +99,8 @@ export async function benchStore(o: StoreOptions, table: Table): Promise<string[
     )
 
     o.progress('asking')
-    await ask(client, o, table)
+    await ask(client, 'custody.events', `${o.events} events`, o, table)
+    if (o.keys) await compareKeys(client, o, table)
     await client.close()
     return notes
   } finally {
@@ -309,15 +312,65 @@ async function send(client: ClickHouseClient, messages: Buffer[]): Promise<void>
   stream.resume()
 }
 
-/** Questions as the query service asks them, from `custody.events`. */
-async function ask(client: ClickHouseClient, o: StoreOptions, table: Table): Promise<void> {
+/** The table as it is beside others with one thing changed each. */
+async function compareKeys(
+  client: ClickHouseClient,
+  o: StoreOptions,
+  table: Table,
+): Promise<void> {
+  const [create] = await rows<{ statement: string }>(client, 'SHOW CREATE TABLE custody.events')
+  const variants: [string, (statement: string) => string][] = [
+    ['as shipped', (one) => one],
+    ['no skip indexes', (one) => one.replace(/,\s*INDEX [^\n]*?(?=,\s*INDEX|\n\))/g, '')],
+    ['by session', (one) => one.replace('ORDER BY (time, id)', 'ORDER BY (session, ordinal, id)')],
+    [
+      'by subject, time',
+      (one) => one.replace('ORDER BY (time, id)', 'ORDER BY (who.subject, time, id)'),
+    ],
+  ]
+  for (const [name, change] of variants) {
+    const statement = change(create.statement)
+    if (name !== 'as shipped' && statement === create.statement)
+      throw new Error(`the table has nothing to change for: ${name}`)
+    o.progress(`copying the events: ${name}`)
+    await client.command({ query: 'DROP TABLE IF EXISTS custody.keyed' })
+    await client.command({ query: statement.replace('custody.events', 'custody.keyed') })
+    const started = performance.now()
+    await client.command({
+      query:
+        'INSERT INTO custody.keyed SELECT * FROM custody.events SETTINGS max_insert_threads = 1, max_threads = 1',
+    })
+    table.add('copying the rows', name, 's', (performance.now() - started) / 1000)
+    await client.command({ query: 'OPTIMIZE TABLE custody.keyed FINAL' })
+    const [size] = await rows<{ mb: number; index: number }>(
+      client,
+      `SELECT toFloat64(sum(data_compressed_bytes)) / 1e6 AS mb, toFloat64(sum(secondary_indices_compressed_bytes)) / 1e6 AS index
+       FROM system.parts WHERE active AND database = 'custody' AND table = 'keyed'`,
+    )
+    table.add('data', name, 'MB', size.mb)
+    table.add('skip indexes', name, 'MB', size.index)
+    await ask(client, 'custody.keyed', name, o, table, ' (keys)')
+  }
+  await client.command({ query: 'DROP TABLE custody.keyed' })
+}
+
+/** Questions as the query service asks them. */
+async function ask(
+  client: ClickHouseClient,
+  from: string,
+  subject: string,
+  o: StoreOptions,
+  table: Table,
+  suffix = '',
+): Promise<void> {
   const random = seeded(9)
-  const some = await rows<{ id: string; time: string }>(
+  const some = await rows<{ id: string; event: string }>(
     client,
-    "SELECT hex(session) AS id, toString(time) AS time FROM custody.events WHERE kind = 'session.opened' ORDER BY cityHash64(session) LIMIT 40",
+    "SELECT hex(session) AS id, hex(id) AS event FROM custody.events WHERE kind = 'session.opened' ORDER BY cityHash64(session) LIMIT 40",
   )
-  const page =
-    'SELECT time, hex(id) AS id, kind, who.subject, path.resource, statement.text, response.status FROM custody.events WHERE'
+  const columns =
+    'SELECT time, hex(id) AS id, kind, who.subject, path.resource, statement.text, response.status FROM'
+  const page = `${columns} ${from} WHERE`
   const questions: [string, () => { query: string; parameters: Record<string, unknown> }][] = [
     [
       'one session’s timeline',
@@ -369,8 +422,8 @@ async function ask(client: ClickHouseClient, o: StoreOptions, table: Table): Pro
     [
       'one event by its identifier',
       () => ({
-        query: `${page} session = toFixedString(unhex({session:String}), 16) AND kind = 'session.opened' LIMIT 1`,
-        parameters: { session: some[Math.floor(random() * some.length)]!.id },
+        query: `${page} id = toFixedString(unhex({event:String}), 16) LIMIT 1`,
+        parameters: { event: some[Math.floor(random() * some.length)]!.event },
       }),
     ],
   ]
@@ -382,7 +435,7 @@ async function ask(client: ClickHouseClient, o: StoreOptions, table: Table): Pro
       await rows(client, query, parameters)
       ms.push(performance.now() - started)
     }
-    for (const value of ms) table.add(name, `${o.events} events`, 'ms', value)
+    for (const value of ms) table.add(`${name}${suffix}`, subject, 'ms', value)
     o.progress(`${name}: median ${rounded(median(ms))} ms, p95 ${rounded(percentile(ms, 0.95))} ms`)
   }
 }

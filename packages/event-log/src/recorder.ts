@@ -12,6 +12,7 @@ import {
   fdatasync,
   fsyncSync,
   ftruncateSync,
+  linkSync,
   mkdirSync,
   openSync,
   readFileSync,
@@ -189,6 +190,7 @@ export class Recorder {
   open(version = ''): void {
     mkdirSync(this.directory, { recursive: true, mode: 0o700 })
     this.lock()
+    if (readFileSync(join(this.directory, 'lock'), 'utf8') !== lockText()) throw this.held(undefined)
     const segments = listSegments(this.directory)
     const last = segments.at(-1)
     let openSessions: OpenSession[] = []
@@ -755,25 +757,59 @@ export class Recorder {
     } catch {}
   }
 
+  /**
+   * The lock names the process that has it. It appears whole (linked, not written in place) and is only ever taken from
+   * a process that is gone; of several that find it so, the one that moves it aside goes on.
+   */
   private lock(): void {
     const path = join(this.directory, 'lock')
-    const mine = `${process.pid} ${startOf(process.pid)}\n`
+    const mine = `${path}.${process.pid}`
+    writeFileSync(mine, lockText(), { mode: 0o600 })
     try {
-      writeFileSync(path, mine, { flag: 'wx', mode: 0o600 })
-      return
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+      for (;;) {
+        try {
+          linkSync(mine, path)
+          return
+        } catch (error) {
+          if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+        }
+        this.moveDeadLock(path)
+      }
+    } finally {
+      unlinkSync(mine)
     }
-    const [pid, start] = readFileSync(path, 'utf8').trim().split(' ')
-    const alive = startOf(Number(pid))
-    if (alive !== '' && alive === start)
-      throw new LogHeldError(
-        'CUSTODY-LOG-003',
-        `the event log ${this.directory} is being written by process ${pid}`,
-      )
-    writeFileSync(`${path}.next`, mine, { mode: 0o600 })
-    renameSync(`${path}.next`, path)
   }
+
+  private moveDeadLock(path: string): void {
+    const aside = `${path}.${process.pid}.dead`
+    try {
+      const found = readFileSync(path, 'utf8')
+      const [pid, start] = found.trim().split(' ')
+      const alive = startOf(Number(pid))
+      if (alive !== '' && alive === start) throw this.held(pid)
+      renameSync(path, aside)
+      if (readFileSync(aside, 'utf8') === found) unlinkSync(aside)
+      else {
+        // Another was quicker, and this is its lock: put it back.
+        renameSync(aside, path)
+        throw this.held(undefined)
+      }
+    } catch (error) {
+      // Let go of, or moved by another, meanwhile: look again.
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+    }
+  }
+
+  private held(pid: string | undefined): LogHeldError {
+    return new LogHeldError(
+      'CUSTODY-LOG-003',
+      `the event log ${this.directory} is being written by ${pid === undefined ? 'another process' : `process ${pid}`}`,
+    )
+  }
+}
+
+function lockText(): string {
+  return `${process.pid} ${startOf(process.pid)}\n`
 }
 
 /** When a process began, in the system's own terms, or '' if it is not there: a number that outlives its process is told by it. */
