@@ -3,6 +3,7 @@
  * `--write` puts the tables into bench/README.md.
  */
 import { cpus, totalmem } from 'node:os'
+import { resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { benchLog } from './log'
 import { type Row, Table } from './measure'
@@ -24,6 +25,7 @@ const { values, positionals } = parseArgs({
     parts: { type: 'string', default: 'pgbench,large,connect,memory' },
     events: { type: 'string' },
     keys: { type: 'boolean', default: false },
+    keep: { type: 'string' },
     soak: { type: 'string', default: '0' },
     help: { type: 'boolean', short: 'h', default: false },
   },
@@ -41,6 +43,7 @@ const HELP = `npm run bench -- [proxy] [ingest] [log]      (all three when none 
   --soak <minutes>     how long memory is watched under load, with part soak
   --events <n>         events of the ingest and query bench (default 10000000)
   --keys               also the same rows under other keys and indexes
+  --keep <directory>   leave the store there; a later run with it only asks
   --write              put the tables into bench/README.md
   --json               as the last line: {rows: [{case, subject, median, min, max, unit, ratioTo}]}
 `
@@ -85,6 +88,7 @@ async function main(): Promise<number> {
           sample: values.quick ? 300_000 : 1_000_000,
           rounds: Math.min(3, rounds),
           keys: values.keys,
+          ...(values.keep && { keep: resolve(values.keep) }),
           progress,
         },
         table,

@@ -30,6 +30,7 @@ const STEAL_MAX = 0.08
 const SCALE = 10
 const IDLE_CONNECTIONS = 500
 const COPIED_ROWS = 500_000
+const SOAK_PER_SECOND = 1000
 const BIG = 'select i, repeat(chr(65 + (i % 26)), 80) from generate_series(1, 1000000) i'
 
 export async function benchProxy(o: ProxyOptions, table: Table): Promise<string[]> {
@@ -167,6 +168,7 @@ async function runPgbench(
   mode: string,
   clients: number,
   seconds: number,
+  perSecond?: number,
 ): Promise<{ tps: number; latencyMs: number; transactions: number }> {
   const { code, out } = await program(
     'pgbench',
@@ -183,6 +185,7 @@ async function runPgbench(
       String(seconds),
       '-s',
       String(SCALE),
+      ...(perSecond ? ['-R', String(perSecond)] : []),
     ],
     subject,
   )
@@ -288,11 +291,11 @@ async function soak(subject: Subject, o: ProxyOptions): Promise<string> {
   const samples: number[] = []
   const until = Date.now() + o.soakMinutes * 60_000
   while (Date.now() < until) {
-    await runPgbench(subject, 'prepared', 16, 20)
+    await runPgbench(subject, 'prepared', 16, 20, SOAK_PER_SECOND)
     samples.push(residentBytes(subject.pid!) / 1024 / 1024)
     o.progress(`soak: ${samples.at(-1)!.toFixed(0)} MiB`)
   }
-  return `memory of ${subject.name} under load for ${o.soakMinutes} min: ${samples.map((mib) => mib.toFixed(0)).join(', ')} MiB`
+  return `memory of ${subject.name} under ${SOAK_PER_SECOND} transactions a second for ${o.soakMinutes} min, every 20 s: ${samples.map((mib) => mib.toFixed(0)).join(', ')} MiB`
 }
 
 function pause(ms: number): Promise<void> {

@@ -4,7 +4,7 @@
  */
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type ClickHouseClient, createClient } from '@clickhouse/client'
 import {
@@ -28,6 +28,8 @@ export interface StoreOptions {
   rounds: number
   /** Other keys and indexes for the same rows, asked the same questions. */
   keys: boolean
+  /** Where the store is left for a later run, which then only asks. */
+  keep?: string
   progress(line: string): void
 }
 
@@ -39,7 +41,8 @@ const BLOCK_EVENTS = 100
 export async function benchStore(o: StoreOptions, table: Table): Promise<string[]> {
   const notes: string[] = []
   const directory = temporaryDirectory('custody-bench-store-')
-  const home = homeAt(join(directory.path, 'home'))
+  const home = homeAt(o.keep ?? join(directory.path, 'home'))
+  const filled = existsSync(join(home.directory, 'filled'))
   mkdirSync(home.directory, { recursive: true })
   prepareHome(home.directory)
   const port = await freePort()
@@ -61,13 +64,20 @@ export async function benchStore(o: StoreOptions, table: Table): Promise<string[
     const client = createClient({ url, request_timeout: 300_000 })
     await migrate(client)
 
+    if (filled) {
+      await ask(client, 'custody.events', 'as kept', o, table)
+      if (o.keys) await compareKeys(client, o, table)
+      await client.close()
+      return notes
+    }
+
     o.progress(`recording ${o.events} events`)
     const recorded = await record(home.log, o.events, o.progress)
     notes.push(
       `recording alone, in one process: ${Math.round(recorded.perSecond)} events/s, ${Math.round(recorded.bytesEach)} bytes each`,
     )
 
-    await compare(o, client, home.log, table, directory.path)
+    if (!o.keep) await compare(o, client, home.log, table, directory.path)
 
     o.progress('ingesting')
     const started = performance.now()
@@ -98,6 +108,7 @@ export async function benchStore(o: StoreOptions, table: Table): Promise<string[
       `${n} rows; ${(directoryBytes(home.warehouse) / n).toFixed(0)} bytes of warehouse and ${recorded.bytesEach.toFixed(0)} of log for each`,
     )
 
+    if (o.keep) writeFileSync(join(home.directory, 'filled'), '')
     o.progress('asking')
     await ask(client, 'custody.events', `${o.events} events`, o, table)
     if (o.keys) await compareKeys(client, o, table)
@@ -313,11 +324,7 @@ async function send(client: ClickHouseClient, messages: Buffer[]): Promise<void>
 }
 
 /** The table as it is beside others with one thing changed each. */
-async function compareKeys(
-  client: ClickHouseClient,
-  o: StoreOptions,
-  table: Table,
-): Promise<void> {
+async function compareKeys(client: ClickHouseClient, o: StoreOptions, table: Table): Promise<void> {
   const [create] = await rows<{ statement: string }>(client, 'SHOW CREATE TABLE custody.events')
   const variants: [string, (statement: string) => string][] = [
     ['as shipped', (one) => one],
@@ -364,9 +371,9 @@ async function ask(
   suffix = '',
 ): Promise<void> {
   const random = seeded(9)
-  const some = await rows<{ id: string; event: string }>(
+  const some = await rows<{ of: string; event: string }>(
     client,
-    "SELECT hex(session) AS id, hex(id) AS event FROM custody.events WHERE kind = 'session.opened' ORDER BY cityHash64(session) LIMIT 40",
+    "SELECT hex(session) AS of, hex(id) AS event FROM custody.events WHERE kind = 'session.opened' ORDER BY cityHash64(session) LIMIT 40",
   )
   const columns =
     'SELECT time, hex(id) AS id, kind, who.subject, path.resource, statement.text, response.status FROM'
@@ -376,7 +383,7 @@ async function ask(
       'one session’s timeline',
       () => ({
         query: `${page} session = toFixedString(unhex({session:String}), 16) ORDER BY ordinal LIMIT 1000`,
-        parameters: { session: some[Math.floor(random() * some.length)]!.id },
+        parameters: { session: some[Math.floor(random() * some.length)]!.of },
       }),
     ],
     [

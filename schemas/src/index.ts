@@ -5,7 +5,9 @@
 export * from './codec'
 export { type Envelope, readEnvelope } from './envelope'
 export type {
+  ApprovalDraft,
   ColumnDraft,
+  DecisionDraft,
   EventDraft,
   LifecycleDraft,
   ParameterDraft,

@@ -190,7 +190,8 @@ export class Recorder {
   open(version = ''): void {
     mkdirSync(this.directory, { recursive: true, mode: 0o700 })
     this.lock()
-    if (readFileSync(join(this.directory, 'lock'), 'utf8') !== lockText()) throw this.held(undefined)
+    if (readFileSync(join(this.directory, 'lock'), 'utf8') !== lockText())
+      throw this.held(undefined)
     const segments = listSegments(this.directory)
     const last = segments.at(-1)
     let openSessions: OpenSession[] = []

@@ -181,6 +181,34 @@ export const catalogue = {
     meaning: 'The session was ended because one side took no byte for longer than stalledMsMax.',
     duty: 'Look at the side that the message names; raise limits.stalledMsMax (0 turns it off) if it may stand still longer.',
   },
+  'CUSTODY-PG-015': {
+    meaning:
+      'A setting in the start-up packet (a connection parameter, or in options) is not permitted.',
+    duty: 'Connect without it and use SET, which can be held for approval; or permit it by policy.',
+  },
+  'CUSTODY-POLICY-001': {
+    meaning:
+      'The policies are not good: a file can’t be read or parsed, or says something that the vocabulary does not have.',
+    duty: 'Correct the lines that the message names; `custody policy check` checks without starting anything.',
+  },
+  'CUSTODY-POLICY-002': {
+    meaning: 'A policy blocks the command, or none permits it. Nothing of it reached the target.',
+    duty: 'The message names what and why; ask whoever keeps the policies, or `custody policy explain`.',
+  },
+  'CUSTODY-POLICY-003': {
+    meaning: 'The command was held and somebody denied it. Nothing of it reached the target.',
+    duty: 'Talk to the person that the message names.',
+  },
+  'CUSTODY-POLICY-004': {
+    meaning:
+      'The command was held and nobody approved it before its time was over. Nothing of it reached the target.',
+    duty: 'Run it again when somebody is there to answer.',
+  },
+  'CUSTODY-POLICY-005': {
+    meaning:
+      'The command was cancelled by its own client while it was held. Nothing of it reached the target.',
+    duty: 'Nothing; run it again if it is still wanted.',
+  },
   'CUSTODY-PLATFORM-001': {
     meaning: 'A part of Custody has no build for this operating system and processor.',
     duty: 'Run Custody on one of the platforms listed in README.md, or give the part from outside by the setting the message names.',

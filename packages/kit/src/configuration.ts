@@ -45,6 +45,15 @@ const secret = z
   })
   .transform((value) => value as Secret)
 
+function isTimeZone(name: string): boolean {
+  try {
+    new Intl.DateTimeFormat('en', { timeZone: name })
+    return true
+  } catch {
+    return false
+  }
+}
+
 const recording = z.union(
   [z.literal('full'), z.literal('digest'), z.strictObject({ head: z.int().min(0).max(GiB) })],
   { error: 'must be full, digest or { head: <bytes> }' },
@@ -98,6 +107,28 @@ const schema = z.strictObject({
     })
     .prefault({}),
   resources: z.record(name, postgresResource).default({}),
+  /** Without it everything is permitted (and recorded); with it, what no policy permits is blocked. */
+  policy: z
+    .strictObject({
+      /** Files of Cedar policies, or directories of *.cedar files. Looked at again when they change. */
+      files: z.array(z.string().min(1)).default([]),
+      /** Shipped policies, for some groups and resources (everyone and all where none are named). */
+      templates: z
+        .array(
+          z.strictObject({
+            use: z.string().min(1),
+            groups: z.array(z.string().min(1)).min(1).optional(),
+            resources: z.array(name).min(1).optional(),
+          }),
+        )
+        .default([]),
+      /** Of hours and weekdays in policies. */
+      timeZone: z
+        .string()
+        .default('UTC')
+        .refine(isTimeZone, { message: 'must be an IANA time zone, such as Europe/Madrid' }),
+    })
+    .optional(),
   limits: z
     .strictObject({
       /** One protocol message, either way. PostgreSQL's own limit is just below 1 GiB. */
@@ -240,6 +271,8 @@ function resolvePaths(configuration: Configuration, directory: string): void {
     configuration.tls.certificate = resolve(directory, configuration.tls.certificate)
     configuration.tls.key = resolve(directory, configuration.tls.key)
   }
+  const { policy } = configuration
+  if (policy) policy.files = policy.files.map((file) => resolve(directory, file))
   for (const resource of Object.values(configuration.resources)) {
     if (resource.tlsCa) resource.tlsCa = resolve(directory, resource.tlsCa)
     const password = resource.password

@@ -88,12 +88,24 @@ export function decide(
   const deciding = new Set<string>()
   const refused: { asked: Asked; policies: string[] }[] = []
   for (const asked of questions(command)) {
-    const answer = ask(set, principal, resource, entities, withAction(base, command, asked, approved, circumstances), asked)
+    const answer = ask(
+      set,
+      principal,
+      resource,
+      entities,
+      withAction(base, command, asked, approved, circumstances),
+      asked,
+    )
     if (answer.allowed) for (const id of answer.policies) deciding.add(id)
     else refused.push({ asked, policies: answer.policies })
   }
   if (refused.length === 0)
-    return { outcome: 'allow', policies: [...deciding].sort(), reason: reasonOf(set, deciding), terms: null }
+    return {
+      outcome: 'allow',
+      policies: [...deciding].sort(),
+      reason: reasonOf(set, deciding),
+      terms: null,
+    }
 
   if (!approved) {
     const permitting = new Set<string>()
@@ -103,7 +115,10 @@ export function decide(
         principal,
         resource,
         entities,
-        withAction(base, command, asked, true, { ...circumstances, approvedMs: circumstances.nowMs }),
+        withAction(base, command, asked, true, {
+          ...circumstances,
+          approvedMs: circumstances.nowMs,
+        }),
         asked,
       )
       if (answer.allowed) for (const id of answer.policies) permitting.add(id)
@@ -273,7 +288,8 @@ function timeOf(nowMs: number, timeZone: string): Record<string, CedarValueJson>
   for (const { type, value } of format.formatToParts(nowMs)) part[type] = value
   return {
     date: `${part.year}-${part.month}-${part.day}`,
-    weekday: ['Mon', 'Tue', 'Wed', 'Thu', 'Fri', 'Sat', 'Sun'].indexOf(part.weekday!.slice(0, 3)) + 1,
+    weekday:
+      ['Mon', 'Tue', 'Wed', 'Thu', 'Fri', 'Sat', 'Sun'].indexOf(part.weekday!.slice(0, 3)) + 1,
     hour: Number(part.hour),
     minute: Number(part.minute),
     epochSeconds: Math.floor(nowMs / 1000),
@@ -318,12 +334,14 @@ function termsOf(set: PolicySet, ids: ReadonlySet<string>): ApprovalTerms {
   for (const { approvers, required } of all.flatMap((terms) => terms.requirements)) {
     const key = [...approvers].sort().join(',')
     const known = requirements.get(key)
-    if (known === undefined || known.required < required) requirements.set(key, { approvers, required })
+    if (known === undefined || known.required < required)
+      requirements.set(key, { approvers, required })
   }
   if (requirements.size > 1 && (requirements.get('')?.required ?? 2) === 1) requirements.delete('')
   const remembering = all.length > 0 && all.every(({ rememberSeconds }) => rememberSeconds > 0)
   return {
-    requirements: requirements.size > 0 ? [...requirements.values()] : [{ approvers: [], required: 1 }],
+    requirements:
+      requirements.size > 0 ? [...requirements.values()] : [{ approvers: [], required: 1 }],
     expiresSeconds:
       all.length > 0
         ? Math.min(...all.map((terms) => terms.expiresSeconds))

@@ -6,10 +6,10 @@ import { createHash } from 'node:crypto'
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import {
+  type PolicySet as CedarPolicySet,
   checkParsePolicySet,
   type DetailedError,
   type EntityUidJson,
-  type PolicySet as CedarPolicySet,
   policySetTextToParts,
   policyToJson,
   preparsePolicySet,
@@ -115,7 +115,11 @@ export function loadPolicies(
   const cedar = {
     staticPolicies: {} as Record<string, string>,
     templates: {} as Record<string, string>,
-    templateLinks: [] as { templateId: string; newId: string; values: Record<string, EntityUidJson> }[],
+    templateLinks: [] as {
+      templateId: string
+      newId: string
+      values: Record<string, EntityUidJson>
+    }[],
   }
 
   const take = (source: PolicySource, template: TemplateUse | null) => {
@@ -133,7 +137,8 @@ export function loadPolicies(
         line: lineAt(source.text, source.text.indexOf(parts.policy_templates[0]!)),
         message: 'slots (?principal, ?resource) belong into shipped templates; name them here',
       })
-    const texts = template === null ? parts.policies : [...parts.policy_templates, ...parts.policies]
+    const texts =
+      template === null ? parts.policies : [...parts.policy_templates, ...parts.policies]
     let from = 0
     for (const [index, text] of texts.entries()) {
       const isTemplate = template !== null && index < parts.policy_templates.length
@@ -160,7 +165,9 @@ export function loadPolicies(
         line,
         effect: json.json.effect,
         reason: annotations.reason ?? null,
-        terms: termsOf(annotations, (message) => problems.push({ source: source.name, line, message })),
+        terms: termsOf(annotations, (message) =>
+          problems.push({ source: source.name, line, message }),
+        ),
       }
       if (!isTemplate) {
         cedar.staticPolicies[id] = text
@@ -168,12 +175,13 @@ export function loadPolicies(
         places.set(id, { source, start })
         continue
       }
-      cedar.templates[id] = text
-      places.set(id, { source, start })
+      const templateId = `template:${id}`
+      cedar.templates[templateId] = text
+      places.set(templateId, { source, start })
       for (const [n, values] of links(template!, text).entries()) {
         let newId = n === 0 ? id : `${id}#${n + 1}`
         for (let more = 2; policies.has(newId); more++) newId = `${id}#${more}`
-        cedar.templateLinks.push({ templateId: id, newId, values })
+        cedar.templateLinks.push({ templateId, newId, values })
         policies.set(newId, { ...info, id: newId })
         places.set(newId, { source, start })
       }
@@ -211,7 +219,8 @@ export function loadPolicies(
     for (const error of checked.errors)
       problems.push({ source: 'policy', line: 1, message: error.message })
   else {
-    for (const { policyId, error } of checked.validationErrors) problems.push(place(policyId, error))
+    for (const { policyId, error } of checked.validationErrors)
+      problems.push(place(policyId, error))
     for (const { policyId, error } of checked.validationWarnings)
       warnings.push(place(policyId, error))
   }
@@ -250,15 +259,7 @@ function links(use: TemplateUse, text: string): Record<string, EntityUidJson>[] 
   )
 }
 
-const KNOWN = new Set([
-  'id',
-  'reason',
-  'approvers',
-  'approvals',
-  'expires',
-  'remember',
-  'comment',
-])
+const KNOWN = new Set(['id', 'reason', 'approvers', 'approvals', 'expires', 'remember', 'comment'])
 
 function termsOf(
   annotations: Record<string, string>,
@@ -336,7 +337,9 @@ function problemOf(error: DetailedError, source: PolicySource, start: number): P
     place === undefined
       ? start
       : start + Buffer.from(source.text.slice(start)).subarray(0, place.start).toString().length
-  const words = error.message.replace(/^for policy `[^`]*`, /, '').replace(/^failed to parse polic(y|ies)( with id `[^`]*`)? from string: /, '')
+  const words = error.message
+    .replace(/^for policy `[^`]*`, /, '')
+    .replace(/^failed to parse polic(y|ies)( with id `[^`]*`)? from string: /, '')
   const label = place && 'label' in place && place.label ? ` (${place.label})` : ''
   return {
     source: source.name,

@@ -1,51 +1,189 @@
 /**
- * Decides every command before anything of it is forwarded; nothing else in the proxy decides.
- * Today's rule is the one that no policy may weaken: what can't be recorded is refused. What can be is allowed.
- * Refuses to know any protocol: it gets the analysed command and gives a decision.
+ * Decides every command before anything of it is forwarded; nothing else in the proxy decides. Two rules: what can't be
+ * recorded is refused, whatever any policy says; and what the policies say of who asks, for what, of which resource.
+ * Refuses to know any protocol: it gets the analysed command and gives a verdict.
  */
 import type { Recorder } from '@custody/event-log'
-import { Encoded, Writer, writeDecision } from '@custody/schemas'
-
-export interface CommandClass {
-  verbs: readonly string[]
-  understood: boolean
-  /** Proven to only read. */
-  readOnly: boolean
-}
+import {
+  type ApprovalTerms,
+  type Circumstances,
+  type CommandFacts,
+  type Decision,
+  decide,
+  type PolicySet,
+  type PrincipalFacts,
+  type ResourceFacts,
+} from '@custody/policy'
+import { type DecisionDraft, Encoded, Writer, writeDecision } from '@custody/schemas'
 
 export interface Verdict {
-  outcome: 'allow' | 'block'
+  outcome: 'allow' | 'block' | 'hold'
   /** As events carry it; encoded once for all commands of its kind. */
   decision: Encoded
-  /** For a block: stable code and words for the client. */
+  /** For a block: stable code and words for the client. For a hold: the words. */
   code: string
   reason: string
+  /** For a hold: what an approval needs. */
+  terms: ApprovalTerms | null
 }
 
-const ALLOWED: Verdict = {
+/** An approval that a command may rely on. */
+export interface Grant {
+  request: Buffer
+  approvedMs: number
+}
+
+/** What is known of a session when it opens. */
+export interface SessionFacts {
+  principal: PrincipalFacts
+  resource: ResourceFacts
+  sourceAddress: string | null
+  application: string | null
+  database: string | null
+}
+
+/** Where the policies in force come from. `current` may change between any two commands. */
+export interface PolicyStore {
+  readonly current: PolicySet | null
+  readonly timeZone: string
+}
+
+const UNRESTRICTED: Verdict = {
   outcome: 'allow',
-  decision: encodeDecision(
-    'allow',
-    ['custody.record-everything'],
-    'recorded; no policy restricts this resource',
-  ),
+  decision: encodeDecision({
+    outcome: 'allow',
+    policies: ['custody.record-everything'],
+    reason: 'recorded; no policy restricts this resource',
+  }),
   code: '',
   reason: '',
+  terms: null,
 }
 
-export class Gate {
-  constructor(private readonly recorder: Recorder) {}
+/** Time and the age of a sign-in are looked at anew this often. */
+const MINUTE_MS = 60_000
 
-  decide(_command: CommandClass): Verdict {
-    const { problem } = this.recorder
-    if (problem === null) return ALLOWED
-    this.recorder.refusedCommands++
-    return { ...ALLOWED, outcome: 'block', code: problem.code, reason: problem.message }
+export class Gate {
+  constructor(
+    private readonly recorder: Recorder,
+    private readonly policies: PolicyStore,
+  ) {}
+
+  open(facts: SessionFacts): SessionGate {
+    return new SessionGate(this.recorder, this.policies, facts)
   }
 }
 
-export function encodeDecision(outcome: string, policies: string[], reason: string): Encoded {
-  const writer = new Writer(256)
-  writeDecision(writer, { outcome, policies, reason })
+export class SessionGate {
+  /** By the analysis itself: statements of one shape share it. */
+  private verdicts = new WeakMap<CommandFacts, Verdict>()
+  private decidedBy: PolicySet | null = null
+  private minute = 0
+  private readonly remembered: { until: number; fingerprint: string | null; grant: Grant }[] = []
+
+  constructor(
+    private readonly recorder: Recorder,
+    private readonly policies: PolicyStore,
+    private readonly facts: SessionFacts,
+  ) {}
+
+  /** `grant`: the approval that was given for this very command. */
+  decide(command: CommandFacts, grant: Grant | null = null): Verdict {
+    const { problem } = this.recorder
+    if (problem !== null) {
+      this.recorder.refusedCommands++
+      return { ...UNRESTRICTED, outcome: 'block', code: problem.code, reason: problem.message }
+    }
+    const { current } = this.policies
+    if (current === null) return UNRESTRICTED
+    const nowMs = Date.now()
+    const minute = Math.floor(nowMs / MINUTE_MS)
+    if (current !== this.decidedBy || minute !== this.minute) {
+      this.verdicts = new WeakMap()
+      this.decidedBy = current
+      this.minute = minute
+    }
+    let verdict = this.verdicts.get(command)
+    if (verdict === undefined) {
+      verdict = this.evaluate(current, command, nowMs, null)
+      this.verdicts.set(command, verdict)
+    }
+    if (verdict.outcome !== 'hold') return verdict
+    const relied = grant ?? this.recall(command.fingerprint, nowMs)
+    return relied === null ? verdict : this.evaluate(current, command, nowMs, relied)
+  }
+
+  /** From now on an approval covers more than the command that it was given for. */
+  remember(grant: Grant, terms: ApprovalTerms, fingerprint: string | null): void {
+    if (terms.rememberSeconds <= 0) return
+    if (terms.rememberFor === 'fingerprint' && fingerprint === null) return
+    this.remembered.push({
+      until: grant.approvedMs + terms.rememberSeconds * 1000,
+      fingerprint: terms.rememberFor === 'session' ? null : fingerprint,
+      grant,
+    })
+  }
+
+  private recall(fingerprint: string | null, nowMs: number): Grant | null {
+    for (let i = this.remembered.length - 1; i >= 0; i--) {
+      const one = this.remembered[i]!
+      if (one.until <= nowMs) this.remembered.splice(i, 1)
+      else if (one.fingerprint === null || one.fingerprint === fingerprint) return one.grant
+    }
+    return null
+  }
+
+  private evaluate(
+    set: PolicySet,
+    command: CommandFacts,
+    nowMs: number,
+    grant: Grant | null,
+  ): Verdict {
+    const { principal, resource, sourceAddress, application, database } = this.facts
+    const circumstances: Circumstances = {
+      nowMs,
+      timeZone: this.policies.timeZone,
+      sourceAddress,
+      application,
+      database,
+      approvedMs: grant?.approvedMs ?? null,
+    }
+    const started = process.hrtime.bigint()
+    const decision = decide(set, principal, resource, command, circumstances)
+    return verdictOf(
+      decision,
+      set,
+      Number((process.hrtime.bigint() - started) / 1000n),
+      grant?.request,
+    )
+  }
+}
+
+function verdictOf(
+  decision: Decision,
+  set: PolicySet,
+  evaluationMicros: number,
+  approval: Buffer | undefined,
+): Verdict {
+  const { outcome, policies, reason, terms } = decision
+  return {
+    outcome,
+    decision: encodeDecision({
+      outcome,
+      policies,
+      reason,
+      version: set.version,
+      evaluationMicros,
+      approval,
+    }),
+    code: outcome === 'block' ? 'CUSTODY-POLICY-002' : '',
+    reason,
+    terms,
+  }
+}
+
+export function encodeDecision(decision: DecisionDraft): Encoded {
+  const writer = new Writer(1024)
+  writeDecision(writer, decision)
   return new Encoded(Buffer.from(writer.buffer.subarray(0, writer.position)))
 }

@@ -7,6 +7,7 @@ import type { SecureContext } from 'node:tls'
 import type { Recorder } from '@custody/event-log'
 import type { Configuration, Logger } from '@custody/kit'
 import type { Who } from '@custody/schemas'
+import type { Approvals } from './approvals'
 import type { Gate } from './gate'
 
 /** Turns what a client presented into who it is. Rejects with a CustodyError that may be shown to the client. */
@@ -24,6 +25,7 @@ export interface ProtocolServices {
   configuration: Configuration
   recorder: Recorder
   gate: Gate
+  approvals: Approvals
   verifier: CredentialVerifier
   /** Certificate that clients see, or null where TLS is not offered. */
   tls: SecureContext | null

@@ -9,9 +9,11 @@ import {
   type Home,
   type Logger,
 } from '@custody/kit'
+import { Approvals } from './approvals'
 import { loadCertificate } from './certificate'
 import { Gate } from './gate'
 import { type Listener, startListener } from './listener'
+import { Policies } from './policies'
 import type { CredentialVerifier, Protocol } from './protocol'
 import { createPostgres, refuseClient } from './protocols/postgres'
 
@@ -26,13 +28,20 @@ export interface ProxyOptions {
 export interface Proxy {
   start(): Promise<{ ports: { postgres: number } }>
   stop(): Promise<void>
-  status(): { sessions: number; log: ReturnType<Recorder['status']> | null }
+  status(): {
+    sessions: number
+    log: ReturnType<Recorder['status']> | null
+    policy: { version: string | null; problem: string | null }
+    held: number
+  }
 }
 
 export function createProxy(options: ProxyOptions): Proxy {
   const { configuration, home } = options
   const logger = options.logger ?? createLogger({ name: 'proxy' })
   let recorder: Recorder | null = null
+  let policies: Policies | null = null
+  let approvals: Approvals | null = null
   let postgres: Protocol | null = null
   let listener: Listener | null = null
   return {
@@ -50,12 +59,21 @@ export function createProxy(options: ProxyOptions): Proxy {
             ? logger.error({ code: problem.code }, problem.message)
             : logger.info('the event log takes commands again'),
       })
-      const gate = new Gate(recorder)
+      policies = new Policies(configuration.policy, recorder, logger)
+      policies.start()
+      const gate = new Gate(recorder, policies)
+      approvals = new Approvals({
+        recorder,
+        directory: home.log,
+        answersFrom: `query-${configuration.gateway}`,
+        logger,
+      })
       const tls = await loadCertificate(configuration, home)
       postgres = await createPostgres({
         configuration,
         recorder,
         gate,
+        approvals,
         verifier: options.verifier,
         tls,
         logger,
@@ -76,10 +94,17 @@ export function createProxy(options: ProxyOptions): Proxy {
       const stopped = listener?.stop()
       await postgres?.stop(configuration.limits.drainMsMax)
       await stopped
+      approvals?.stop()
+      policies?.stop()
       await recorder?.close()
     },
     status() {
-      return { sessions: postgres?.sessions ?? 0, log: recorder?.status() ?? null }
+      return {
+        sessions: postgres?.sessions ?? 0,
+        log: recorder?.status() ?? null,
+        policy: { version: policies?.current?.version ?? null, problem: policies?.problem ?? null },
+        held: approvals?.waiting ?? 0,
+      }
     },
   }
 }

@@ -20,6 +20,7 @@ function collect(chunks: Buffer[], frameBytesMax = 1 << 20): Seen & { heldMax: n
     onFrame(type, bytes, at, end) {
       if (STREAMED.has(type)) seen.streamed.push({ type, bytes: bytes.toString('latin1', at, end) })
       else seen.frames.push({ type, body: bytes.toString('latin1', at + 5, end) })
+      return false
     },
     onPiece(type, bytes, at, end, first) {
       if (first) seen.streamed.push({ type, bytes: '' })
@@ -121,4 +122,35 @@ test.each([0, 3, -1, -2147483648])('the impossible length %d is refused', (lengt
   bytes.writeInt32BE(length, 1)
   expect(() => collect([bytes])).toThrow(WireError)
   expect(() => collect(cut(bytes, [1, 2, 3, 4]))).toThrow(WireError)
+})
+
+test('what is kept at any message comes again from there, once, in order', () => {
+  const body = fc.string({ maxLength: 40 })
+  fc.assert(
+    fc.property(
+      fc.array(body, { minLength: 1, maxLength: 12 }),
+      fc.integer({ min: 1, max: 60 }),
+      fc.array(fc.nat(11), { maxLength: 4 }),
+      (bodies, chunkBytes, keepAt) => {
+        const stream = Buffer.concat(bodies.map((text) => message(0x51, Buffer.from(text))))
+        const seen: string[] = []
+        const passed: Buffer[] = []
+        const keep = new Set(keepAt)
+        const cutter: FrameCutter = new FrameCutter(STREAMED, 1 << 20, {
+          onFrame(_type, bytes, at, end) {
+            if (keep.delete(seen.length)) return true
+            seen.push(bytes.toString('utf8', at + 5, end))
+            return false
+          },
+          onPiece() {},
+          onChunkEnd: (bytes) => passed.push(Buffer.from(bytes)),
+        })
+        for (let at = 0; at < stream.length; at += chunkBytes)
+          cutter.push(stream.subarray(at, at + chunkBytes))
+        for (let i = 0; i <= keepAt.length; i++) cutter.resume()
+        expect(seen).toEqual(bodies.map((text) => Buffer.from(text).toString()))
+        expect(Buffer.concat(passed).equals(stream)).toBe(true)
+      },
+    ),
+  )
 })

@@ -7,8 +7,8 @@
 import { WireError } from './wire'
 
 export interface FrameHandler {
-  /** A whole message: type at `at`, body from at + 5 to `end`. */
-  onFrame(type: number, bytes: Buffer, at: number, end: number): void
+  /** A whole message: type at `at`, body from at + 5 to `end`. True: keep it, and all behind it, until `resume`. */
+  onFrame(type: number, bytes: Buffer, at: number, end: number): boolean
   /** A piece of a message of a streamed type: `first` where it holds the header, `last` where the message ends with it. */
   onPiece(type: number, bytes: Buffer, at: number, end: number, first: boolean, last: boolean): void
   /** All of `bytes` has been handed over; what was not claimed may go on. */
@@ -20,6 +20,9 @@ export class FrameCutter {
   private gatheredBytes = 0
   private pieceRemaining = 0
   private pieceType = 0
+  /** From the message on that the handler wants to see again. */
+  private kept: Buffer[] | null = null
+  private keptBytes = 0
 
   constructor(
     private readonly streamed: ReadonlySet<number>,
@@ -29,10 +32,28 @@ export class FrameCutter {
 
   /** Bytes held back because their message is not whole yet. */
   get heldBytes(): number {
-    return this.gatheredBytes
+    return this.gatheredBytes + this.keptBytes
+  }
+
+  /** Hands over what was kept, beginning with the message that it was kept for. */
+  resume(): void {
+    const kept = this.kept
+    this.kept = null
+    this.keptBytes = 0
+    if (kept !== null) for (const bytes of kept) this.push(bytes)
+  }
+
+  private keep(bytes: Buffer): void {
+    this.kept ??= []
+    this.kept.push(bytes)
+    this.keptBytes += bytes.length
   }
 
   push(chunk: Buffer): void {
+    if (this.kept !== null) {
+      this.keep(chunk)
+      return
+    }
     let at = 0
     if (this.gathered !== null) at = this.gather(chunk)
     if (at < chunk.length) this.cut(at === 0 ? chunk : chunk.subarray(at))
@@ -77,6 +98,10 @@ export class FrameCutter {
   }
 
   private cut(bytes: Buffer): void {
+    if (this.kept !== null) {
+      this.keep(bytes)
+      return
+    }
     const handler = this.handler
     const { length } = bytes
     let at = 0
@@ -100,7 +125,12 @@ export class FrameCutter {
         at = length
         break
       }
-      handler.onFrame(type, bytes, at, end)
+      if (handler.onFrame(type, bytes, at, end)) {
+        // A copy: the chunk's memory is its reader's, and this may take long.
+        this.keep(Buffer.from(bytes.subarray(at)))
+        handler.onChunkEnd(bytes.subarray(0, at))
+        return
+      }
       at = end
     }
     if (at < length) this.hold(bytes, at)

@@ -8,7 +8,16 @@ import type { Duplex } from 'node:stream'
 import type { TLSSocket } from 'node:tls'
 import type { RecordedSession } from '@custody/event-log'
 import { CustodyError, isCustodyError, type PostgresResource } from '@custody/kit'
+import type { PrincipalFacts } from '@custody/policy'
+import {
+  type Analyser,
+  createAnalyser,
+  loadParser,
+  settingAnalysis,
+  startupOptions,
+} from '@custody/postgres-sql'
 import type { Path, Tls } from '@custody/schemas'
+import type { SessionGate } from '../../gate'
 import type { Principal, Protocol, ProtocolServices } from '../../protocol'
 import { Relay } from './relay'
 import {
@@ -20,7 +29,6 @@ import {
   signIn,
   TargetRefusedError,
 } from './startup'
-import { type Analyser, createAnalyser, loadParser } from './statements'
 import { cancelRequest, errorResponse, WireError } from './wire'
 
 interface Live {
@@ -169,6 +177,17 @@ class Postgres implements Protocol {
       path.target = asked.resource.address
       path.account = asked.resource.account
       path.database = asked.database
+      const gate = this.services.gate.open({
+        principal: factsOf(principal),
+        resource: {
+          name: asked.resourceName,
+          protocol: 'postgres',
+          labels: asked.resource.labels,
+        },
+        sourceAddress: client.address,
+        application: path.clientApplication ?? null,
+        database: asked.database,
+      })
       // Refused here already when nothing can be recorded: better no session than a mute one.
       if (recorder.problem) throw recorder.problem
       recorder.record({
@@ -182,6 +201,7 @@ class Postgres implements Protocol {
           tokenId: principal.who.tokenId,
         },
       })
+      judgeSettings(gate, parameters)
       const forwarded = new Map(parameters)
       forwarded.delete('user')
       forwarded.delete('database')
@@ -203,7 +223,7 @@ class Postgres implements Protocol {
         recorder.closeSession(session, 'closed', 'the client went away during sign-in', {})
         return
       }
-      this.relay(stream, target, session, asked.resource, secret, reader.release())
+      this.relay(stream, target, session, asked.resource, secret, reader.release(), gate)
     } catch (error) {
       if (session) recorder.closeSession(session, 'closed', messageOf(error), {})
       else this.recordRefusal(principal, path, error)
@@ -218,6 +238,7 @@ class Postgres implements Protocol {
     resource: PostgresResource,
     secret: Buffer,
     early: Buffer,
+    gate: SessionGate,
   ): void {
     const key = cancelKey(target.pid, secret)
     const { limits } = this.services.configuration
@@ -225,7 +246,8 @@ class Postgres implements Protocol {
     const relay = new Relay({
       recorder: this.services.recorder,
       session,
-      gate: this.services.gate,
+      gate,
+      approvals: this.services.approvals,
       analyser: this.analyser,
       client: stream,
       target: target.stream,
@@ -332,6 +354,8 @@ class Postgres implements Protocol {
           live.session,
         )
         await recorder.recorded('os')
+        // What is held has not reached the target: cancelling it there would cancel something else.
+        if (live.relay?.cancelHeld()) return
         const { stream } = await reachTarget(
           live.resource,
           this.services.configuration.limits.targetConnectMsMax,
@@ -388,6 +412,51 @@ class Postgres implements Protocol {
   }
 }
 
+function factsOf({ who }: Principal): PrincipalFacts {
+  return {
+    subject: who.subject,
+    issuer: who.issuer,
+    email: who.email,
+    kind: who.kind,
+    method: who.method,
+    groups: who.groups,
+    authenticatedMs: who.authenticatedAt === null ? null : who.authenticatedAt / 1000,
+  }
+}
+
+/** Start-up parameters that are no settings, or that change nothing but how values are shown. */
+const HARMLESS = new Set([
+  'user',
+  'database',
+  'replication',
+  'options',
+  'application_name',
+  'client_encoding',
+  'datestyle',
+  'intervalstyle',
+  'timezone',
+  'extra_float_digits',
+  'client_min_messages',
+  'bytea_output',
+])
+
+/** A setting made while signing in is a SET statement, and is judged as one. */
+function judgeSettings(gate: SessionGate, parameters: ReadonlyMap<string, string>): void {
+  const settings = [...parameters].filter(
+    ([name]) => !name.startsWith('_pq_.') && !HARMLESS.has(name.toLowerCase()),
+  )
+  settings.push(...startupOptions(parameters.get('options') ?? ''))
+  for (const [name, value] of settings) {
+    const verdict = gate.decide(settingAnalysis(name, value))
+    // Nobody can be asked here: the client waits for its sign-in, not for a command.
+    if (verdict.outcome !== 'allow')
+      throw new CustodyError(
+        'CUSTODY-PG-015',
+        `the setting ${name} can't be made while signing in: ${verdict.reason}`,
+      )
+  }
+}
+
 function cancelKey(pid: number, secret: Buffer): string {
   return `${pid}:${secret.toString('hex')}`
 }
@@ -422,6 +491,7 @@ const SQLSTATES: Record<string, string> = {
   'CUSTODY-PG-010': '53300',
   'CUSTODY-PG-011': '08004',
   'CUSTODY-PG-012': '28000',
+  'CUSTODY-PG-015': '42501',
 }
 
 function sqlstateOf(error: unknown): string {

@@ -10,6 +10,7 @@
 import { createHash, type Hash, hash } from 'node:crypto'
 import type { Duplex } from 'node:stream'
 import type { Durability, RecordedSession, Recorder } from '@custody/event-log'
+import { type Analyser, type StatementAnalysis, unanalysed } from '@custody/postgres-sql'
 import { decodeValue, typeName } from '@custody/postgres-values'
 import {
   type ColumnDraft,
@@ -17,11 +18,12 @@ import {
   newUuid,
   nowMicros,
   type ParameterDraft,
+  type StatementDraft,
 } from '@custody/schemas'
-import type { Gate, Verdict } from '../../gate'
+import type { Answer, Approvals, Waiting } from '../../approvals'
+import { encodeDecision, type Grant, type SessionGate, type Verdict } from '../../gate'
 import { Lane } from '../../lane'
 import { FrameCutter, type FrameHandler } from './frames'
-import { type Analyser, type StatementAnalysis, unanalysed } from './statements'
 import {
   Backend,
   cstringEnd,
@@ -36,6 +38,10 @@ import {
 
 /** Pieces of output in one event. */
 export const OUTPUT_BYTES_MAX = 64 * 1024
+/** What a client may send while a command of it waits for a person; then it is read no further. */
+const HELD_BYTES_MAX = 1024 * 1024
+/** Flush: makes the target answer what it was sent, where the Sync behind it is held. */
+const FLUSH = Buffer.from([Frontend.flush, 0, 0, 0, 4])
 /** Requests that a client may have sent ahead of their answers. */
 export const PIPELINE_REQUESTS_MAX = 100_000
 
@@ -59,7 +65,8 @@ export interface RelaySettings {
 export interface RelayParts {
   recorder: Recorder
   session: RecordedSession
-  gate: Gate
+  gate: SessionGate
+  approvals: Approvals
   analyser: Analyser
   client: Duplex
   target: Duplex
@@ -134,7 +141,9 @@ interface Expected {
   changes: Change[] | null
   /** Requests up to and with one Sync or Query: an error makes the target pass over the rest of its group. */
   group: number
+  /** An answer of our own, and whether it was recorded. */
   bytes: Buffer | null
+  durability: Durability | null
 }
 
 /** An empty string is a command too: the target answers it. */
@@ -149,6 +158,13 @@ const BACKEND_STREAMED = new Set<number>([
   Backend.functionCallResponse,
 ])
 const STATUS_IDLE = 0x49
+/** insufficient_privilege for what was decided against; query_canceled for what its own client gave up. */
+const SQLSTATES: Record<string, string> = {
+  'CUSTODY-POLICY-002': '42501',
+  'CUSTODY-POLICY-003': '42501',
+  'CUSTODY-POLICY-004': '42501',
+  'CUSTODY-POLICY-005': '57014',
+}
 
 function expected(kind: Kind, commands: Command[] = NO_COMMANDS): Expected {
   return {
@@ -160,6 +176,7 @@ function expected(kind: Kind, commands: Command[] = NO_COMMANDS): Expected {
     changes: null,
     group: 0,
     bytes: null,
+    durability: null,
   }
 }
 
@@ -208,6 +225,10 @@ export class Relay {
   private forwardFrom = 0
   private forwardDurability: Durability | null = null
   private inputFrom = -1
+  // A request that waits for a person, and what it was told so far, statement by statement.
+  private waiting: { waiting: Waiting; index: number } | null = null
+  private grants: Grant[] = []
+  private denial: { index: number; verdict: Verdict } | null = null
   private ended = false
   private bytesIn = 0
   private movedBytes = -1
@@ -248,7 +269,8 @@ export class Relay {
     target.on('data', (chunk: Buffer) => this.onTarget(chunk))
     client.on('end', () => {
       this.clientDone = true
-      this.toTarget.end()
+      if (this.waiting !== null) this.finish('the client went away while a command was held')
+      else this.toTarget.end()
     })
     target.on('end', () => this.onTargetEnd())
     client.on('close', () => this.finish('the client closed the connection'))
@@ -279,7 +301,12 @@ export class Relay {
       this.abort('CUSTODY-PG-014', `the ${stalled} took no byte for ${stillMs} ms`, '08006')
       this.parts.client.destroy()
       this.parts.target.destroy()
-    } else if (idleMsMax > 0 && stillMs >= idleMsMax && this.session.open.size === 0)
+    } else if (
+      idleMsMax > 0 &&
+      stillMs >= idleMsMax &&
+      this.session.open.size === 0 &&
+      this.waiting === null
+    )
       this.abort('CUSTODY-PG-013', `the session was idle for ${stillMs} ms`, '57P05')
   }
 
@@ -304,11 +331,19 @@ export class Relay {
     } catch (error) {
       this.protocolError('client', error)
     }
+    if (this.waiting !== null && this.fromClient.heldBytes > HELD_BYTES_MAX)
+      this.parts.client.pause()
   }
 
   private requests(): FrameHandler {
     return {
-      onFrame: (type, bytes, at, end) => this.onRequest(type, bytes, at, end),
+      onFrame: (type, bytes, at, end) => {
+        this.onRequest(type, bytes, at, end)
+        if (this.waiting !== null) return true
+        if (this.grants.length > 0) this.grants = []
+        this.denial = null
+        return false
+      },
       onPiece: (_type, _bytes, at) => this.onCopyData(at),
       onChunkEnd: (bytes) => {
         this.forward(bytes, bytes.length)
@@ -425,27 +460,41 @@ export class Relay {
     const analysis = this.parts.analyser.analyse(bytes, start, stop, this.conforming())
     const statements = analysis.statements.length === 0 ? NOTHING : analysis.statements
     const count = statements.length
+    const textAt = (i: number) =>
+      count === 1
+        ? bytes.subarray(start, stop)
+        : bytes.subarray(start + statements[i]!.start, start + statements[i]!.end)
+    // All of the string or none of it: the target would run it as one.
+    const verdicts: Verdict[] = []
+    for (let i = 0; i < count; i++) {
+      const verdict = this.judge(statements[i]!, i)
+      verdicts.push(verdict)
+      if (verdict.outcome === 'allow') continue
+      const text = textAt(i)
+      const asked = this.describe(
+        'query',
+        this.textOf(text),
+        text.length,
+        statements[i]!,
+        undefined,
+        i,
+        count,
+      )
+      if (verdict.outcome === 'hold') this.hold(verdict, statements[i]!, asked, i, bytes, at)
+      else this.refuse(verdict, asked, bytes, at, end, true)
+      return
+    }
     const one = expected(Kind.query, [])
     for (let i = 0; i < count; i++) {
-      const statement = statements[i]!
-      const verdict = this.parts.gate.decide(statement)
-      if (verdict.outcome !== 'allow') {
-        // All of the string or none of it: the target would run it as one.
-        this.refuse(verdict, bytes, at, end, true)
-        return
-      }
-      const text =
-        count === 1
-          ? bytes.subarray(start, stop)
-          : bytes.subarray(start + statement.start, start + statement.end)
+      const text = textAt(i)
       one.commands.push(
         this.recordCommand(
           'query',
           this.textOf(text),
           text.length,
-          statement,
+          statements[i]!,
           undefined,
-          verdict,
+          verdicts[i]!,
           i,
           count,
         ),
@@ -547,14 +596,17 @@ export class Relay {
     if (portal && portal.replacing >= 0 && portal.replacing !== this.group)
       prepared = uncertain(prepared, 'its portal was being bound to another statement')
     const { analysis } = prepared
-    const verdict = this.parts.gate.decide(analysis)
-    if (verdict.outcome !== 'allow') {
-      this.refuse(verdict, bytes, at, end, false)
-      return
-    }
     const parameters = portal?.values
       ? this.readParameters(portal.values, prepared.typeOids)
       : undefined
+    const verdict = this.judge(analysis, 0)
+    if (verdict.outcome !== 'allow') {
+      const { text } = prepared
+      const asked = this.describe('execute', text, text.length, analysis, parameters, 0, 1)
+      if (verdict.outcome === 'hold') this.hold(verdict, analysis, asked, 0, bytes, at)
+      else this.refuse(verdict, asked, bytes, at, end, false)
+      return
+    }
     const command = this.recordCommand(
       'execute',
       prepared.text,
@@ -595,13 +647,17 @@ export class Relay {
       understood: false,
       problem: 'a function called by its number',
       readOnly: false,
-    }
-    const verdict = this.parts.gate.decide(analysis)
-    if (verdict.outcome !== 'allow') {
-      this.refuse(verdict, bytes, at, end, true)
-      return
+      columns: [],
+      breadth: {},
     }
     const parameters = this.readParameters(bytes.subarray(at + 9, end), [])
+    const verdict = this.judge(analysis, 0)
+    if (verdict.outcome !== 'allow') {
+      const asked = this.describe('function-call', `function ${oid}`, 0, analysis, parameters, 0, 1)
+      if (verdict.outcome === 'hold') this.hold(verdict, analysis, asked, 0, bytes, at)
+      else this.refuse(verdict, asked, bytes, at, end, true)
+      return
+    }
     this.expect(
       expected(Kind.functionCall, [
         this.recordCommand(
@@ -700,7 +756,6 @@ export class Relay {
           ? 'os'
           : 'disk'
         : this.settings.durability
-    const cut = text.length > this.settings.statementBytesMax
     const command: Command = {
       id,
       readOnly: analysis.readOnly,
@@ -720,21 +775,7 @@ export class Relay {
         kind: 'command.started',
         command: id,
         decision: verdict.decision,
-        statement: {
-          language: 'sql',
-          interface: submittedBy,
-          text: cut ? cutText(text, this.settings.statementBytesMax) : text,
-          textBytes,
-          textDigest: cut ? hash('sha256', text, 'buffer') : undefined,
-          parameters,
-          fingerprint: analysis.fingerprint,
-          verbs: analysis.verbs,
-          objects: analysis.objects,
-          understood: analysis.understood,
-          problem: analysis.problem,
-          index,
-          count,
-        },
+        statement: this.describe(submittedBy, text, textBytes, analysis, parameters, index, count),
       },
       this.session,
     )
@@ -796,29 +837,185 @@ export class Relay {
     return parameters
   }
 
+  /** The statement as events carry it. */
+  private describe(
+    submittedBy: string,
+    text: Buffer | string,
+    textBytes: number,
+    analysis: StatementAnalysis,
+    parameters: ParameterDraft[] | undefined,
+    index: number,
+    count: number,
+  ): StatementDraft {
+    const cut = text.length > this.settings.statementBytesMax
+    return {
+      language: 'sql',
+      interface: submittedBy,
+      text: cut ? cutText(text, this.settings.statementBytesMax) : text,
+      textBytes,
+      textDigest: cut ? hash('sha256', text, 'buffer') : undefined,
+      parameters,
+      fingerprint: analysis.fingerprint,
+      verbs: analysis.verbs,
+      objects: analysis.objects,
+      understood: analysis.understood,
+      problem: analysis.problem,
+      index,
+      count,
+    }
+  }
+
+  // ── decided otherwise than to let it pass ────────────────────────────────────────────────────────────────────
+
+  /** The verdict on one statement of the request; what a person said of it before counts. */
+  private judge(analysis: StatementAnalysis, index: number): Verdict {
+    if (this.denial?.index === index) return this.denial.verdict
+    return this.parts.gate.decide(analysis, this.grants[index] ?? null)
+  }
+
   /** Answers in the target's stead, in its turn. */
-  private refuse(verdict: Verdict, bytes: Buffer, at: number, end: number, ready: boolean): void {
+  private refuse(
+    verdict: Verdict,
+    statement: StatementDraft,
+    bytes: Buffer,
+    at: number,
+    end: number,
+    ready: boolean,
+  ): void {
     this.forward(bytes, at)
     this.forwardFrom = end
+    const unrecordable = verdict.code.startsWith('CUSTODY-LOG')
+    if (!unrecordable)
+      this.recorder.record(
+        { kind: 'command.blocked', decision: verdict.decision, statement },
+        this.session,
+      )
     const error = errorResponse({
       severity: 'ERROR',
-      sqlstate: '53100',
+      sqlstate: SQLSTATES[verdict.code] ?? '53100',
       message: `custody refused the command: ${verdict.reason}`,
       hint: `${verdict.code}: see docs/errors.md`,
     })
     const one = expected(Kind.local)
     one.bytes = ready ? Buffer.concat([error, readyForQuery(this.transactionStatus)]) : error
+    one.durability = unrecordable ? null : 'os'
     if (!ready) this.dropping = true
     if (this.skipping) return
+    this.answerLocally(one)
+  }
+
+  private answerLocally(one: Expected): void {
     this.locals++
     this.expect(one)
     this.sendLocal()
   }
 
+  /** The request, and all that the client sends behind it, waits until a person has answered; the client is told. */
+  private hold(
+    verdict: Verdict,
+    analysis: StatementAnalysis,
+    statement: StatementDraft,
+    index: number,
+    bytes: Buffer,
+    at: number,
+  ): void {
+    this.forward(bytes, at)
+    // Without the Sync behind the request the target would keep its answers to what came before.
+    if (this.queue.length > this.first) this.toTarget.send(FLUSH, null)
+    const terms = verdict.terms!
+    let waiting: Waiting
+    try {
+      waiting = this.parts.approvals.ask(
+        {
+          session: this.session,
+          statement,
+          decision: verdict.decision,
+          terms,
+          reason: verdict.reason,
+        },
+        (answer) => this.answeredByPeople(answer, verdict, analysis, index),
+      )
+    } catch (error) {
+      throw new WireError((error as Error).message)
+    }
+    this.waiting = { waiting, index }
+    this.tell(
+      `custody holds the command: ${verdict.reason}`,
+      `Request ${waiting.name}, until ${new Date(waiting.expiresMs).toISOString().slice(0, 19)}Z. Somebody else may answer with: custody approve ${waiting.name}`,
+    )
+  }
+
+  private tell(message: string, hint?: string): void {
+    const one = expected(Kind.local)
+    one.bytes = errorResponse({ severity: 'NOTICE', sqlstate: '00000', message, hint })
+    one.durability = 'os'
+    if (!this.skipping) this.answerLocally(one)
+  }
+
+  private answeredByPeople(
+    answer: Answer,
+    verdict: Verdict,
+    analysis: StatementAnalysis,
+    index: number,
+  ): void {
+    if (this.ended) return
+    this.waiting = null
+    if (answer.state === 'approved') {
+      this.grants[index] = answer.grant
+      this.parts.gate.remember(answer.grant, verdict.terms!, analysis.fingerprint)
+      this.tell(`custody: approved by ${answer.by}`)
+    } else
+      this.deny(
+        index,
+        verdict,
+        answer.state === 'denied'
+          ? `denied by ${answer.by}${answer.comment ? `: ${answer.comment}` : ''}`
+          : 'nobody approved it in time',
+        answer.state === 'denied' ? 'CUSTODY-POLICY-003' : 'CUSTODY-POLICY-004',
+      )
+    this.goOn()
+  }
+
+  /** The client asked to cancel: true where that meant a command that is held. */
+  cancelHeld(): boolean {
+    if (this.waiting === null) return false
+    const { waiting, index } = this.waiting
+    this.waiting = null
+    waiting.withdraw('the client cancelled it')
+    this.deny(index, null, 'canceled by the client while it was held', 'CUSTODY-POLICY-005')
+    this.goOn()
+    return true
+  }
+
+  private deny(index: number, verdict: Verdict | null, reason: string, code: string): void {
+    this.denial = {
+      index,
+      verdict: {
+        outcome: 'block',
+        decision: encodeDecision({ outcome: 'block', policies: [], reason }),
+        code,
+        reason: verdict === null ? reason : `${reason} (${verdict.reason})`,
+        terms: null,
+      },
+    }
+  }
+
+  /** Looks again at the request that waited, then at what came behind it. */
+  private goOn(): void {
+    try {
+      this.fromClient.resume()
+    } catch (error) {
+      this.protocolError('client', error)
+      return
+    }
+    if (this.waiting === null && !this.toTarget.slow) this.parts.client.resume()
+  }
+
   /** Sends our own answers whose turn has come. */
   private sendLocal(): void {
     while (this.queue[this.first]?.kind === Kind.local) {
-      this.toClient.send(this.queue[this.first]!.bytes!, null)
+      const { bytes, durability } = this.queue[this.first]!
+      this.toClient.send(bytes!, durability)
       this.locals--
       this.shift()
     }
@@ -837,11 +1034,17 @@ export class Relay {
 
   private answers(): FrameHandler {
     return {
-      onFrame: (type, bytes, at, end) => this.onAnswer(type, bytes, at, end),
+      onFrame: (type, bytes, at, end) => {
+        this.onAnswer(type, bytes, at, end)
+        if (this.locals > 0) this.releaseLocal(bytes, end)
+        return false
+      },
       onPiece: (type, bytes, _at, end, first, last) => {
         if (first && type === Backend.dataRow) this.rows++
-        else if (last && type === Backend.functionCallResponse)
+        else if (last && type === Backend.functionCallResponse) {
           this.complete('ok', bytes, end, null)
+          if (this.locals > 0) this.releaseLocal(bytes, end)
+        }
       },
       onChunkEnd: (bytes) => this.onAnswersEnd(bytes),
     }
@@ -1123,12 +1326,15 @@ export class Relay {
       this.resetAnswer()
     }
     this.from = end
-    if (this.locals > 0) this.releaseLocal(bytes, end)
   }
 
   /** Our own answer whose turn has come goes between what the target sent before and after. */
   private releaseLocal(bytes: Buffer, end: number): void {
     if (this.queue[this.first]?.kind !== Kind.local) return
+    if (end > this.from) {
+      this.recordPiece(bytes, this.from, end, undefined)
+      this.from = end
+    }
     if (end > this.releasedTo)
       this.toClient.send(bytes.subarray(this.releasedTo, end), this.chunkRecorded)
     this.releasedTo = end
@@ -1163,7 +1369,6 @@ export class Relay {
       if (command.copyIn) this.dropIgnoredSyncs(status !== 'ok')
       if (status === 'error' || status === 'cancelled') this.skipToSync()
     }
-    if (this.locals > 0) this.releaseLocal(bytes, end)
   }
 
   /** Sync sent before COPY data is read by the target while it copies, and ignored there. */
@@ -1330,6 +1535,7 @@ export class Relay {
     if (this.ended) return
     this.ended = true
     const { client, target } = this.parts
+    this.waiting?.waiting.withdraw(reason)
     for (const command of [...this.session.open] as Command[])
       this.recordCompleted(command, {
         status: 'unknown',

@@ -78,14 +78,14 @@ export function cstring(text: string): Buffer {
 }
 
 export interface ErrorFields {
-  severity: 'ERROR' | 'FATAL'
+  severity: 'ERROR' | 'FATAL' | 'NOTICE'
   sqlstate: string
   message: string
   detail?: string
   hint?: string
 }
 
-/** ErrorResponse: (field:u8 string)* zero */
+/** ErrorResponse, or NoticeResponse for the severity NOTICE: (field:u8 string)* zero */
 export function errorResponse(fields: ErrorFields): Buffer {
   const parts = [
     `S${fields.severity}`,
@@ -96,7 +96,7 @@ export function errorResponse(fields: ErrorFields): Buffer {
   if (fields.detail) parts.push(`D${fields.detail}`)
   if (fields.hint) parts.push(`H${fields.hint}`)
   return message(
-    Backend.errorResponse,
+    fields.severity === 'NOTICE' ? Backend.noticeResponse : Backend.errorResponse,
     Buffer.from(`${parts.map((part) => part.replaceAll('\0', ' ')).join('\0')}\0\0`),
   )
 }

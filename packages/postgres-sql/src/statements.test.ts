@@ -1,7 +1,7 @@
 /** What statements do, however they are written. The table of disguises only grows. */
 import fc from 'fast-check'
 import { statementKey } from './lexer'
-import { analyse, createAnalyser, loadParser } from './statements'
+import { analyse, createAnalyser, loadParser, settingAnalysis, startupOptions } from './statements'
 
 beforeAll(() => loadParser())
 
@@ -81,8 +81,8 @@ const DISGUISES: [sql: string, verb: string][] = [
   ['create extension dblink', 'sql:create'],
   ['grant all on people to public', 'sql:grant'],
   ['revoke select on people from ada', 'sql:revoke'],
-  ['set role postgres', 'sql:set'],
-  ['set session authorization postgres', 'sql:set'],
+  ['set role postgres', 'sql:set-role'],
+  ['set session authorization postgres', 'sql:set-role'],
   ['set search_path = evil, public', 'sql:set'],
   ['reset all', 'sql:set'],
   ['discard all', 'sql:set'],
@@ -321,4 +321,99 @@ test('no text makes the analysis fail', () => {
     }),
     { numRuns: 500 },
   )
+})
+
+describe('how many rows a statement picks, as far as its text says', () => {
+  test.each([
+    ['delete from t', 'sql:delete', 'all'],
+    ['delete from t where true', 'sql:delete', 'all'],
+    ['delete from t where 1 = 1', 'sql:delete', 'all'],
+    ["delete from t where 'a' = 'a'", 'sql:delete', 'all'],
+    ['delete from t where id = id', 'sql:delete', 'all'],
+    ['delete from t where id + 1 = id + 2', 'sql:delete', 'all'],
+    ['delete from t where id is not null', 'sql:delete', 'all'],
+    ['delete from t where id = 1 or true', 'sql:delete', 'all'],
+    ['delete from t where id = 1 or 2 > 1', 'sql:delete', 'all'],
+    ['delete from t where not false', 'sql:delete', 'all'],
+    ['delete from t where $1', 'sql:delete', 'all'],
+    ['delete from t where exists (select 1)', 'sql:delete', 'all'],
+    ['delete from t where exists (select 1 from t)', 'sql:delete', 'all'],
+    ['delete from t where id in (select id from t)', 'sql:delete', 'all'],
+    ['update t set a = 1 where id in (select id from t where true)', 'sql:update', 'all'],
+    ['with x as (delete from t) select 1', 'sql:delete', 'all'],
+    ['with x as (delete from t where id = 1), y as (delete from u) select 1', 'sql:delete', 'all'],
+    ['delete from t where id = 1', 'sql:delete', 'keyed'],
+    ['delete from t where id = $1 and true', 'sql:delete', 'keyed'],
+    ['update t set a = 1 where id in (1, 2)', 'sql:update', 'keyed'],
+    ['delete from t where id > 5', 'sql:delete', 'filtered'],
+    ['delete from t where id = 1 or a > 2', 'sql:delete', 'filtered'],
+    ['delete from t where deleted_at is null', 'sql:delete', 'filtered'],
+    ['delete from t where id in (select id from u where a = 1)', 'sql:delete', 'filtered'],
+    ['delete from t where current of c', 'sql:delete', 'keyed'],
+    ['select 1', 'sql:select', 'none'],
+    ['select * from t', 'sql:select', 'all'],
+    ['select * from t limit 10', 'sql:select', 'limited'],
+    ['select * from t where a = 1 union all select * from u', 'sql:select', 'all'],
+    ['insert into t values (1) on conflict (id) do update set a = 1', 'sql:update', 'keyed'],
+  ])('%s: %s %s', (sql, verb, breadth) => {
+    expect(only(sql).breadth[verb]).toBe(breadth)
+  })
+})
+
+test('columns are named wherever they stand', () => {
+  expect(
+    only('select c.card_number, upper(email) from cards c where owner = 1').columns.sort(),
+  ).toEqual(['card_number', 'email', 'owner'])
+  expect(only('select * from cards').columns).toEqual(['*'])
+  expect(only('update cards set cvv = null').columns).toEqual(['cvv'])
+})
+
+describe('settings that are more than settings', () => {
+  test.each([
+    ['set role admin', 'sql:set-role'],
+    ['set local role admin', 'sql:set-role'],
+    ["set session role 'admin'", 'sql:set-role'],
+    ['set session authorization admin', 'sql:set-role'],
+    ['set search_path = evil, pg_catalog', 'sql:set-path'],
+    ["set search_path to 'evil, pg_catalog'", 'sql:set-path'],
+    ['set local search_path = "$user", public, pg_catalog', 'sql:set-path'],
+    ['set search_path = app, public', 'sql:set'],
+    ['set search_path = pg_catalog, public', 'sql:set'],
+    ['reset role', 'sql:set'],
+    ['set statement_timeout = 5', 'sql:set'],
+  ])('%s: %s', (sql, verb) => {
+    expect(only(sql).verbs).toEqual([verb])
+  })
+
+  test.each([
+    ['-c role=admin', [['role', 'admin']]],
+    ['-crole=admin', [['role', 'admin']]],
+    ['--role=admin', [['role', 'admin']]],
+    ['--search-path=a', [['search_path', 'a']]],
+    [
+      '-c geqo=off  -c a.b=c\\ d',
+      [
+        ['geqo', 'off'],
+        ['a.b', 'c d'],
+      ],
+    ],
+    [
+      '-d 5',
+      [
+        ['?', '-d'],
+        ['?', '5'],
+      ],
+    ],
+    ['-c', [['?', '-c']]],
+    ['', []],
+  ])('start-up options %j', (options, settings) => {
+    expect(startupOptions(options)).toEqual(settings)
+  })
+
+  test('a setting made while signing in is what SET would be', () => {
+    expect(settingAnalysis('ROLE', 'x').verbs).toEqual(['sql:set-role'])
+    expect(settingAnalysis('search_path', 'evil, pg_catalog').verbs).toEqual(['sql:set-path'])
+    expect(settingAnalysis('search_path', 'pg_catalog, x').verbs).toEqual(['sql:set'])
+    expect(settingAnalysis('?', '-d').understood).toBe(false)
+  })
 })

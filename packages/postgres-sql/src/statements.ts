@@ -23,7 +23,18 @@ export interface StatementAnalysis {
   problem: string | null
   /** Proven to change nothing: reads only, and calls only functions known to do the same. */
   readOnly: boolean
+  /** Columns named anywhere in it, by their last name; `*` for all of something. */
+  columns: string[]
+  /** For each verb that picks rows, the widest place that does it. */
+  breadth: Record<string, Breadth>
 }
+
+/**
+ * How many rows a place picks, as far as its text says: none (no table), keyed (a column equals a value), filtered (a WHERE
+ * that says something), limited (a LIMIT), all. An estimate: `id > 0` counts as filtered.
+ */
+export type Breadth = 'none' | 'keyed' | 'filtered' | 'limited' | 'all'
+const WIDTH: readonly Breadth[] = ['none', 'keyed', 'filtered', 'limited', 'all']
 
 export interface Analysis {
   statements: StatementAnalysis[]
@@ -41,7 +52,7 @@ export interface AnalyserOptions {
   parseBytesMax: number
 }
 
-/** Objects kept per statement; more are left out and the statement counts as not understood. */
+/** Objects kept per statement, and columns; more are left out and the statement counts as not understood. */
 const OBJECTS_MAX = 1000
 
 export function unanalysed(problem: string | null): StatementAnalysis {
@@ -54,6 +65,8 @@ export function unanalysed(problem: string | null): StatementAnalysis {
     understood: false,
     problem,
     readOnly: false,
+    columns: [],
+    breadth: {},
   }
 }
 
@@ -235,6 +248,8 @@ const READS = new Set([
 class Walk {
   private readonly verbs = new Set<string>()
   private readonly objects = new Map<string, ObjectName>()
+  private readonly columns = new Set<string>()
+  private readonly breadth: Record<string, Breadth> = {}
   private problem: string | null = null
   private writes = false
   /** Names of common table expressions in force, innermost last. */
@@ -249,6 +264,8 @@ class Walk {
       objects: [...this.objects.values()],
       understood,
       problem: this.problem,
+      columns: [...this.columns],
+      breadth: this.breadth,
       readOnly:
         understood &&
         !this.writes &&
@@ -367,8 +384,7 @@ class Walk {
         this.statement(node.query as Node)
         return
       case 'VariableSetStmt':
-        this.verbs.add('sql:set')
-        this.add('setting', String(node.name ?? 'all'), 'sql:set')
+        this.set(node)
         return
       case 'VariableShowStmt':
         this.verbs.add('sql:show')
@@ -399,7 +415,11 @@ class Walk {
       this.verbs.add('sql:create')
       this.range((node.intoClause as Node).rel as Node, 'sql:create')
     }
-    if (node.lockingClause) this.verbs.add('sql:lock')
+    if (node.lockingClause) {
+      this.verbs.add('sql:lock')
+      this.widen('sql:lock', breadthOf(node))
+    }
+    this.widen('sql:select', breadthOf(node))
     for (const side of ['larg', 'rarg']) if (node[side]) this.select(node[side] as Node)
     const { withClause: _w, intoClause: _i, larg: _l, rarg: _r, ...rest } = node
     this.expression(rest)
@@ -408,6 +428,8 @@ class Walk {
 
   private change(verb: string, node: Node): void {
     this.verbs.add(verb)
+    if (verb === 'sql:update' || verb === 'sql:delete')
+      this.widen(verb, narrowed(node.whereClause as Node | undefined) ?? 'all')
     const scope = this.enter(node.withClause as Node | undefined)
     this.range(node.relation as Node, verb)
     const { withClause: _w, relation: _r, selectStmt, ...rest } = node
@@ -420,12 +442,32 @@ class Walk {
         const type = String((clause.MergeWhenClause as Node)?.commandType ?? '')
           .replace('CMD_', '')
           .toLowerCase()
-        if (['insert', 'update', 'delete'].includes(type)) this.verbs.add(`sql:${type}`)
+        if (['insert', 'update', 'delete'].includes(type)) {
+          this.verbs.add(`sql:${type}`)
+          // Which rows match, the join says; an estimate from the text would be a guess.
+          if (type !== 'insert') this.widen(`sql:${type}`, 'filtered')
+          this.range(node.relation as Node, `sql:${type}`)
+        }
       }
-    if ((node.onConflictClause as Node)?.action === 'ONCONFLICT_UPDATE')
+    if ((node.onConflictClause as Node)?.action === 'ONCONFLICT_UPDATE') {
       this.verbs.add('sql:update')
+      // It changes the rows that the new ones collide with.
+      this.widen('sql:update', 'keyed')
+      this.range(node.relation as Node, 'sql:update')
+    }
     this.expression(rest)
     if (scope) this.scopes.pop()
+  }
+
+  /** Settings that change who one is, or which function a name means, are more than settings. */
+  private set(node: Node): void {
+    const name = String(node.name ?? 'all').toLowerCase()
+    const gives = node.kind !== 'VAR_RESET' && node.kind !== 'VAR_SET_DEFAULT'
+    const role = gives && (name === 'role' || name === 'session_authorization')
+    const verb = role ? 'sql:set-role' : shadows(node, name) ? 'sql:set-path' : 'sql:set'
+    this.verbs.add(verb)
+    this.add('setting', name, verb)
+    // SET TRANSACTION SNAPSHOT and the like carry their values; they call nothing.
   }
 
   private copy(node: Node): void {
@@ -435,7 +477,11 @@ class Walk {
       this.verbs.add('sql:copy-program')
       this.add('program', String(node.filename), 'sql:copy-program')
       this.misunderstood('a program run by the server')
-    } else if (node.filename) this.add('file', String(node.filename), verb)
+    } else if (node.filename) {
+      // A file of the server's, not the client's.
+      this.verbs.add('sql:copy-file')
+      this.add('file', String(node.filename), 'sql:copy-file')
+    }
     if (node.relation) this.range(node.relation as Node, verb)
     if (node.query) this.statement(node.query as Node)
     this.expression(node.whereClause)
@@ -466,7 +512,13 @@ class Walk {
       if (key === 'SelectStmt') this.select(inner as Node)
       else if (VERBS[key] !== undefined) this.statement({ [key]: inner })
       else if (key === 'RangeVar') this.range(inner as Node, 'sql:select')
-      else if (key === 'FuncCall') {
+      else if (key === 'ColumnRef') this.column(inner as Node)
+      else if (key === 'ResTarget' && value !== null) {
+        const name = (inner as Node).name
+        // A name in an INSERT's or UPDATE's list is a column, in a SELECT's an alias; either may be asked about.
+        if (typeof name === 'string') this.addColumn(name)
+        this.expression(inner)
+      } else if (key === 'FuncCall') {
         this.call(inner as Node)
         this.expression(inner)
       } else this.expression(inner)
@@ -478,16 +530,37 @@ class Walk {
       String((part.String as Node)?.sval ?? ''),
     )
     const name = parts.join('.')
-    this.add('function', name, 'sql:call')
     const plain =
       parts.length === 1
         ? parts[0]!
         : parts.length === 2 && parts[0] === 'pg_catalog'
           ? parts[1]!
           : ''
-    if (READING.has(plain)) return
+    // What only computes is no action of its own; it is named all the same.
+    if (READING.has(plain)) {
+      this.add('function', name, 'sql:compute')
+      return
+    }
+    this.add('function', name, 'sql:call')
     this.writes = true
     this.verbs.add('sql:call')
+  }
+
+  private column(node: Node): void {
+    const last = ((node.fields as Node[]) ?? []).at(-1)
+    if (last === undefined) return
+    this.addColumn('A_Star' in last ? '*' : String((last.String as Node)?.sval ?? ''))
+  }
+
+  private addColumn(name: string): void {
+    if (this.columns.size >= OBJECTS_MAX) this.misunderstood(`more than ${OBJECTS_MAX} columns`)
+    else this.columns.add(name)
+  }
+
+  private widen(verb: string, breadth: Breadth): void {
+    const known = this.breadth[verb]
+    if (known === undefined || WIDTH.indexOf(breadth) > WIDTH.indexOf(known))
+      this.breadth[verb] = breadth
   }
 
   private range(node: Node | undefined, verb: string): void {
@@ -534,4 +607,147 @@ function listName(object: Node): string {
     .map((item) => String((item.String as Node)?.sval ?? ''))
     .filter(Boolean)
     .join('.')
+}
+
+function breadthOf(select: Node): Breadth {
+  if (select.op && select.op !== 'SETOP_NONE') return 'none' // its sides have their own
+  if (!Array.isArray(select.fromClause) || select.fromClause.length === 0) return 'none'
+  return narrowed(select.whereClause as Node | undefined) ?? (select.limitCount ? 'limited' : 'all')
+}
+
+/** Whether a condition leaves out rows, as far as its text says; null where every row could meet it. */
+function narrowed(condition: Node | undefined): 'keyed' | 'filtered' | null {
+  if (!condition) return null
+  const [kind] = Object.keys(condition)
+  const node = condition[kind!] as Node
+  switch (kind) {
+    case 'BoolExpr': {
+      const sides = ((node.args as Node[]) ?? []).map(narrowed)
+      if (node.boolop === 'AND_EXPR')
+        return sides.includes('keyed') ? 'keyed' : sides.includes('filtered') ? 'filtered' : null
+      if (node.boolop === 'OR_EXPR')
+        return sides.includes(null)
+          ? null
+          : sides.every((side) => side === 'keyed')
+            ? 'keyed'
+            : 'filtered'
+      // NOT of what says something says something, but not of one row.
+      return sides[0] === null ? null : 'filtered'
+    }
+    case 'A_Expr': {
+      const [left, right] = [node.lexpr as Node | undefined, node.rexpr as Node | undefined]
+      const [leftColumn, rightColumn] = [hasColumn(left), hasColumn(right)]
+      if (!leftColumn && !rightColumn) return null
+      if (sameText(left, right)) return null
+      const operator = ((node.name as Node[])?.[0]?.String as Node | undefined)?.sval
+      const equal =
+        (node.kind === 'AEXPR_OP' && operator === '=') ||
+        (node.kind === 'AEXPR_IN' && operator === '=')
+      return equal && leftColumn !== rightColumn && (isColumn(left) || isColumn(right))
+        ? 'keyed'
+        : 'filtered'
+    }
+    case 'NullTest':
+      // IS NOT NULL is how one says "all of them" to something that wants a WHERE.
+      return node.nulltesttype === 'IS_NULL' && hasColumn(node.arg) ? 'filtered' : null
+    case 'SubLink':
+      return node.testexpr && hasColumn(node.testexpr) && selectNarrows(node.subselect as Node)
+        ? 'filtered'
+        : node.subLinkType === 'EXISTS_SUBLINK' && selectNarrows(node.subselect as Node)
+          ? 'filtered'
+          : null
+    case 'CurrentOfExpr':
+      return 'keyed'
+    case 'A_Const':
+    case 'ParamRef':
+    case 'TypeCast':
+      return null
+  }
+  return hasColumn(condition) ? 'filtered' : null
+}
+
+function selectNarrows(subselect: Node | undefined): boolean {
+  const select = subselect?.SelectStmt as Node | undefined
+  if (!select) return false
+  return (
+    Array.isArray(select.valuesLists) ||
+    select.limitCount !== undefined ||
+    narrowed(select.whereClause as Node | undefined) !== null
+  )
+}
+
+function isColumn(node: unknown): boolean {
+  return node !== null && typeof node === 'object' && 'ColumnRef' in node
+}
+
+function hasColumn(node: unknown): boolean {
+  if (node === null || typeof node !== 'object') return false
+  if (Array.isArray(node)) return node.some(hasColumn)
+  return Object.entries(node).some(([key, value]) => key === 'ColumnRef' || hasColumn(value))
+}
+
+/** Constants count as the same: statements that differ in them alone share one analysis. */
+function sameText(a: unknown, b: unknown): boolean {
+  const plain = (node: unknown) =>
+    JSON.stringify(node, (key, value) =>
+      key === 'location' ? undefined : key === 'A_Const' ? null : value,
+    )
+  return plain(a) === plain(b)
+}
+
+/** A search_path that puts something before pg_catalog makes other functions answer to PostgreSQL's own names. */
+function shadows(node: Node, name: string): boolean {
+  if (name !== 'search_path') return false
+  const values = ((node.args as Node[]) ?? []).map((arg) =>
+    String(((arg.A_Const as Node)?.sval as Node)?.sval ?? '').toLowerCase(),
+  )
+  // One string may hold a list too: SET search_path = 'evil, pg_catalog'.
+  const at = values.findIndex((value) => value.includes('pg_catalog'))
+  return at > 0 || (at === 0 && values[0] !== 'pg_catalog')
+}
+
+/** What a setting made outside of SQL does: the same as SET. */
+export function settingAnalysis(name: string, value: string): StatementAnalysis {
+  const setting = name.toLowerCase()
+  const verb =
+    setting === 'role' || setting === 'session_authorization'
+      ? 'sql:set-role'
+      : setting === 'search_path' && /\S.*pg_catalog/i.test(value.trim())
+        ? 'sql:set-path'
+        : setting === '?'
+          ? 'sql:unknown'
+          : 'sql:set'
+  return {
+    ...unanalysed(setting === '?' ? 'start-up options' : null),
+    verbs: [verb],
+    objects: [{ kind: 'setting', name: setting, verb }],
+    understood: setting !== '?',
+  }
+}
+
+/**
+ * The settings in a start-up packet's `options` (postgres -c name=value, --name=value; backslash escapes). What is anything
+ * else has the name `?`: PostgreSQL takes more switches there than settings.
+ */
+export function startupOptions(options: string): [name: string, value: string][] {
+  const words: string[] = []
+  let word: string | null = null
+  for (let i = 0; i < options.length; i++) {
+    const c = options[i]!
+    if (/\s/.test(c)) {
+      if (word !== null) words.push(word)
+      word = null
+    } else if (c === '\\' && i + 1 < options.length) word = (word ?? '') + options[++i]
+    else word = (word ?? '') + c
+  }
+  if (word !== null) words.push(word)
+  const settings: [string, string][] = []
+  for (let i = 0; i < words.length; i++) {
+    const one = words[i]!
+    const text = one === '-c' ? (words[++i] ?? '') : /^(-c|--)(?=.)/.test(one) ? one.slice(2) : null
+    const equals = text?.indexOf('=') ?? -1
+    if (text === null || equals <= 0) settings.push(['?', one])
+    else settings.push([text.slice(0, equals).replaceAll('-', '_').trim(), text.slice(equals + 1)])
+  }
+  return settings
 }

@@ -1,0 +1,2 @@
+/** What PostgreSQL statements do, for whoever has to decide on them or show them. */
+export * from './statements'

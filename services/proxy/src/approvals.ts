@@ -1,0 +1,280 @@
+/**
+ * Commands that wait for people. Every step is an event, and the state is their fold: requested here, answered where
+ * people are (the query service's log), approved, denied, expired or withdrawn here. Nothing that is held outlives the
+ * process, so a restart runs nothing by accident.
+ * Refuses an answer of who asked, of a program, of the wrong group, and one after the end.
+ */
+
+import { join } from 'node:path'
+import {
+  type LogReader,
+  listSegments,
+  openReader,
+  type RecordedSession,
+  type Recorder,
+} from '@custody/event-log'
+import type { Logger } from '@custody/kit'
+import type { ApprovalTerms } from '@custody/policy'
+import {
+  type ApprovalDraft,
+  decodeMessage,
+  type Encoded,
+  type Event,
+  newUuid,
+  nowMicros,
+  type StatementDraft,
+  uuidText,
+  type Who,
+} from '@custody/schemas'
+import type { Grant } from './gate'
+
+export type Answer =
+  | { state: 'approved'; grant: Grant; by: string }
+  | { state: 'denied'; by: string; comment: string | null }
+  | { state: 'expired' }
+
+export interface Question {
+  session: RecordedSession
+  statement: StatementDraft
+  decision: Encoded
+  terms: ApprovalTerms
+  reason: string
+}
+
+/** A request that waits. */
+export interface Waiting {
+  readonly id: Buffer
+  /** The same, as people type it. */
+  readonly name: string
+  readonly expiresMs: number
+  /** The command is not wanted any more. */
+  withdraw(reason: string): void
+}
+
+interface Held extends Waiting {
+  question: Question
+  sinceMicros: number
+  /** Those who said yes, by issuer and subject. */
+  yes: Map<string, Who>
+  timer: NodeJS.Timeout
+  tell(answer: Answer): void
+}
+
+/** How often answers are looked for: while something waits, and otherwise. */
+const POLL_MS = 20
+const READ_BYTES_MAX = 1024 * 1024
+/** Requests waiting at once, over all sessions. */
+export const WAITING_MAX = 10_000
+const MARK = Buffer.from('approval.answered')
+
+export interface ApprovalsOptions {
+  recorder: Recorder
+  /** CUSTODY_HOME/log, and whose log in it the answers are in. */
+  directory: string
+  answersFrom: string
+  logger: Logger
+}
+
+export class Approvals {
+  private readonly held = new Map<string, Held>()
+  private reader: LogReader | null = null
+  private polling: NodeJS.Timeout | null = null
+  private busy = false
+
+  constructor(private readonly options: ApprovalsOptions) {}
+
+  get waiting(): number {
+    return this.held.size
+  }
+
+  /** Asks; `tell` is called once, unless the request is withdrawn. */
+  ask(question: Question, tell: (answer: Answer) => void): Waiting {
+    if (this.held.size >= WAITING_MAX) throw new RangeError(`${WAITING_MAX} commands wait already`)
+    const { recorder } = this.options
+    const { terms } = question
+    const sinceMicros = nowMicros()
+    const id = newUuid(sinceMicros)
+    const name = uuidText(id)
+    const expiresMs = sinceMicros / 1000 + terms.expiresSeconds * 1000
+    const held: Held = {
+      id,
+      name,
+      expiresMs,
+      question,
+      sinceMicros,
+      yes: new Map(),
+      tell,
+      timer: setTimeout(
+        () => this.end(held, 'expired', null),
+        Math.min(terms.expiresSeconds * 1000, 2 ** 31 - 1),
+      ),
+      withdraw: (reason) => this.end(held, 'withdrawn', null, reason),
+    }
+    this.held.set(name, held)
+    // Where the answers begin is noted before anybody can answer.
+    this.follow()
+    recorder.record(
+      {
+        kind: 'approval.requested',
+        decision: question.decision,
+        statement: question.statement,
+        approval: {
+          request: id,
+          state: 'requested',
+          comment: question.reason,
+          expires: Math.round(expiresMs * 1000),
+          required: total(terms),
+        },
+        lifecycle: { state: 'changed', reason: 'a command is held', attributes: termsText(terms) },
+      },
+      question.session,
+    )
+    return held
+  }
+
+  /** Withdraws what waits still. */
+  stop(): void {
+    for (const held of [...this.held.values()]) held.withdraw('the gateway is stopping')
+    if (this.polling) clearInterval(this.polling)
+    this.reader?.close()
+  }
+
+  private end(
+    held: Held,
+    state: 'approved' | 'denied' | 'expired' | 'withdrawn',
+    event: Event | null,
+    reason: string | null = null,
+  ): void {
+    if (!this.held.delete(held.name)) return
+    clearTimeout(held.timer)
+    if (this.held.size === 0 && this.polling) {
+      clearInterval(this.polling)
+      this.polling = null
+    }
+    const micros = nowMicros()
+    const approver = event?.approval?.approver ?? null
+    const approval: ApprovalDraft = {
+      request: held.id,
+      state,
+      approver,
+      channel: event?.approval?.channel ?? null,
+      comment: event?.approval?.comment ?? reason,
+      waitedMicros: micros - held.sinceMicros,
+      required: total(held.question.terms),
+    }
+    this.options.recorder.record(
+      { kind: `approval.${state}`, time: micros, parent: event?.id, approval },
+      held.question.session,
+    )
+    if (state === 'approved')
+      held.tell({
+        state,
+        grant: { request: held.id, approvedMs: micros / 1000 },
+        by: nameOf(approver),
+      })
+    else if (state === 'denied')
+      held.tell({ state, by: nameOf(approver), comment: event?.approval?.comment ?? null })
+    else if (state === 'expired') held.tell({ state })
+  }
+
+  private follow(): void {
+    const { directory, answersFrom, logger } = this.options
+    if (this.reader === null) {
+      // Answers to earlier requests are of no use to us; those in the last segment are passed over.
+      const segment = listSegments(join(directory, answersFrom)).at(-1) ?? 0
+      this.reader = openReader({
+        directory,
+        recorder: answersFrom,
+        from: { segment, offset: 0, sequence: 0 },
+      })
+    }
+    this.polling ??= setInterval(() => {
+      if (this.busy) return
+      this.busy = true
+      void this.read()
+        .catch((error) => logger.error({ err: error }, 'answers to held commands can’t be read'))
+        .finally(() => {
+          this.busy = false
+        })
+    }, POLL_MS)
+  }
+
+  private async read(): Promise<void> {
+    for (;;) {
+      const batch = await this.reader!.read(READ_BYTES_MAX)
+      if (batch === null) return
+      for (const message of batch.messages)
+        if (message.includes(MARK)) this.answered(decodeMessage(message))
+    }
+  }
+
+  private answered(event: Event): void {
+    const { approval } = event
+    if (event.kind !== 'approval.answered' || !approval?.approver) return
+    const held = this.held.get(uuidText(approval.request))
+    if (held === undefined) return
+    const { terms, session } = held.question
+    const { approver } = approval
+    if (!mayAnswer(terms, session.who, approver)) return
+    if (terms.commentRequired && !approval.comment) return
+    if (approval.state === 'denied') {
+      this.end(held, 'denied', event)
+      return
+    }
+    if (approval.state !== 'approved') return
+    held.yes.set(`${approver.issuer}\0${approver.subject}`, approver)
+    if (met(terms, [...held.yes.values()])) this.end(held, 'approved', event)
+  }
+}
+
+/** Whether somebody's answer counts at all: a person, not the one who asks, and in a group that is asked. */
+export function mayAnswer(
+  terms: Pick<ApprovalTerms, 'requirements'>,
+  asker: Who,
+  approver: Who,
+): boolean {
+  if (approver.kind !== 'human') return false
+  if (samePerson(asker, approver)) return false
+  return terms.requirements.some((one) => counts(one.approvers, approver))
+}
+
+function samePerson(a: Who, b: Who): boolean {
+  if (a.issuer === b.issuer && a.subject === b.subject) return true
+  if (a.email !== null && b.email !== null && a.email.toLowerCase() === b.email.toLowerCase())
+    return true
+  // What acts on behalf of somebody doesn't ask for itself.
+  return a.onBehalfOf.some((one) => one.issuer === b.issuer && one.subject === b.subject)
+}
+
+function counts(approvers: readonly string[], who: Who): boolean {
+  return approvers.length === 0 || who.groups.some((group) => approvers.includes(group))
+}
+
+function met(terms: ApprovalTerms, yes: readonly Who[]): boolean {
+  return terms.requirements.every(
+    ({ approvers, required }) => yes.filter((who) => counts(approvers, who)).length >= required,
+  )
+}
+
+/** How many answers are needed at least. */
+function total(terms: ApprovalTerms): number {
+  return Math.max(...terms.requirements.map(({ required }) => required))
+}
+
+/** The terms as the event carries them, for those who show and answer it. */
+function termsText(terms: ApprovalTerms): Record<string, string> {
+  return {
+    approvers: terms.requirements
+      .map(({ approvers }) => approvers.join(', '))
+      .filter(Boolean)
+      .join(' & '),
+    ...(terms.commentRequired && { comment: 'required' }),
+    ...(terms.rememberSeconds > 0 && {
+      remember: `${terms.rememberFor} ${terms.rememberSeconds}s`,
+    }),
+  }
+}
+
+function nameOf(who: Who | null): string {
+  return who === null ? 'nobody' : (who.email ?? who.subject)
+}
