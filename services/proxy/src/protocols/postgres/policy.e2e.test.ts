@@ -1,0 +1,456 @@
+/**
+ * Policies and approvals on the wire: real clients, a real PostgreSQL, answers written to the log that the query service
+ * writes. The server's own tables say what reached it.
+ */
+import { spawn } from 'node:child_process'
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { openReader, openRecorder, type Recorder } from '@custody/event-log'
+import { createTokenVerifier, issueToken, loadTokenKeys } from '@custody/identity'
+import { homeAt, parseConfiguration, prepareHome, silentLogger } from '@custody/kit'
+import { decodeMessage, type Event, uuidText, type Who } from '@custody/schemas'
+import {
+  clientProgram,
+  type PostgresServer,
+  psql,
+  startPostgres,
+  temporaryDirectory,
+} from '@custody/test-support'
+import { Client } from 'pg'
+import { createProxy, type Proxy as RunningProxy } from '../../proxy'
+
+const directory = temporaryDirectory('custody-policy-')
+const home = homeAt(join(directory.path, 'home'))
+const policyFile = join(directory.path, 'own.cedar')
+const POLICY = `
+@id("all") permit (principal, action, resource);
+@id("drop") @reason("a drop is for ever") @approvers("dba") @expires("30s") @remember("fingerprint 1h")
+forbid (principal, action == Action::"sql:drop", resource) unless { context.approved };
+@id("truncate") @reason("two must agree") @approvals("2") @comment("required") @expires("30s")
+forbid (principal, action == Action::"sql:truncate", resource) unless { context.approved };
+@id("delete") @reason("soon over") @expires("1s")
+forbid (principal, action == Action::"sql:delete", resource) unless { context.approved };
+@id("salaries") @reason("salaries are nobody's business")
+forbid (principal, action, resource) when { context.tables.contains("salaries") };
+@id("roles") @reason("no other roles") forbid (principal, action == Action::"sql:set-role", resource);
+`
+let server: PostgresServer
+let proxy: RunningProxy
+let people: Recorder
+let port: number
+let token: string
+
+beforeAll(async () => {
+  server = await startPostgres({
+    sql: 'create table salaries(a int); insert into salaries values (1); create role boss; create table t(a int); insert into t select generate_series(1, 10)',
+  })
+  mkdirSync(home.directory, { recursive: true })
+  prepareHome(home.directory)
+  writeFileSync(policyFile, POLICY)
+  const configuration = parseConfiguration(`
+listen: {postgres: 0}
+log: {reserveBytes: 65536}
+policy: {files: [${policyFile}]}
+resources:
+  shop: {protocol: postgres, address: "${server.address}", account: ${server.user}, password: {literal: ${JSON.stringify(server.password)}}, database: ${server.database}}
+`)
+  token = (
+    await issueToken(await loadTokenKeys(home, 'local'), {
+      subject: 'ada',
+      email: 'ada@example.com',
+    })
+  ).token
+  proxy = createProxy({
+    configuration,
+    home,
+    verifier: await createTokenVerifier(home, configuration),
+    logger: silentLogger(),
+  })
+  port = (await proxy.start()).ports.postgres
+  people = await openRecorder({ directory: home.log, recorder: 'query-local', reserveBytes: 0 })
+})
+
+afterAll(async () => {
+  await people?.close()
+  await proxy?.stop()
+  await server?.stop()
+  await directory.remove()
+})
+
+const url = (more = '') => `postgresql://ada:${token}@127.0.0.1:${port}/shop?sslmode=require${more}`
+
+async function events(): Promise<Event[]> {
+  const reader = openReader({ directory: home.log, recorder: 'proxy-local' })
+  const all: Event[] = []
+  for (let batch = await reader.read(1 << 20); batch; batch = await reader.read(1 << 20))
+    all.push(...batch.messages.map(decodeMessage))
+  reader.close()
+  return all
+}
+
+/** Waits for the request that is open now. */
+async function requested(): Promise<Event> {
+  for (;;) {
+    const all = (await events()).filter(({ kind }) => kind.startsWith('approval.'))
+    const last = all.at(-1)
+    if (last?.kind === 'approval.requested') return last
+    await new Promise((resolve) => setTimeout(resolve, 10))
+  }
+}
+
+function answer(request: Event, state: string, who: Partial<Who>, comment?: string): void {
+  people.record({
+    kind: 'approval.answered',
+    approval: {
+      request: request.approval!.request,
+      state,
+      approver: {
+        subject: 'bo',
+        issuer: 'custody:local',
+        groups: ['dba'],
+        kind: 'human',
+        method: 'custody-token',
+        ...who,
+      },
+      channel: 'cli',
+      comment,
+    },
+  })
+}
+
+const since = async (n: number) =>
+  (await events())
+    .slice(n)
+    .filter(({ kind }) => /^(approval|command)\./.test(kind))
+    .map(({ kind }) => kind)
+
+const count = async (table: string) =>
+  Number((await server.query(`select count(*) from ${table}`)).rows[0].count)
+
+async function withClient<T>(use: (client: Client, notices: string[]) => Promise<T>): Promise<T> {
+  const client = new Client({
+    host: '127.0.0.1',
+    port,
+    user: 'ada',
+    password: token,
+    database: 'shop',
+  })
+  const notices: string[] = []
+  client.on('notice', (notice) => notices.push(notice.message ?? ''))
+  client.on('error', () => {})
+  await client.connect()
+  try {
+    return await use(client, notices)
+  } finally {
+    await client.end().catch(() => {})
+  }
+}
+
+describe('blocked', () => {
+  test('the client learns why, the target nothing, the record everything', async () => {
+    const before = (await events()).length
+    const { stderr, code } = await psql(url(), [
+      '-v',
+      'VERBOSITY=verbose',
+      '-c',
+      'select * from salaries',
+    ])
+    expect(code).toBe(1)
+    expect(stderr).toMatch(
+      /ERROR: +42501: custody refused the command: sql:select on salaries: salaries are nobody's business/,
+    )
+    expect(stderr).toMatch(/HINT: +CUSTODY-POLICY-002/)
+    const blocked = (await events()).slice(before).find(({ kind }) => kind === 'command.blocked')!
+    expect(blocked.statement!.text).toBe('select * from salaries')
+    expect(blocked.decision).toMatchObject({ outcome: 'block', policies: ['salaries'] })
+    expect(blocked.decision!.version).toMatch(/^[0-9a-f]{64}$/)
+  })
+
+  test('of several statements in a string none runs, and none counts as started', async () => {
+    const before = (await events()).length
+    const { code } = await psql(url(), ['-c', 'insert into t values (99); select * from salaries'])
+    expect(code).toBe(1)
+    expect(Number((await server.query('select count(*) from t where a = 99')).rows[0].count)).toBe(
+      0,
+    )
+    expect(await since(before)).toEqual(['command.blocked'])
+  })
+
+  test('in the extended protocol, and the session goes on', async () => {
+    await withClient(async (client) => {
+      await expect(client.query('select * from salaries where a = $1', [1])).rejects.toMatchObject({
+        code: '42501',
+      })
+      expect((await client.query('select $1::int as n', [7])).rows).toEqual([{ n: 7 }])
+      await client.query('begin')
+      await expect(client.query('select * from salaries')).rejects.toMatchObject({ code: '42501' })
+      expect((await client.query('select 8 as n')).rows).toEqual([{ n: 8 }])
+      await client.query('commit')
+    })
+  })
+
+  test('settings made while signing in are judged as SET is', async () => {
+    const { stderr } = await psql(url('&options=-c%20role%3Dboss'), ['-c', 'select 1'])
+    expect(stderr).toMatch(
+      /the setting role can't be made while signing in: sql:set-role on role: no other roles/,
+    )
+    expect(
+      (await psql(url('&options=-c%20statement_timeout%3D5s'), ['-Atc', 'show statement_timeout']))
+        .stdout,
+    ).toBe('5s\n')
+    expect((await psql(url(), ['-c', 'set role boss'])).stderr).toMatch(/no other roles/)
+  })
+
+  test('every decision names the policies and their version', async () => {
+    const before = (await events()).length
+    await psql(url(), ['-Atc', 'select 1'])
+    const started = (await events()).slice(before).find(({ kind }) => kind === 'command.started')!
+    expect(started.decision).toMatchObject({ outcome: 'allow', policies: ['all'] })
+    expect(started.decision!.version).toMatch(/^[0-9a-f]{64}$/)
+  })
+})
+
+describe('held', () => {
+  test('psql shows why it waits and for whom, and goes on when somebody approves', async () => {
+    await server.query('create table gone_1(a int)')
+    const before = (await events()).length
+    const running = psql(url(), ['-c', 'drop table gone_1'])
+    const request = await requested()
+    expect(request.statement!.text).toBe('drop table gone_1')
+    expect(request.who!.subject).toBe('ada')
+    expect(request.decision!.outcome).toBe('hold')
+    expect(request.lifecycle!.attributes).toMatchObject({
+      approvers: 'dba',
+      remember: 'fingerprint 3600s',
+    })
+    expect(await count("pg_tables where tablename = 'gone_1'")).toBe(1)
+    // None of these counts.
+    answer(request, 'approved', { subject: 'ada' })
+    answer(request, 'approved', { subject: 'ci', kind: 'service' })
+    answer(request, 'approved', { subject: 'cy', groups: ['sales'] })
+    answer(request, 'approved', { subject: 'ada@work', email: 'ADA@example.com' })
+    await new Promise((resolve) => setTimeout(resolve, 200))
+    expect(await count("pg_tables where tablename = 'gone_1'")).toBe(1)
+    answer(request, 'approved', { email: 'bo@example.com' }, 'fine')
+    const { code, stdout, stderr } = await running
+    expect([code, stdout]).toEqual([0, 'DROP TABLE\n'])
+    expect(stderr).toContain(
+      `NOTICE:  custody holds the command: sql:drop on gone_1 needs an approval of dba: a drop is for ever`,
+    )
+    expect(stderr).toContain(`custody approve ${uuidText(request.approval!.request)}`)
+    expect(stderr).toContain('NOTICE:  custody: approved by bo@example.com')
+    expect(await count("pg_tables where tablename = 'gone_1'")).toBe(0)
+    expect(await since(before)).toEqual([
+      'approval.requested',
+      'approval.approved',
+      'command.started',
+      'command.completed',
+    ])
+    const [approved, started] = (await events())
+      .slice(before)
+      .filter(({ kind }) => kind === 'approval.approved' || kind === 'command.started')
+    expect(approved!.approval).toMatchObject({
+      approver: { subject: 'bo' },
+      channel: 'cli',
+      comment: 'fine',
+    })
+    expect(approved!.approval!.waitedMicros).toBeGreaterThan(100_000)
+    expect(started!.decision!.approval!.equals(request.approval!.request)).toBe(true)
+  })
+
+  test('what is sent behind a held request waits with it, and is answered in order', async () => {
+    await withClient(async (client, notices) => {
+      await client.query('create temp table held(a int)')
+      const first = client.query('truncate held')
+      const second = client.query('select 2 as n')
+      const third = client.query('select $1::int as n', [3])
+      const request = await requested()
+      let done = false
+      void second.then(() => {
+        done = true
+      })
+      await new Promise((resolve) => setTimeout(resolve, 100))
+      expect(done).toBe(false)
+      answer(request, 'approved', {}) // no comment: it does not count
+      answer(request, 'approved', {}, 'yes')
+      answer(request, 'approved', {}, 'yes again') // the same person
+      await new Promise((resolve) => setTimeout(resolve, 100))
+      expect(done).toBe(false)
+      answer(request, 'approved', { subject: 'di' }, 'yes')
+      await first
+      expect((await second).rows).toEqual([{ n: 2 }])
+      expect((await third).rows).toEqual([{ n: 3 }])
+      expect(notices).toHaveLength(2)
+    })
+  })
+
+  test('a prepared statement is held when it is executed, with its parameters', async () => {
+    await withClient(async (client, notices) => {
+      const running = client.query('delete from t where a = $1', [5])
+      const request = await requested()
+      expect(request.statement).toMatchObject({
+        text: 'delete from t where a = $1',
+        parameters: [{ value: '5' }],
+      })
+      // The client is told although it has not sent a Sync that was passed on.
+      for (let i = 0; notices.length === 0 && i < 100; i++)
+        await new Promise((resolve) => setTimeout(resolve, 5))
+      expect(notices[0]).toMatch(
+        /custody holds the command: sql:delete on t needs an approval: soon over/,
+      )
+      answer(request, 'denied', { groups: [] }, 'not today')
+      await expect(running).rejects.toMatchObject({
+        code: '42501',
+        message: expect.stringMatching(/denied by bo: not today/),
+      })
+      expect((await client.query('select count(*)::int as n from t where a = 5')).rows).toEqual([
+        { n: 1 },
+      ])
+    })
+  })
+
+  test('nobody answers: it ends, and says so', async () => {
+    const before = (await events()).length
+    const { stderr, code } = await psql(url(), ['-c', 'delete from t where a = 6'])
+    expect(code).toBe(1)
+    expect(stderr).toMatch(
+      /nobody approved it in time \(sql:delete on t needs an approval: soon over\)/,
+    )
+    expect(stderr).toMatch(/CUSTODY-POLICY-004/)
+    expect(await since(before)).toEqual([
+      'approval.requested',
+      'approval.expired',
+      'command.blocked',
+    ])
+  })
+
+  test('the client cancels: it ends at once, and nothing at the target is cancelled', async () => {
+    await server.query('create table kept(a int)')
+    const before = (await events()).length
+    const child = spawn(
+      clientProgram('psql'),
+      ['-X', '-d', url(), '-c', 'drop table if exists kept cascade'],
+      { stdio: ['ignore', 'ignore', 'pipe'] },
+    )
+    let stderr = ''
+    child.stderr.on('data', (data) => {
+      stderr += data
+    })
+    const request = await requested()
+    child.kill('SIGINT')
+    await new Promise((resolve) => child.once('close', resolve))
+    expect(stderr).toMatch(/canceled by the client while it was held/)
+    answer(request, 'approved', {}) // too late
+    await new Promise((resolve) => setTimeout(resolve, 100))
+    expect(await count("pg_tables where tablename = 'kept'")).toBe(1)
+    expect(await since(before)).toEqual([
+      'approval.requested',
+      'approval.withdrawn',
+      'command.blocked',
+    ])
+  })
+
+  test('the client goes away: the request is withdrawn, and nothing runs afterwards', async () => {
+    const before = (await events()).length
+    const child = spawn(
+      clientProgram('psql'),
+      ['-X', '-d', url(), '-c', 'drop table if exists kept, kept'],
+      { stdio: 'ignore' },
+    )
+    const request = await requested()
+    child.kill('SIGKILL')
+    for (let i = 0; i < 200 && !(await since(before)).includes('approval.withdrawn'); i++)
+      await new Promise((resolve) => setTimeout(resolve, 10))
+    answer(request, 'approved', {})
+    await new Promise((resolve) => setTimeout(resolve, 150))
+    expect(await count("pg_tables where tablename = 'kept'")).toBe(1)
+    expect(await since(before)).toEqual(['approval.requested', 'approval.withdrawn'])
+  })
+
+  test('an approval is remembered for the same fingerprint in the same session, and for no other', async () => {
+    await server.query(
+      'create table same_1(a int); create table same_2(a int); create table same_3(a int)',
+    )
+    await withClient(async (client) => {
+      const first = client.query('drop table same_1')
+      answer(await requested(), 'approved', {})
+      await first
+      await server.query('create table same_1(a int)')
+      await client.query('drop table same_1') // not held again
+      const other = client.query('drop view if exists nothing_like_it')
+      const request = await requested()
+      expect(request.statement!.text).toContain('drop view')
+      answer(request, 'denied', {})
+      await expect(other).rejects.toMatchObject({ code: '42501' })
+    })
+    const another = psql(url(), ['-c', 'drop table same_1'])
+    answer(await requested(), 'denied', {})
+    expect((await another).code).toBe(1)
+  })
+
+  test('of several statements each that is held is asked for, and all run together', async () => {
+    await server.query('create table multi(a int)')
+    const running = psql(url(), ['-c', 'insert into multi values (1); drop table multi; select 5'])
+    const request = await requested()
+    expect(request.statement).toMatchObject({ text: 'drop table multi', index: 1, count: 3 })
+    answer(request, 'approved', {})
+    expect((await running).code).toBe(0)
+    expect(await count("pg_tables where tablename = 'multi'")).toBe(0)
+  })
+})
+
+describe('policies change while sessions run', () => {
+  const rewrite = async (text: string, until: () => Promise<boolean>) => {
+    writeFileSync(policyFile, text)
+    for (let i = 0; i < 60 && !(await until()); i++)
+      await new Promise((resolve) => setTimeout(resolve, 50))
+  }
+
+  test('a good set takes effect on open sessions; a broken one leaves the old in force and says so', async () => {
+    await withClient(async (client) => {
+      await client.query('select 1 as before')
+      const old = proxy.status().policy.version
+      await rewrite(
+        `${POLICY}\n@id("t") @reason("t is closed") forbid (principal, action, resource) when { context.tables.contains("t") };`,
+        async () => proxy.status().policy.version !== old,
+      )
+      await expect(client.query('select * from t')).rejects.toMatchObject({
+        message: expect.stringMatching(/t is closed/),
+      })
+      const now = proxy.status().policy.version
+      await rewrite(
+        'permit (principal, action, resource',
+        async () => proxy.status().policy.problem !== null,
+      )
+      expect(proxy.status().policy).toMatchObject({
+        version: now,
+        problem: expect.stringMatching(/own\.cedar:1/),
+      })
+      await expect(client.query('select * from t')).rejects.toMatchObject({ code: '42501' })
+      await rewrite(POLICY, async () => proxy.status().policy.version === old)
+      await client.query('select * from t')
+    })
+    const changes = (await events()).filter(({ kind }) => kind.startsWith('configuration.'))
+    expect(changes.map(({ kind }) => kind)).toEqual([
+      'configuration.changed',
+      'configuration.changed',
+      'configuration.refused',
+      'configuration.changed',
+    ])
+    expect(changes[1]!.configuration!.before!.equals(changes[0]!.configuration!.after!)).toBe(true)
+  })
+
+  test('a proxy with a broken set does not start', async () => {
+    writeFileSync(join(directory.path, 'bad.cedar'), 'permit (')
+    const other = createProxy({
+      configuration: parseConfiguration(
+        `gateway: other\nlisten: {postgres: 0}\nlog: {reserveBytes: 0}\npolicy: {files: [${join(directory.path, 'bad.cedar')}]}`,
+      ),
+      home,
+      verifier: { verify: async () => Promise.reject(new Error('never')) },
+      logger: silentLogger(),
+    })
+    await expect(other.start()).rejects.toMatchObject({ code: 'CUSTODY-POLICY-001' })
+    await other.stop()
+  })
+})
