@@ -269,15 +269,15 @@ async function compare(
       else {
         const again = openReader({ directory: log, recorder: RECORDER })
         let done = 0
-        let pending: Promise<unknown> = Promise.resolve()
+        const pending: Promise<unknown>[] = []
         let gathered: Buffer[] = []
         let gatheredBytes = 0
         const flush = async () => {
           const values = gathered
           gathered = []
           gatheredBytes = 0
-          await pending
-          pending = send(client, values)
+          if (pending.length >= 2) await pending.shift()
+          pending.push(send(client, values))
         }
         for (
           let batch = await again.read(4e6);
@@ -290,7 +290,7 @@ async function compare(
           if (gathered.length >= 50_000 || gatheredBytes > 32e6) await flush()
         }
         if (gathered.length > 0) await flush()
-        await pending
+        await Promise.all(pending)
         again.close()
       }
       table.add(name, subject, 'events/s', events / ((performance.now() - started) / 1000))
@@ -452,6 +452,12 @@ async function rows<T>(
   query: string,
   query_params: Record<string, unknown> = {},
 ): Promise<[T, ...T[]]> {
-  const result = await client.query({ query, query_params, format: 'JSONEachRow' })
+  const result = await client.query({
+    query,
+    query_params,
+    format: 'JSONEachRow',
+    // As the query service has it: ORDER BY id means the column, whatever the answer calls its text.
+    clickhouse_settings: { prefer_column_name_to_alias: 1 },
+  })
   return (await result.json<T>()) as [T, ...T[]]
 }

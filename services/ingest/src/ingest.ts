@@ -57,6 +57,8 @@ const RETRY_MS_MIN = 200
 const RETRY_MS_MAX = 10_000
 const START_MS_MAX = 60_000
 const REQUEST_MS_MAX = 300_000
+/** Inserts under way at once. */
+const INSERTS_MAX = 2
 const INSERT = 'INSERT INTO custody.events FORMAT Avro'
 
 /**
@@ -141,11 +143,14 @@ export function createIngest(options: IngestOptions): Ingest {
     let retryMs = RETRY_MS_MIN
     let ahead: Promise<Batch> | null = null
     let insertedAt = 0
+    /** Batches whose inserts are under way, oldest first. */
+    const flights: Promise<void>[] = []
     for (;;) {
       try {
         const batch = await (ahead ?? source.next())
         ahead = null
         if (batch.events === 0) {
+          while (flights.length > 0) await flights.shift()
           if (stopping) return
           await pause(POLL_MS)
           continue
@@ -153,9 +158,12 @@ export function createIngest(options: IngestOptions): Ingest {
         // What comes next is read while the store works on this.
         if (batch.full) ahead = source.next()
         ahead?.catch(() => {})
-        await ingest(batch)
-        if (status.problem) logger.info('inserting again')
-        status.problem = null
+        const messages = await prepare(batch)
+        const flight = ingest(batch, messages, flights.at(-1))
+        flight.catch(() => {})
+        flights.push(flight)
+        // An insert reads its file with one thread. Behind a backlog the next goes beside it.
+        while (flights.length >= (batch.full ? INSERTS_MAX : 1)) await flights.shift()
         retryMs = RETRY_MS_MIN
         const early = insertedAt + lingerMs - Date.now()
         insertedAt = Date.now()
@@ -163,6 +171,7 @@ export function createIngest(options: IngestOptions): Ingest {
       } catch (error) {
         await ahead?.catch(() => {})
         ahead = null
+        await Promise.allSettled(flights.splice(0))
         tell(error)
         source.rewind()
         present.clear()
@@ -189,7 +198,8 @@ export function createIngest(options: IngestOptions): Ingest {
     status.problem = problem
   }
 
-  async function ingest(batch: Batch): Promise<void> {
+  /** What of the batch is to be inserted. */
+  async function prepare(batch: Batch): Promise<Buffer[]> {
     for (const part of batch.parts) await leaveOutPresent(part)
     const messages = batch.parts.flatMap((part) => part.messages)
     for (const message of messages)
@@ -198,11 +208,23 @@ export function createIngest(options: IngestOptions): Ingest {
           'CUSTODY-INGEST-003',
           `an event's schema (fingerprint ${message.toString('hex', 2, 10)}) is not known to this version`,
         )
+    return messages
+  }
+
+  /** Inserts beside the batch before, and commits behind it: a position says that all up to it is in the store. */
+  async function ingest(
+    batch: Batch,
+    messages: Buffer[],
+    before: Promise<void> | undefined,
+  ): Promise<void> {
     await insert(messages)
+    await before
     status.events += messages.length
     status.batches++
     for (const part of batch.parts)
       await commitPosition(home.log, consumer, part.recorder, part.next)
+    if (status.problem) logger.info('inserting again')
+    status.problem = null
   }
 
   /** Takes out what the store has already. Asked once per recorder, and again after a failure. */
