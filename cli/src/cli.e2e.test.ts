@@ -232,3 +232,172 @@ test('help of everything', async () => {
   }
   expect((await run(['--version'])).out).toMatch(/^\d+\.\d+\.\d+\n$/)
 })
+
+describe('a second person', () => {
+  const token = async (...words: string[]) =>
+    lines((await run(['token', '--json', ...words])).out)[0].token as string
+  async function waiting(environment: NodeJS.ProcessEnv = {}) {
+    for (;;) {
+      const found = lines((await run(['approvals', '--json'], environment)).out)
+      if (found.length > 0) return found[0]
+    }
+  }
+
+  test('a DROP waits, is seen with all that an approver needs, and runs when somebody else approves', async () => {
+    expect((await run(['approvals'])).out).toBe('Nothing waits for an answer.\n')
+    const dropping = psql(pasted(), [
+      '-c',
+      'create table doomed (a int)',
+      '-c',
+      'drop table doomed',
+    ])
+    const request = await waiting()
+    expect(request).toMatchObject({
+      state: 'waiting',
+      statement: { text: 'drop table doomed', verbs: ['sql:drop'] },
+      decision: {
+        outcome: 'hold',
+        policies: ['allow-everything', 'no-destructive-without-approval'],
+      },
+      reason: expect.stringMatching(/can't be taken back/),
+    })
+    const table = (await run(['approvals'])).out
+    expect(table).toMatch(/waiting, \d+ min left/)
+    const one = (await run(['approvals', request.id.slice(0, 13)])).out
+    expect(one).toMatch(/Asked by .* human/)
+    expect(one).toMatch(/Does +sql:drop/)
+    expect(one).toMatch(/To +doomed/)
+    expect(one).toMatch(/^ {2}drop table doomed$/m)
+
+    // The one who asks can't answer, nor can a service; somebody who has no part in it does not even see it.
+    const you = decodeURIComponent(/postgresql:\/\/([^:]+):/.exec(pasted())![1]!)
+    const own = await run(['approve', request.id], { CUSTODY_TOKEN: await token('--subject', you) })
+    expect(own).toMatchObject({
+      code: 1,
+      error: expect.stringMatching(/nobody answers their own request/),
+    })
+    const ci = await run(['approve', request.id], {
+      CUSTODY_TOKEN: await token('--subject', 'ci', '--kind', 'service'),
+    })
+    expect(ci).toMatchObject({ code: 1, error: expect.stringMatching(/there is no request/) })
+
+    const approved = await run(['approve', request.id, '--comment', 'INC-42'], {
+      CUSTODY_TOKEN: await token('--subject', 'bo', '--email', 'bo@example.com'),
+    })
+    expect(approved).toMatchObject({ code: 0, out: `approved: ${request.id}\n` })
+    const { code, stdout, stderr } = await dropping
+    expect([code, stdout]).toEqual([0, 'CREATE TABLE\nDROP TABLE\n'])
+    expect(stderr).toMatch(/custody: approved by bo@example.com/)
+
+    const again = await run(['approve', request.id])
+    expect(again).toMatchObject({
+      code: 1,
+      error: expect.stringMatching(/CUSTODY-API-009.*is approved; there is nothing to answer/s),
+    })
+    const timeline = (await run(['timeline', 'last'])).out
+    expect(timeline).toMatch(/approval.requested/)
+    expect(timeline).toMatch(/approval.approved .*by bo@example.com · INC-42/)
+    const [whole] = lines((await run(['approvals', request.id, '--json'])).out)
+    expect(whole).toMatchObject({
+      state: 'approved',
+      answers: [{ state: 'approved', who: { subject: 'bo' }, channel: 'cli', comment: 'INC-42' }],
+    })
+    expect(lines((await run(['approvals', '--state', 'all', '--json'])).out)).toHaveLength(1)
+  })
+
+  test('denied, with the comment', async () => {
+    const truncating = psql(pasted(), ['-c', 'truncate salaries'])
+    const request = await waiting()
+    expect((await run(['deny', request.id, '--comment', 'not on a Saturday'])).out).toBe(
+      `denied: ${request.id}\n`,
+    )
+    const { code, stderr } = await truncating
+    expect(code).toBe(1)
+    expect(stderr).toMatch(/denied by administrator:.*: not on a Saturday/)
+  })
+
+  test('a write without WHERE is blocked, and the timeline says by what', async () => {
+    const { stderr } = await psql(pasted(), ['-c', 'delete from payments where id = id'])
+    expect(stderr).toMatch(/CUSTODY-POLICY-002|need a WHERE that says which rows/)
+    expect((await run(['timeline', 'last'])).out).toMatch(
+      /command.blocked +block .*delete from payments where id = id/,
+    )
+  })
+})
+
+describe('policies before they are in force', () => {
+  test('check, templates', async () => {
+    expect((await run(['policy', 'check'])).out).toMatch(/no-write-without-where +forbid/)
+    expect((await run(['policy', 'templates'])).out).toMatch(/^read-only-analyst +Reading/m)
+    expect((await run(['policy', 'templates', 'break-glass'])).out).toMatch(/@id\("break-glass"\)/)
+    const bad = join(directory, 'bad.cedar')
+    writeFileSync(bad, '@id("x")\npermit (principal, action == Action::"sql:slect", resource);')
+    expect(await run(['policy', 'check', '--file', bad])).toMatchObject({
+      code: 1,
+      error: expect.stringMatching(/CUSTODY-POLICY-001: .*bad.cedar:2: .*did you mean/s),
+    })
+  })
+
+  test('explain', async () => {
+    const held = await run(['policy', 'explain', 'drop table salaries'])
+    expect(held).toMatchObject({
+      code: 1,
+      out: expect.stringMatching(/hold: .*sql:drop on salaries/s),
+    })
+    expect(held.out).toMatch(
+      /by +no-destructive-without-approval \(template no-destructive-without-approval:\d+\)/,
+    )
+    const [json] = lines(
+      (
+        await run([
+          'policy',
+          'explain',
+          '--json',
+          '--template',
+          'read-only-analyst',
+          'update t set a = 1',
+        ])
+      ).out,
+    )
+    expect(json).toMatchObject({
+      outcome: 'block',
+      facts: { verbs: ['sql:update'], breadth: { 'sql:update': 'all' } },
+    })
+    expect((await run(['policy', 'explain', 'select 1'])).code).toBe(0)
+  })
+
+  test('test', async () => {
+    const cases = join(directory, 'cases.yaml')
+    writeFileSync(
+      cases,
+      '- {statement: drop table t, expect: hold}\n- {name: an approved drop, statement: drop table t, approved: true, expect: allow}\n- {name: deletes, statement: delete from t, expect: allow}\n',
+    )
+    const { code, out } = await run(['policy', 'test', cases])
+    expect(code).toBe(1)
+    expect(out).toBe(
+      'ok    case 1\nok    an approved drop\nWRONG deletes: block, not allow: sql:delete on t: UPDATE and DELETE need a WHERE that says which rows\n2 of 3 cases as expected\n',
+    )
+    writeFileSync(cases, '- {expect: allow}\n')
+    expect(await run(['policy', 'test', cases])).toMatchObject({
+      code: 1,
+      error: expect.stringMatching(/CUSTODY-CLI-006: .*case 1: needs a statement/),
+    })
+  })
+
+  test('backtest: what the record would look like under other policies', async () => {
+    const { code, out } = await run([
+      'policy',
+      'backtest',
+      '--template',
+      'read-only-analyst',
+      '--since',
+      '1h',
+    ])
+    expect(code).toBe(0)
+    expect(out).toMatch(/allow +block +\d+ .*create table doomed/)
+    expect(out).toMatch(/hold +block +\d+ .*drop table doomed/)
+    expect(out).not.toMatch(/select id, city/)
+    const same = await run(['policy', 'backtest', '--since', '1h'])
+    expect(same.out).toMatch(/all would be decided as they were/)
+  })
+})

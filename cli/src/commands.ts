@@ -25,7 +25,10 @@ import {
 } from './arguments'
 import { type Api, openApi, reachable } from './client'
 import type { Output } from './output'
+import { policy } from './policy'
 import {
+  approvalLines,
+  approvalsTable,
   eventsTable,
   type Json,
   replayLines,
@@ -296,7 +299,7 @@ const sessions: Command = {
 }
 
 /** Pages of a list, as far as asked for. Answers whether there is more. */
-async function pages(
+export async function pages(
   context: Context,
   path: string,
   field: string,
@@ -354,6 +357,116 @@ async function whole(context: Context, what: 'timeline' | 'replay', query: Json)
   result.next = cursor ?? null
   return result
 }
+
+const approvals: Command = {
+  name: 'approvals',
+  takes: '[<request>]',
+  summary: 'commands that wait for a person; one of them whole',
+  options: {
+    ...PERIOD,
+    state: {
+      value: 'state',
+      help: 'approved, denied, expired, withdrawn or all (default waiting)',
+    },
+    identity: { value: 'name', help: 'asked by this subject or e-mail address' },
+    resource: { value: 'name', help: 'for this resource' },
+    limit: { value: 'n', help: 'look at so many requests, newest first (default 100)' },
+    all: { help: 'look at all of them' },
+  },
+  positionalsMin: 0,
+  positionalsMax: 1,
+  examples: [
+    'custody approvals',
+    'custody approvals 01a1fcb8',
+    'custody approvals --state all --since 7d',
+  ],
+  async run(context) {
+    const { given, output, nowMs } = context
+    const [id] = given.positionals
+    if (id !== undefined) {
+      const answer = await api(context).get<Json>(`/api/v1/approvals/${encodeURIComponent(id)}`, {
+        wait: WAIT_MS,
+      })
+      late(context, answer)
+      if (output.json) output.object(answer.approval)
+      else output.lines(approvalLines(answer.approval, output, nowMs))
+      return 0
+    }
+    const state = given.text('state') ?? 'waiting'
+    if (!['waiting', 'approved', 'denied', 'expired', 'withdrawn', 'all'].includes(state))
+      throw usageError(
+        `--state ${JSON.stringify(state)}: waiting, approved, denied, expired, withdrawn or all`,
+      )
+    const filters = {
+      state: state === 'all' ? undefined : state,
+      since: moment('since', given.text('since'), nowMs),
+      until: moment('until', given.text('until'), nowMs),
+      identity: given.text('identity'),
+      resource: given.text('resource'),
+    }
+    const shown: Json[] = []
+    const more = await pages(context, '/api/v1/approvals', 'approvals', filters, 100, (items) => {
+      if (output.json) for (const item of items) output.object(item)
+      else shown.push(...items)
+    })
+    if (output.json) return 0
+    if (shown.length > 0) output.lines(approvalsTable(shown, output, nowMs))
+    else output.line(state === 'waiting' ? 'Nothing waits for an answer.' : 'No such request.')
+    if (more) output.remark('custody: there are more; --limit or --all looks at them')
+    return 0
+  },
+}
+
+/** How long to look for what an answer brought about. */
+const OUTCOME_MS = 3000
+const OUTCOME_POLL_MS = 150
+
+function answering(name: 'approve' | 'deny', summary: string): Command {
+  return {
+    name,
+    takes: '<request>',
+    summary,
+    details: [
+      'A request is named by its identifier or the beginning of it. Nobody answers their own.',
+      'As somebody else than the local administrator: set CUSTODY_TOKEN to a token of theirs.',
+    ],
+    options: { comment: { value: 'text', help: 'why; the one who asked is told' } },
+    positionalsMin: 1,
+    positionalsMax: 1,
+    examples: [`custody ${name} 01a1fcb8 --comment 'INC-42, agreed with Ada'`],
+    async run(context) {
+      const { given, output } = context
+      const one = api(context)
+      const path = `/api/v1/approvals/${encodeURIComponent(given.positionals[0]!)}`
+      const comment = given.text('comment')
+      const answer = await one.post<Json>(`${path}/${name}`, comment ? { comment } : {})
+      const until = Date.now() + OUTCOME_MS
+      let approval: Json
+      do {
+        ;({ approval } = await one.get<Json>(`/api/v1/approvals/${answer.request}`, { wait: 500 }))
+        if (approval.state !== 'waiting') break
+        if (
+          approval.answers.length < approval.required &&
+          answer.answer === 'approved' &&
+          approval.required > 1
+        )
+          break
+        await new Promise((done) => setTimeout(done, OUTCOME_POLL_MS))
+      } while (Date.now() < until)
+      if (output.json)
+        output.object({ ...answer, state: approval.state, answers: approval.answers })
+      else if (approval.state === 'waiting')
+        output.line(
+          `Your answer is recorded; the command waits on (${approval.answers.length} answered, needed: ${approval.required} of ${approval.approvers || 'anybody else'}).`,
+        )
+      else output.line(`${approval.state}: ${answer.request}`)
+      return 0
+    },
+  }
+}
+
+const approve = answering('approve', 'let a held command run')
+const deny = answering('deny', 'refuse a held command')
 
 const SESSION = '[<session>|last]'
 const LIMIT: OptionSpec = { value: 'n', help: 'at most about so many entries (default 10000)' }
@@ -562,6 +675,10 @@ export const commands: readonly Command[] = [
   timeline,
   replay,
   events,
+  approvals,
+  approve,
+  deny,
+  policy,
   verify,
   config,
 ]

@@ -115,7 +115,7 @@ function outcome(entry: Json): string {
 }
 
 function eventText(entry: Json): string {
-  if (entry.lifecycle) return [entry.lifecycle.reason].filter(Boolean).join(' ')
+  if (entry.lifecycle && !entry.approval) return [entry.lifecycle.reason].filter(Boolean).join(' ')
   if (entry.access)
     return [entry.access.action, entry.access.outcome, entry.access.code, entry.access.reason]
       .filter(Boolean)
@@ -124,13 +124,24 @@ function eventText(entry: Json): string {
     return [entry.audit.action, entry.audit.subject, entry.audit.query].filter(Boolean).join(' ')
   if (entry.recording)
     return [entry.recording.state, entry.recording.detail].filter(Boolean).join(' ')
+  if (entry.approval)
+    return [
+      entry.approval.state,
+      entry.approval.approver && `by ${who(entry.approval.approver)}`,
+      entry.approval.comment,
+      entry.kind === 'approval.requested' && entry.statement?.text,
+    ]
+      .filter(Boolean)
+      .join(' · ')
+  if (entry.kind === 'command.blocked')
+    return [entry.statement?.text, entry.decision?.reason].filter(Boolean).join(' · ')
+  if (entry.configuration)
+    return [entry.configuration.subject, entry.configuration.change].filter(Boolean).join(' ')
   if (entry.statement) return entry.statement.text
   if (entry.response)
     return [entry.response.tag, entry.response.code, entry.response.message]
       .filter(Boolean)
       .join(' ')
-  if (entry.approval)
-    return [entry.approval.state, entry.approval.comment].filter(Boolean).join(' ')
   return ''
 }
 
@@ -160,7 +171,16 @@ export function timelineTable(entries: Json[], style: Style): string[] {
             entry.response?.digest?.slice(0, 12) ?? '',
             oneLine(entry.statement?.text ?? '') + parameters(entry.statement),
           ]
-        : [String(entry.time).slice(11, 23), entry.kind, '', '', '', '', '', eventText(entry)],
+        : [
+            String(entry.time).slice(11, 23),
+            entry.kind,
+            entry.kind === 'command.blocked' ? 'block' : '',
+            '',
+            '',
+            '',
+            '',
+            oneLine(eventText(entry)),
+          ],
     ),
     style.columns,
   )
@@ -178,6 +198,84 @@ function parameters(statement: Json): string {
         `$${i + 1} = ${one.value === null ? 'NULL' : `'${one.value}'`}${one.cut ? '…' : ''}`,
     )
     .join(', ')})`
+}
+
+export function approvalsTable(approvals: Json[], style: Style, nowMs: number): string[] {
+  return table(
+    ['REQUEST', 'STATE', 'ASKED (UTC)', 'IDENTITY', 'RESOURCE', 'ANSWERED BY', 'STATEMENT'].map(
+      (title) => ({ title }),
+    ),
+    approvals.map((one) => [
+      one.id,
+      one.state === 'waiting' ? `waiting, ${left(one.expires, nowMs)} left` : one.state,
+      moment(one.requested),
+      who(one.who),
+      one.path?.resource ?? '',
+      one.answers.map((answer: Json) => who(answer.who)).join(', '),
+      oneLine(one.statement?.text ?? ''),
+    ]),
+    style.columns,
+  )
+}
+
+const left = (expires: string, nowMs: number) =>
+  duration(Math.max(0, Date.parse(expires) - nowMs) * 1000)
+
+/** One request as its approver needs it: who, what, where, why it is held, and what was said so far. */
+export function approvalLines(one: Json, style: Style, nowMs: number): string[] {
+  const lines: [string, string][] = [
+    ['Request', one.id],
+    [
+      'State',
+      one.state === 'waiting'
+        ? `waiting, ${left(one.expires, nowMs)} left`
+        : `${one.state}${one.waitedMicros === null ? '' : ` after ${duration(one.waitedMicros)}`}`,
+    ],
+    [
+      'Asked by',
+      `${who(one.who)} · ${one.who?.kind}${one.who?.groups?.length ? ` · ${one.who.groups.join(', ')}` : ''}`,
+    ],
+    [
+      'From',
+      `${one.path?.clientApplication ? `${one.path.clientApplication} at ` : ''}${one.path?.clientAddress}`,
+    ],
+    [
+      'Resource',
+      `${one.path?.resource} (${one.path?.account}@${one.path?.target}/${one.path?.database})`,
+    ],
+    ['Does', (one.statement?.verbs ?? []).join(' ')],
+    [
+      'To',
+      (one.statement?.objects ?? [])
+        .filter((object: Json) => object.verb !== 'sql:compute')
+        .map((object: Json) => object.name)
+        .join(', '),
+    ],
+    ['Held', one.reason ?? ''],
+    [
+      'Needs',
+      `${one.required} of ${one.approvers || 'anybody else'}${one.commentRequired ? ', with a comment' : ''}${one.remember ? `; remembered for the ${one.remember}` : ''}`,
+    ],
+    ['Session', one.session],
+  ]
+  return [
+    ...lines.map(
+      ([name, value]) => style.dim(name.padEnd(9)) + cut(visible(value), style.columns - 9),
+    ),
+    '',
+    ...visibleLines(String(one.statement?.text ?? '')).map((line) => style.bold(`  ${line}`)),
+    ...(one.statement?.parameters?.length
+      ? [`  ${visible(parameters(one.statement).trim())}`]
+      : []),
+    ...(one.statement?.understood === false
+      ? ['', style.yellow(`  not understood: ${visible(one.statement.problem ?? '')}`)]
+      : []),
+    ...(one.answers.length > 0 ? [''] : []),
+    ...one.answers.map(
+      (answer: Json) =>
+        `${style.dim(String(answer.time).slice(11, 19))} ${answer.state} by ${visible(who(answer.who))}, ${answer.channel}${answer.comment ? `: ${visible(answer.comment)}` : ''}`,
+    ),
+  ]
 }
 
 export function eventsTable(events: Json[], style: Style): string[] {

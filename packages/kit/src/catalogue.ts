@@ -43,6 +43,10 @@ export const catalogue = {
     meaning: 'Something unexpected went wrong in the API.',
     duty: 'Read the error in CUSTODY_HOME/custody.log and report it.',
   },
+  'CUSTODY-API-009': {
+    meaning: 'The request does not fit what is there now: what it answers has ended.',
+    duty: 'Look at it again; it says how it ended.',
+  },
   'CUSTODY-CLI-001': {
     meaning: 'The command needs a running Custody, and there is none at this home directory.',
     duty: 'Start it with `npm start`, or point CUSTODY_HOME at the directory of one that runs.',
@@ -58,6 +62,14 @@ export const catalogue = {
   'CUSTODY-CLI-004': {
     meaning: 'No resource has this name.',
     duty: 'Use a name that `custody status` lists, or add the resource to the configuration.',
+  },
+  'CUSTODY-CLI-005': {
+    meaning: 'There are no policies to look at: the configuration has no policy section.',
+    duty: 'Name some with --file or --template, or write a policy section (docs/policy.md).',
+  },
+  'CUSTODY-CLI-006': {
+    meaning: 'The file of cases can’t be read, or one of its cases is not complete.',
+    duty: 'Correct the case that the message names; docs/policy.md shows the form.',
   },
   'CUSTODY-CONFIG-001': {
     meaning: 'The configuration file cannot be read or is not YAML.',

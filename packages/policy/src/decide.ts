@@ -131,7 +131,7 @@ export function decide(
       return {
         outcome: 'hold',
         policies: [...all].sort(),
-        reason: `${describe(refused.map(({ asked }) => asked))} ${needs(set, all)}`,
+        reason: `${describe(refused.map(({ asked }) => asked))} ${needs(set, all, forbidding.size > 0 ? forbidding : permitting)}`,
         terms: termsOf(set, all),
       }
     }
@@ -318,12 +318,12 @@ function reasonOf(set: PolicySet, ids: ReadonlySet<string>): string {
   return [...new Set(reasons)].sort().join('; ')
 }
 
-function needs(set: PolicySet, ids: ReadonlySet<string>): string {
+function needs(set: PolicySet, ids: ReadonlySet<string>, why: ReadonlySet<string>): string {
   const who = termsOf(set, ids).requirements.map(({ approvers, required }) => {
     const count = required === 1 ? 'an approval' : `${required} approvals`
     return approvers.length > 0 ? `${count} of ${approvers.join(' or ')}` : count
   })
-  const reasons = [...ids].flatMap((id) => set.policies.get(id)?.reason ?? [])
+  const reasons = [...why].flatMap((id) => set.policies.get(id)?.reason ?? [])
   return `needs ${who.join(' and ')}${reasons.length > 0 ? `: ${[...new Set(reasons)].sort().join('; ')}` : ''}`
 }
 

@@ -18,6 +18,7 @@ import {
   validate,
 } from '@cedar-policy/cedar-wasm/nodejs'
 import { CustodyError } from '@custody/kit'
+import { parseRequirements } from './approvals'
 
 /** The text of one policy file. `name` is what people are shown: a path, or `template <name>`. */
 export interface PolicySource {
@@ -278,13 +279,7 @@ function termsOf(
       problem('@approvals must be a number from 1 to 20')
   }
   const terms: ApprovalTerms = {
-    requirements: (approvers ?? '').split('&').map((some) => ({
-      approvers: some
-        .split(',')
-        .map((group) => group.trim())
-        .filter(Boolean),
-      required,
-    })),
+    requirements: parseRequirements(approvers ?? '', required),
     expiresSeconds: EXPIRES_SECONDS_DEFAULT,
     rememberSeconds: 0,
     rememberFor: 'fingerprint',

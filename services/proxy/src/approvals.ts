@@ -14,7 +14,7 @@ import {
   type Recorder,
 } from '@custody/event-log'
 import type { Logger } from '@custody/kit'
-import type { ApprovalTerms } from '@custody/policy'
+import { type ApprovalTerms, enough, refusal, requirementsText } from '@custody/policy'
 import {
   type ApprovalDraft,
   decodeMessage,
@@ -215,7 +215,7 @@ export class Approvals {
     if (held === undefined) return
     const { terms, session } = held.question
     const { approver } = approval
-    if (!mayAnswer(terms, session.who, approver)) return
+    if (refusal(terms.requirements, session.who, approver) !== null) return
     if (terms.commentRequired && !approval.comment) return
     if (approval.state === 'denied') {
       this.end(held, 'denied', event)
@@ -223,37 +223,8 @@ export class Approvals {
     }
     if (approval.state !== 'approved') return
     held.yes.set(`${approver.issuer}\0${approver.subject}`, approver)
-    if (met(terms, [...held.yes.values()])) this.end(held, 'approved', event)
+    if (enough(terms.requirements, [...held.yes.values()])) this.end(held, 'approved', event)
   }
-}
-
-/** Whether somebody's answer counts at all: a person, not the one who asks, and in a group that is asked. */
-export function mayAnswer(
-  terms: Pick<ApprovalTerms, 'requirements'>,
-  asker: Who,
-  approver: Who,
-): boolean {
-  if (approver.kind !== 'human') return false
-  if (samePerson(asker, approver)) return false
-  return terms.requirements.some((one) => counts(one.approvers, approver))
-}
-
-function samePerson(a: Who, b: Who): boolean {
-  if (a.issuer === b.issuer && a.subject === b.subject) return true
-  if (a.email !== null && b.email !== null && a.email.toLowerCase() === b.email.toLowerCase())
-    return true
-  // What acts on behalf of somebody doesn't ask for itself.
-  return a.onBehalfOf.some((one) => one.issuer === b.issuer && one.subject === b.subject)
-}
-
-function counts(approvers: readonly string[], who: Who): boolean {
-  return approvers.length === 0 || who.groups.some((group) => approvers.includes(group))
-}
-
-function met(terms: ApprovalTerms, yes: readonly Who[]): boolean {
-  return terms.requirements.every(
-    ({ approvers, required }) => yes.filter((who) => counts(approvers, who)).length >= required,
-  )
 }
 
 /** How many answers are needed at least. */
@@ -264,10 +235,7 @@ function total(terms: ApprovalTerms): number {
 /** The terms as the event carries them, for those who show and answer it. */
 function termsText(terms: ApprovalTerms): Record<string, string> {
   return {
-    approvers: terms.requirements
-      .map(({ approvers }) => approvers.join(', '))
-      .filter(Boolean)
-      .join(' & '),
+    approvers: requirementsText(terms.requirements),
     ...(terms.commentRequired && { comment: 'required' }),
     ...(terms.rememberSeconds > 0 && {
       remember: `${terms.rememberFor} ${terms.rememberSeconds}s`,

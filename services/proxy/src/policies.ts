@@ -2,16 +2,13 @@
  * The policies in force: read at the start, looked at every second, replaced as a whole when their files change.
  * Refuses to start without a good set where one is configured, and to give up a good set for a broken one.
  */
-import { readdirSync, readFileSync, statSync } from 'node:fs'
-import { join } from 'node:path'
+import { statSync } from 'node:fs'
 import type { Recorder } from '@custody/event-log'
-import { type Configuration, CustodyError, isCustodyError, type Logger } from '@custody/kit'
-import { loadPolicies, type PolicySet, type PolicySource } from '@custody/policy'
+import { type Configuration, isCustodyError, type Logger } from '@custody/kit'
+import { loadPolicies, type PolicySet, policyFiles, readPolicySources } from '@custody/policy'
 import type { PolicyStore } from './gate'
 
 const LOOK_MS = 1000
-/** Of one policy file. */
-const FILE_BYTES_MAX = 4 * 1024 * 1024
 
 export class Policies implements PolicyStore {
   current: PolicySet | null = null
@@ -84,35 +81,11 @@ export class Policies implements PolicyStore {
   }
 
   private load(): PolicySet {
-    const sources: PolicySource[] = this.files().map((name) => {
-      try {
-        if (statSync(name).size > FILE_BYTES_MAX)
-          throw new Error(`larger than ${FILE_BYTES_MAX} bytes`)
-        return { name, text: readFileSync(name, 'utf8') }
-      } catch (cause) {
-        throw new CustodyError(
-          'CUSTODY-POLICY-001',
-          `${name}:1: can't be read: ${(cause as Error).message}`,
-          { cause },
-        )
-      }
-    })
-    return loadPolicies(sources, this.settings?.templates)
-  }
-
-  /** Named files, and those in named directories. */
-  private files(): string[] {
-    return (this.settings?.files ?? []).flatMap((path) => {
-      if (statSync(path, { throwIfNoEntry: false })?.isDirectory() !== true) return [path]
-      return readdirSync(path)
-        .filter((file) => file.endsWith('.cedar'))
-        .sort()
-        .map((file) => join(path, file))
-    })
+    return loadPolicies(readPolicySources(this.settings?.files ?? []), this.settings?.templates)
   }
 
   private look(): string {
-    return this.files()
+    return policyFiles(this.settings?.files ?? [])
       .map((file) => {
         const stat = statSync(file, { throwIfNoEntry: false })
         return stat ? `${file} ${stat.ino} ${stat.size} ${stat.mtimeMs}` : `${file} -`

@@ -6,16 +6,19 @@
 import type { Recorder } from '@custody/event-log'
 import { issueToken, revokeToken, type TokenKeys } from '@custody/identity'
 import type { Configuration, Home, Logger } from '@custody/kit'
+import { type Person, parseRequirements, refusal } from '@custody/policy'
+import { uuidBytes } from '@custody/schemas'
 import swagger from '@fastify/swagger'
 import Fastify, { type FastifyInstance, type FastifyRequest } from 'fastify'
 import { Counter, Gauge, Histogram, Registry } from 'prom-client'
 import { type Access, type Caller, checkHost, requireAdministrator } from './access'
-import { answerOf, badRequest, notFound } from './errors'
+import { answerOf, badRequest, conflict, forbidden, notFound } from './errors'
 import { type EventFilters, LIMIT_DEFAULT, LIMIT_MAX } from './filters'
 import type { Freshness } from './freshness'
 import { replayOf } from './replay'
+import type { JsonObject } from './rows'
 import * as schema from './schema'
-import type { SessionFilters, Store } from './store'
+import type { ApprovalFilters, SessionFilters, Store } from './store'
 import { timelineOf } from './timeline'
 import type { Look, Reader, Watch } from './watch'
 
@@ -32,6 +35,8 @@ export interface AppOptions {
   version: string
 }
 
+/** How long an answer waits for its request to be in the store. */
+const ANSWER_WAIT_MS = 2000
 const BODY_BYTES_MAX = 64 * 1024
 const REPLAY_OUTPUT_BYTES_MAX = 16 * 1024 * 1024
 const REPLAY_ROWS_DEFAULT = 1000
@@ -299,6 +304,92 @@ function routes(api: FastifyInstance, o: AppOptions): void {
     },
   )
 
+  api.get<{ Querystring: ApprovalFilters & Paging & { state?: string } }>(
+    '/approvals',
+    { schema: schema.approvals },
+    (request) => {
+      const { limit = LIMIT_DEFAULT, cursor, order, wait, state, ...filters } = request.query
+      return look(
+        request,
+        { action: 'search', subject: 'approvals', query: request.query as Record<string, unknown> },
+        async (caller) => {
+          const upToDate = await fresh(wait)
+          const page = await o.store.approvals(filters, {
+            limit,
+            cursor,
+            ascending: order === 'asc',
+          })
+          const approvals = page.items
+            .filter((one) => state === undefined || one.state === state)
+            .filter((one) => concerns(caller, one))
+          return { answer: { approvals, next: page.next, upToDate }, results: approvals.length }
+        },
+      )
+    },
+  )
+
+  api.get<{ Params: { id: string }; Querystring: { wait?: number } }>(
+    '/approvals/:id',
+    { schema: schema.approval },
+    (request) =>
+      look(
+        request,
+        { action: 'read', subject: `approval ${request.params.id}` },
+        async (caller) => {
+          const upToDate = await fresh(request.query.wait)
+          return {
+            answer: { approval: await approvalFor(caller, request.params.id), upToDate },
+            results: 1,
+          }
+        },
+      ),
+  )
+
+  for (const [path, state] of [
+    ['approve', 'approved'],
+    ['deny', 'denied'],
+  ] as const)
+    api.post<{ Params: { id: string }; Body: { comment?: string } | null }>(
+      `/approvals/:id/${path}`,
+      { schema: schema.answering(path) },
+      async (request) => {
+        const caller = request.caller!
+        // A request that was made a moment ago is known to its approver before it is in the store.
+        await fresh(ANSWER_WAIT_MS)
+        const approval = await approvalFor(caller, request.params.id)
+        if (approval.state !== 'waiting')
+          throw conflict(
+            `the request ${approval.id} is ${approval.state}; there is nothing to answer`,
+          )
+        const why = refusal(requirementsOf(approval), approval.who as unknown as Person, caller.who)
+        if (why !== null) throw forbidden(why)
+        const comment = request.body?.comment?.trim() || null
+        if (approval.commentRequired && comment === null)
+          throw badRequest('this request must be answered with a comment')
+        await o.watch.answered(
+          { ...from(request), who: caller.who },
+          { request: uuidBytes(String(approval.id)), state, comment },
+        )
+        return { request: approval.id, answer: state }
+      },
+    )
+
+  /** Requests of one's own, those that one may answer, and for who sees everything all of them. */
+  function concerns({ scope, who }: Caller, approval: JsonObject): boolean {
+    if (scope === null) return true
+    const asker = approval.who as unknown as Person
+    return (
+      (asker.subject === who.subject && asker.issuer === who.issuer) ||
+      refusal(requirementsOf(approval), asker, who) === null
+    )
+  }
+
+  async function approvalFor(caller: Caller, id: string): Promise<JsonObject> {
+    const approval = await o.store.approval(id)
+    if (!concerns(caller, approval)) throw notFound(`there is no request ${id}`)
+    return approval
+  }
+
   api.get('/status', { schema: schema.status }, (request) =>
     look(request, { action: 'status', subject: 'status' }, async () => {
       const [lag, store] = await Promise.all([
@@ -382,6 +473,10 @@ interface TokenBody {
   groups?: string[]
   kind?: 'human' | 'service' | 'agent'
   ttlSeconds?: number
+}
+
+function requirementsOf(approval: JsonObject) {
+  return parseRequirements(String(approval.approvers), Number(approval.required))
 }
 
 function ordinal(cursor: string | undefined): number {

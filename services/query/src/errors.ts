@@ -13,6 +13,7 @@ const STATUS: Record<string, number> = {
   'CUSTODY-API-006': 503,
   'CUSTODY-API-007': 503,
   'CUSTODY-API-008': 500,
+  'CUSTODY-API-009': 409,
   'CUSTODY-TOKEN-001': 400,
   'CUSTODY-TOKEN-002': 401,
   'CUSTODY-TOKEN-003': 401,
@@ -28,6 +29,7 @@ export const forbidden = (message: string) => new CustodyError('CUSTODY-API-002'
 export const notFound = (message: string, suggestions: readonly string[] = []) =>
   new CustodyError('CUSTODY-API-003', message, { details: { suggestions } })
 export const badRequest = (message: string) => new CustodyError('CUSTODY-API-004', message)
+export const conflict = (message: string) => new CustodyError('CUSTODY-API-009', message)
 export const wrongHost = (message: string) => new CustodyError('CUSTODY-API-005', message)
 export const notRecorded = (cause: unknown) =>
   new CustodyError(

@@ -137,6 +137,61 @@ export const replay = {
   }),
 }
 
+export const approvals = {
+  summary: 'Commands that wait for a person, and what became of those that did',
+  tags: ['approvals'],
+  querystring: query({
+    state: {
+      type: 'string',
+      enum: ['waiting', 'approved', 'denied', 'expired', 'withdrawn'],
+      description: 'Only these; a page may then hold fewer than `limit`.',
+    },
+    since: time('Asked at or after'),
+    until: time('Asked before'),
+    identity: text('Subject or e-mail address of who asked.'),
+    resource: text('Name of the resource.'),
+    limit,
+    cursor: text('`next` of the page before.'),
+    order,
+    wait,
+  }),
+  response: answer('One page', { approvals: list('A request for approval'), next, upToDate }),
+}
+
+const approvalId = {
+  type: 'object',
+  required: ['id'],
+  properties: { id: text('Identifier of the request, or the beginning of one.') },
+} as const
+
+export const approval = {
+  summary: 'One request for approval, with its answers',
+  tags: ['approvals'],
+  params: approvalId,
+  querystring: query({ wait }),
+  response: answer('The request', { approval: free('A request for approval'), upToDate }),
+}
+
+export const answering = (what: 'approve' | 'deny') => ({
+  summary: what === 'approve' ? 'Let a held command run' : 'Refuse a held command',
+  tags: ['approvals'],
+  params: approvalId,
+  body: {
+    type: ['object', 'null'],
+    additionalProperties: false,
+    properties: {
+      comment: { type: 'string', maxLength: 2000, description: 'Why; some requests need it.' },
+    },
+  },
+  response: {
+    ...answer('The answer is recorded', {
+      request: { type: 'string' },
+      answer: { type: 'string', enum: ['approved', 'denied'] },
+    }),
+    409: { description: 'It does not wait any more', ...error },
+  },
+})
+
 export const events = {
   summary: 'Events, filtered',
   tags: ['evidence'],

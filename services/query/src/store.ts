@@ -34,6 +34,10 @@ export interface Store {
   session(id: string, scope: Scope): Promise<JsonObject>
   /** The identifier meant by a UUID, the beginning of one, or `last`. */
   resolveSession(asked: string, scope: Scope): Promise<string>
+  /** Requests for approval with what became of them. */
+  approvals(filters: ApprovalFilters, page: PageRequest): Promise<Page>
+  /** One request, by its identifier or the beginning of it. */
+  approval(asked: string): Promise<JsonObject>
   sessionEvents(
     id: string,
     from: number,
@@ -49,6 +53,13 @@ export interface PageRequest {
 }
 
 export interface SessionFilters {
+  since?: string
+  until?: string
+  identity?: string
+  resource?: string
+}
+
+export interface ApprovalFilters {
   since?: string
   until?: string
   identity?: string
@@ -164,6 +175,30 @@ GROUP BY session`,
     return scoped(condition, scope)
   }
 
+  /** What became of requests: the answers given, and how each ended. */
+  async function foldApprovals(requested: JsonObject[]): Promise<JsonObject[]> {
+    if (requested.length === 0) return []
+    const first = Math.min(...requested.map((event) => microsOfIso(String(event.time))!))
+    const ids = requested.map((event) => hexOf(requestOf(event)))
+    const sessions = requested.map((event) => hexOf(String(event.session)))
+    const found = (
+      await rows(
+        `SELECT
+  ${eventColumns(['output', 'statement', 'response', 'access', 'audit', 'configuration', 'recording', 'masks'])}
+FROM ${TABLE}
+WHERE time >= ${timeParameter('first')} AND (
+  (kind IN ('approval.answered', 'approval.approved', 'approval.denied', 'approval.expired', 'approval.withdrawn')
+    AND approval.request IN (SELECT toFixedString(unhex(arrayJoin({ids:Array(String)})), 16)))
+  OR (kind = 'session.closed' AND session IN (SELECT toFixedString(unhex(arrayJoin({sessions:Array(String)})), 16))))
+ORDER BY time, id
+LIMIT {most:UInt32}`,
+        { ids, sessions, first, most: 50 * requested.length },
+      )
+    ).map(eventOf)
+    const now = new Date().toISOString()
+    return requested.map((event) => approvalOf(event, found, now))
+  }
+
   const WITHOUT = [
     'output',
     'statement',
@@ -189,6 +224,34 @@ GROUP BY session`,
     async sessions(filters, request, scope) {
       const opened = await page(openedCondition(filters, scope), request, WITHOUT)
       return { items: await fold(opened.items), next: opened.next }
+    },
+
+    async approvals(filters, request) {
+      const asked = await page(conditionOf({ ...filters, kind: 'approval.requested' }), request, [
+        'output',
+        'response',
+      ])
+      return { items: await foldApprovals(asked.items), next: asked.next }
+    },
+
+    async approval(asked) {
+      const hex = asked.replaceAll('-', '').toLowerCase()
+      if (!SESSION_ID.test(asked) || hex.length < 4 || hex.length > 32)
+        throw notFound(`${JSON.stringify(asked.slice(0, 64))} is no request`)
+      const condition = {
+        sql: [
+          "kind = 'approval.requested'",
+          `approval.request >= ${idParameter('low')}`,
+          `approval.request <= ${idParameter('high')}`,
+        ],
+        parameters: { low: hex.padEnd(32, '0'), high: hex.padEnd(32, 'f') },
+      }
+      const found = await page(condition, { limit: 5 }, ['output', 'response'])
+      if (found.items.length > 1)
+        throw notFound(`${asked} is the beginning of several requests`, found.items.map(requestOf))
+      const [approval] = await foldApprovals(found.items)
+      if (!approval) throw notFound(`there is no request ${asked}`)
+      return approval
     },
 
     async session(id, scope) {
@@ -350,6 +413,58 @@ function sessionOf(opened: JsonObject, row: Record<string, unknown> | undefined)
     parent: opened.parent ?? null,
     attributes: lifecycle.attributes ?? {},
     recorder: opened.recorder!,
+  }
+}
+
+function requestOf(event: JsonObject): string {
+  return String((event.approval as JsonObject).request)
+}
+
+/** A request with its answers. Without an end of its own it ends with its session, or when its time is over. */
+function approvalOf(event: JsonObject, found: readonly JsonObject[], now: string): JsonObject {
+  const id = requestOf(event)
+  const own = found.filter((one) => one.approval && requestOf(one) === id)
+  const end = own.find((one) => one.kind !== 'approval.answered')
+  const closed = found.find((one) => one.kind === 'session.closed' && one.session === event.session)
+  const approval = event.approval as JsonObject
+  const attributes = ((event.lifecycle as JsonObject)?.attributes ?? {}) as JsonObject
+  const expires = String(approval.expires)
+  return {
+    id,
+    state: end
+      ? String(end.kind).slice('approval.'.length)
+      : closed
+        ? 'withdrawn'
+        : expires < now
+          ? 'expired'
+          : 'waiting',
+    requested: event.time!,
+    expires,
+    ended: end?.time ?? null,
+    waitedMicros: end ? ((end.approval as JsonObject).waitedMicros ?? null) : null,
+    session: event.session!,
+    who: event.who!,
+    path: event.path!,
+    statement: event.statement!,
+    decision: event.decision!,
+    reason: approval.comment ?? null,
+    required: approval.required!,
+    /** Groups: `dba, sre & security`; empty: anybody else. */
+    approvers: attributes.approvers ?? '',
+    commentRequired: attributes.comment === 'required',
+    remember: attributes.remember ?? null,
+    answers: own
+      .filter((one) => one.kind === 'approval.answered')
+      .map((one) => {
+        const { state, approver, channel, comment } = one.approval as JsonObject
+        return {
+          time: one.time!,
+          state: state!,
+          who: approver!,
+          channel: channel!,
+          comment: comment!,
+        }
+      }),
   }
 }
 

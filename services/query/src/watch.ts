@@ -35,6 +35,11 @@ export interface Watch {
     kind: 'access.token-issued' | 'access.token-revoked',
     access: { action: string; tokenId: string; expires?: number; reason?: string },
   ): Promise<void>
+  /** Records somebody's answer to a held command; where it takes effect it is looked at again. */
+  answered(
+    reader: Reader,
+    requested: { request: Buffer; state: 'approved' | 'denied'; comment: string | null },
+  ): Promise<void>
   refused(reader: Omit<Reader, 'who'>, code: string, reason: string): void
 }
 
@@ -90,6 +95,23 @@ export function createWatch(recorder: Recorder, gateway: string): Watch {
           who: reader.who,
           path: pathOf(reader),
           access: { ...access, outcome: 'success', credential: 'custody-token' },
+        })
+      })
+    },
+
+    answered(reader, { request, state, comment }) {
+      return recorded('disk', () => {
+        recorder.record({
+          kind: 'approval.answered',
+          who: reader.who,
+          path: pathOf(reader),
+          approval: {
+            request,
+            state,
+            approver: reader.who,
+            channel: reader.application?.startsWith('custody-cli') ? 'cli' : 'api',
+            comment,
+          },
         })
       })
     },

@@ -41,6 +41,14 @@ export function welcome(o: WelcomeFacts): string {
     '',
     '    npx custody timeline last',
     '',
+    ...(o.demoVersion
+      ? [
+          '  DROP, TRUNCATE and ALTER wait for a second person here. Be one, in another terminal:',
+          '',
+          '    npx custody approvals',
+          '',
+        ]
+      : []),
     ...(o.ports.console ? [`  Console and API: ${urlOf(o.host, o.ports.console)}`] : []),
     `  State: ${o.home}`,
     '',

@@ -189,5 +189,10 @@ resources:
     database: ${demoDatabase}
     tls: disable
     labels: { env: demo }
+policy:
+  templates:
+    - { use: allow-everything }
+    - { use: no-destructive-without-approval }
+    - { use: no-write-without-where }
 `
 }

@@ -1,0 +1,68 @@
+/**
+ * Who may answer a held command, and when the answers are enough. Pure; used where answers are taken and, again, where they
+ * take effect. Refuses answers of who asked and of programs, whatever a policy says.
+ */
+import type { ApprovalRequirement } from './policies'
+
+/** As events carry an identity; only what matters here. */
+export interface Person {
+  subject: string
+  issuer: string
+  email: string | null
+  groups: readonly string[]
+  kind: string
+  onBehalfOf?: readonly { subject: string; issuer: string }[]
+}
+
+/** Null where the answer counts, otherwise why it does not. */
+export function refusal(
+  requirements: readonly ApprovalRequirement[],
+  asker: Person,
+  approver: Person,
+): string | null {
+  if (approver.kind !== 'human')
+    return `only people answer, and ${approver.subject} is a ${approver.kind}`
+  if (samePerson(asker, approver)) return 'nobody answers their own request'
+  if (requirements.some((one) => counts(one, approver))) return null
+  return `this request is for ${requirementsText(requirements)}`
+}
+
+/** Whether those who said yes are enough. One person counts once for each requirement. */
+export function enough(
+  requirements: readonly ApprovalRequirement[],
+  yes: readonly Person[],
+): boolean {
+  const people = new Map(yes.map((one) => [`${one.issuer}\0${one.subject}`, one]))
+  return requirements.every(
+    (one) => [...people.values()].filter((who) => counts(one, who)).length >= one.required,
+  )
+}
+
+function samePerson(a: Person, b: Person): boolean {
+  if (a.issuer === b.issuer && a.subject === b.subject) return true
+  if (a.email && b.email && a.email.toLowerCase() === b.email.toLowerCase()) return true
+  // What acts on behalf of somebody must not be let through by the same.
+  return (a.onBehalfOf ?? []).some((one) => one.issuer === b.issuer && one.subject === b.subject)
+}
+
+function counts({ approvers }: ApprovalRequirement, who: Person): boolean {
+  return approvers.length === 0 || who.groups.some((group) => approvers.includes(group))
+}
+
+/** `dba, sre & security`: any of the first two, and one of the third. Empty: anybody. As policies and events write it. */
+export function requirementsText(requirements: readonly ApprovalRequirement[]): string {
+  return requirements
+    .map(({ approvers }) => approvers.join(', '))
+    .filter(Boolean)
+    .join(' & ')
+}
+
+export function parseRequirements(text: string, required: number): ApprovalRequirement[] {
+  return text.split('&').map((some) => ({
+    approvers: some
+      .split(',')
+      .map((group) => group.trim())
+      .filter(Boolean),
+    required,
+  }))
+}

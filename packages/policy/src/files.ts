@@ -1,0 +1,35 @@
+/** Where policies are read from: files, and directories of *.cedar files. */
+import { readdirSync, readFileSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+import { CustodyError } from '@custody/kit'
+import type { PolicySource } from './policies'
+
+/** Of one policy file. */
+export const FILE_BYTES_MAX = 4 * 1024 * 1024
+
+/** Named files, and those in named directories, in order of their names. */
+export function policyFiles(paths: readonly string[]): string[] {
+  return paths.flatMap((path) => {
+    if (statSync(path, { throwIfNoEntry: false })?.isDirectory() !== true) return [path]
+    return readdirSync(path)
+      .filter((file) => file.endsWith('.cedar'))
+      .sort()
+      .map((file) => join(path, file))
+  })
+}
+
+export function readPolicySources(paths: readonly string[]): PolicySource[] {
+  return policyFiles(paths).map((name) => {
+    try {
+      if (statSync(name).size > FILE_BYTES_MAX)
+        throw new Error(`larger than ${FILE_BYTES_MAX} bytes`)
+      return { name, text: readFileSync(name, 'utf8') }
+    } catch (cause) {
+      throw new CustodyError(
+        'CUSTODY-POLICY-001',
+        `${name}:1: can't be read: ${(cause as Error).message}`,
+        { cause },
+      )
+    }
+  })
+}
