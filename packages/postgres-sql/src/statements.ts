@@ -25,6 +25,9 @@ export interface StatementAnalysis {
   readOnly: boolean
   /** Columns named anywhere in it, by their last name; `*` for all of something. */
   columns: string[]
+  /** Operators and types by their last names: a database may have made some of them its own. */
+  operators: string[]
+  types: string[]
   /** For each verb that picks rows, the widest place that does it. */
   breadth: Record<string, Breadth>
 }
@@ -66,6 +69,8 @@ export function unanalysed(problem: string | null): StatementAnalysis {
     problem,
     readOnly: false,
     columns: [],
+    operators: [],
+    types: [],
     breadth: {},
   }
 }
@@ -249,6 +254,8 @@ class Walk {
   private readonly verbs = new Set<string>()
   private readonly objects = new Map<string, ObjectName>()
   private readonly columns = new Set<string>()
+  private readonly operators = new Set<string>()
+  private readonly types = new Set<string>()
   private readonly breadth: Record<string, Breadth> = {}
   private problem: string | null = null
   private writes = false
@@ -265,6 +272,8 @@ class Walk {
       understood,
       problem: this.problem,
       columns: [...this.columns],
+      operators: [...this.operators],
+      types: [...this.types],
       breadth: this.breadth,
       readOnly:
         understood &&
@@ -509,6 +518,10 @@ class Walk {
     }
     if (value === null || typeof value !== 'object') return
     for (const [key, inner] of Object.entries(value as Node)) {
+      if (key === 'A_Expr') this.operator(inner as Node)
+      else if (key === 'typeName' || key === 'TypeName') this.type(inner as Node)
+      else if (key === 'usingClause' || key === 'CaseExpr') this.addName(this.operators, '=')
+      else if (key === 'useOp' || key === 'operName') this.addName(this.operators, nameOf(inner))
       if (key === 'SelectStmt') this.select(inner as Node)
       else if (VERBS[key] !== undefined) this.statement({ [key]: inner })
       else if (key === 'RangeVar') this.range(inner as Node, 'sql:select')
@@ -544,6 +557,23 @@ class Walk {
     this.add('function', name, 'sql:call')
     this.writes = true
     this.verbs.add('sql:call')
+  }
+
+  private operator(node: Node): void {
+    this.addName(this.operators, nameOf(node.name))
+    // Written with words, run with these.
+    if (String(node.kind).includes('BETWEEN'))
+      for (const one of ['<=', '>=', '<', '>']) this.addName(this.operators, one)
+  }
+
+  private type(node: Node): void {
+    this.addName(this.types, nameOf(node.names))
+  }
+
+  private addName(to: Set<string>, name: string): void {
+    if (name === '') return
+    if (to.size >= OBJECTS_MAX) this.misunderstood(`more than ${OBJECTS_MAX} names`)
+    else to.add(name)
   }
 
   private column(node: Node): void {
@@ -598,6 +628,17 @@ class Walk {
     }
     this.objects.set(`${kind}\0${name}\0${verb}`, { kind, name, verb })
   }
+}
+
+/** The last part of a list of names. */
+function nameOf(list: unknown): string {
+  const last = Array.isArray(list) ? (list.at(-1) as Node | undefined) : undefined
+  return String((last?.String as Node | undefined)?.sval ?? '')
+}
+
+/** Whether a function that only computes is so by PostgreSQL's own doing, and by which names that is known. */
+export function readingFunctions(): readonly string[] {
+  return [...READING]
 }
 
 function listName(object: Node): string {

@@ -87,6 +87,11 @@ export class SessionGate {
     private readonly facts: SessionFacts,
   ) {}
 
+  /** Whether any policy is in force. */
+  get restricted(): boolean {
+    return this.policies.current !== null
+  }
+
   /** `grant`: the approval that was given for this very command. */
   decide(command: CommandFacts, grant: Grant | null = null): Verdict {
     const { problem } = this.recorder

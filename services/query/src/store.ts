@@ -172,6 +172,8 @@ GROUP BY session`,
 
   function openedCondition(filters: SessionFilters, scope: Scope): Condition {
     const condition = conditionOf({ ...filters, kind: 'session.opened' })
+    // Custody's own looks at targets are found by asking for them.
+    if (!filters.identity) condition.sql.push("who.kind != 'system'")
     return scoped(condition, scope)
   }
 

@@ -19,6 +19,7 @@ import {
 import type { Path, Tls } from '@custody/schemas'
 import type { SessionGate } from '../../gate'
 import type { Principal, Protocol, ProtocolServices } from '../../protocol'
+import { Catalogues, type Followed } from './catalogues'
 import { Relay } from './relay'
 import {
   askCredential,
@@ -71,6 +72,7 @@ class Postgres implements Protocol {
   readonly name = 'postgres'
   private readonly live = new Map<string, Live>()
   private stopping = false
+  private readonly catalogues: Catalogues
   private readonly checking: NodeJS.Timeout
 
   constructor(
@@ -79,6 +81,8 @@ class Postgres implements Protocol {
     private readonly handshakeMsMax: number,
     intervalMs: number,
   ) {
+    const { recorder, configuration, logger } = services
+    this.catalogues = new Catalogues(recorder, configuration.gateway, logger)
     this.checking = setInterval(() => {
       const now = Date.now()
       for (const live of this.live.values()) live.relay?.check(now)
@@ -202,6 +206,10 @@ class Postgres implements Protocol {
         },
       })
       judgeSettings(gate, parameters)
+      const catalogue = gate.restricted
+        ? this.catalogues.of(asked.resourceName, asked.resource, asked.database)
+        : null
+      void catalogue?.fresh()
       const forwarded = new Map(parameters)
       forwarded.delete('user')
       forwarded.delete('database')
@@ -223,7 +231,7 @@ class Postgres implements Protocol {
         recorder.closeSession(session, 'closed', 'the client went away during sign-in', {})
         return
       }
-      this.relay(stream, target, session, asked.resource, secret, reader.release(), gate)
+      this.relay(stream, target, session, asked, secret, reader.release(), gate, catalogue)
     } catch (error) {
       if (session) recorder.closeSession(session, 'closed', messageOf(error), {})
       else this.recordRefusal(principal, path, error)
@@ -235,10 +243,11 @@ class Postgres implements Protocol {
     stream: Duplex,
     target: SignedIn,
     session: RecordedSession,
-    resource: PostgresResource,
+    { resource }: Asked,
     secret: Buffer,
     early: Buffer,
     gate: SessionGate,
+    catalogue: Followed | null,
   ): void {
     const key = cancelKey(target.pid, secret)
     const { limits } = this.services.configuration
@@ -247,6 +256,7 @@ class Postgres implements Protocol {
       recorder: this.services.recorder,
       session,
       gate,
+      catalogue,
       approvals: this.services.approvals,
       analyser: this.analyser,
       client: stream,

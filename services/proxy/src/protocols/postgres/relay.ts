@@ -23,6 +23,8 @@ import {
 import type { Answer, Approvals, Waiting } from '../../approvals'
 import { encodeDecision, type Grant, type SessionGate, type Verdict } from '../../gate'
 import { Lane } from '../../lane'
+import { Catalogue } from './catalogue'
+import type { Followed } from './catalogues'
 import { FrameCutter, type FrameHandler } from './frames'
 import {
   Backend,
@@ -67,6 +69,8 @@ export interface RelayParts {
   session: RecordedSession
   gate: SessionGate
   approvals: Approvals
+  /** What the session's database makes of statements; null where no policy asks. */
+  catalogue: Followed | null
   analyser: Analyser
   client: Duplex
   target: Duplex
@@ -107,6 +111,8 @@ interface Change {
 interface Command {
   id: Buffer
   readOnly: boolean
+  /** It may change what the database has made its own. */
+  changing: boolean
   micros: number
   durability: Durability
   columns: ColumnDraft[] | undefined
@@ -158,6 +164,19 @@ const BACKEND_STREAMED = new Set<number>([
   Backend.functionCallResponse,
 ])
 const STATUS_IDLE = 0x49
+/** Requests that are decided on. */
+const DECIDED = new Set<number>([Frontend.query, Frontend.execute])
+/** What may make views, functions and the like. */
+const CHANGING = new Set([
+  'sql:create',
+  'sql:alter',
+  'sql:drop',
+  'sql:do',
+  'sql:call',
+  'sql:execute',
+  'sql:unknown',
+])
+const changes = (verbs: readonly string[]) => verbs.some((verb) => CHANGING.has(verb))
 /** insufficient_privilege for what was decided against; query_canceled for what its own client gave up. */
 const SQLSTATES: Record<string, string> = {
   'CUSTODY-POLICY-002': '42501',
@@ -165,6 +184,8 @@ const SQLSTATES: Record<string, string> = {
   'CUSTODY-POLICY-004': '42501',
   'CUSTODY-POLICY-005': '57014',
 }
+
+const NOTHING_KNOWN = Catalogue.nothingKnown
 
 function expected(kind: Kind, commands: Command[] = NO_COMMANDS): Expected {
   return {
@@ -228,6 +249,11 @@ export class Relay {
   // A request that waits for a person, and what it was told so far, statement by statement.
   private waiting: { waiting: Waiting; index: number } | null = null
   private grants: Grant[] = []
+  // A request that waits until it is known what the database makes of it.
+  private settling = false
+  private changing = 0
+  /** This transaction may have changed what only its own session sees. */
+  private changedHere = false
   private denial: { index: number; verdict: Verdict } | null = null
   private ended = false
   private bytesIn = 0
@@ -270,7 +296,7 @@ export class Relay {
     client.on('end', () => {
       this.clientDone = true
       if (this.waiting !== null) this.finish('the client went away while a command was held')
-      else this.toTarget.end()
+      else if (!this.settling) this.toTarget.end()
     })
     target.on('end', () => this.onTargetEnd())
     client.on('close', () => this.finish('the client closed the connection'))
@@ -338,6 +364,7 @@ export class Relay {
   private requests(): FrameHandler {
     return {
       onFrame: (type, bytes, at, end) => {
+        if (DECIDED.has(type) && this.unsettledCatalogue(bytes, at)) return true
         this.onRequest(type, bytes, at, end)
         if (this.waiting !== null) return true
         if (this.grants.length > 0) this.grants = []
@@ -466,8 +493,11 @@ export class Relay {
         : bytes.subarray(start + statements[i]!.start, start + statements[i]!.end)
     // All of the string or none of it: the target would run it as one.
     const verdicts: Verdict[] = []
+    let changed = false
     for (let i = 0; i < count; i++) {
-      const verdict = this.judge(statements[i]!, i)
+      // What stands behind a statement that makes things may use what it made.
+      const verdict = this.judge(changed ? afterChange(statements[i]!) : statements[i]!, i)
+      changed ||= count > 1 && changes(statements[i]!.verbs)
       verdicts.push(verdict)
       if (verdict.outcome === 'allow') continue
       const text = textAt(i)
@@ -648,6 +678,8 @@ export class Relay {
       problem: 'a function called by its number',
       readOnly: false,
       columns: [],
+      operators: [],
+      types: [],
       breadth: {},
     }
     const parameters = this.readParameters(bytes.subarray(at + 9, end), [])
@@ -759,6 +791,7 @@ export class Relay {
     const command: Command = {
       id,
       readOnly: analysis.readOnly,
+      changing: changes(analysis.verbs),
       micros,
       durability,
       columns: undefined,
@@ -781,6 +814,7 @@ export class Relay {
     )
     this.session.open.add(command)
     if (!command.readOnly) this.unsettled++
+    if (command.changing) this.changing++
     this.session.commandsStarted++
     this.need(durability)
     return command
@@ -867,10 +901,48 @@ export class Relay {
 
   // ── decided otherwise than to let it pass ────────────────────────────────────────────────────────────────────
 
+  /**
+   * Whether what the database has made its own must be asked before anything is decided: the request is then looked at
+   * again when it is known. What this session sent before may change it, and must have ended first.
+   */
+  private unsettledCatalogue(bytes: Buffer, at: number): boolean {
+    const { catalogue, gate } = this.parts
+    if (catalogue === null || !gate.restricted || this.ended) return false
+    if (this.changing > 0) {
+      this.forward(bytes, at)
+      this.toTarget.send(FLUSH, null)
+      this.settling = true
+      return true
+    }
+    const fresh = catalogue.fresh()
+    if (fresh === null) return false
+    this.forward(bytes, at)
+    this.settling = true
+    void fresh.then(() => this.settled())
+    return true
+  }
+
+  private settled(): void {
+    if (!this.settling || this.ended) return
+    this.settling = false
+    this.goOn()
+    if (this.clientDone && !this.settling && this.waiting === null) this.toTarget.end()
+  }
+
   /** The verdict on one statement of the request; what a person said of it before counts. */
-  private judge(analysis: StatementAnalysis, index: number): Verdict {
+  private judge(text: StatementAnalysis, index: number): Verdict {
     if (this.denial?.index === index) return this.denial.verdict
+    const analysis = this.refined(text)
     return this.parts.gate.decide(analysis, this.grants[index] ?? null)
+  }
+
+  /** What the statement is in this database. */
+  private refined(analysis: StatementAnalysis): StatementAnalysis {
+    const { catalogue, gate } = this.parts
+    if (!gate.restricted || catalogue === null) return analysis
+    // What this transaction made, nobody else can be asked about.
+    if (this.changedHere) return NOTHING_KNOWN.refine(analysis)
+    return catalogue.current?.refine(analysis) ?? NOTHING_KNOWN.refine(analysis)
   }
 
   /** Answers in the target's stead, in its turn. */
@@ -1306,6 +1378,12 @@ export class Relay {
 
   private onReady(bytes: Buffer, at: number, end: number): void {
     this.transactionStatus = bytes[at + 5]!
+    if (this.transactionStatus === STATUS_IDLE && this.changedHere) {
+      // Now others see it.
+      this.changedHere = false
+      this.parts.catalogue?.changed()
+    }
+    if (this.settling && this.changing === 0) setImmediate(() => this.settled())
     for (;;) {
       const head = this.head()
       if (head === undefined || head.kind === Kind.local)
@@ -1452,7 +1530,14 @@ export class Relay {
       { kind: 'command.completed', command: command.id, response, output },
       this.session,
     )
-    if (this.session.open.delete(command) && !command.readOnly) this.unsettled--
+    if (this.session.open.delete(command)) {
+      if (!command.readOnly) this.unsettled--
+      if (command.changing) {
+        this.changing--
+        this.changedHere = true
+        this.parts.catalogue?.changed()
+      }
+    }
     if (this.copyCommand === command) this.copyCommand = null
     if (this.chunkRecorded !== 'disk') this.chunkRecorded = command.durability
   }
@@ -1583,6 +1668,10 @@ function uncertain(prepared: Prepared, why: string): Prepared {
       problem: `perhaps another statement: ${why}`,
     },
   }
+}
+
+function afterChange(analysis: StatementAnalysis): StatementAnalysis {
+  return NOTHING_KNOWN.refine(analysis)
 }
 
 /** The first bytes of a long text, ended at a character. */

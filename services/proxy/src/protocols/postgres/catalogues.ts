@@ -1,0 +1,215 @@
+/**
+ * The catalogues of all databases that sessions are in: loaded when the first session comes, kept while they are young, and
+ * loaded again when a statement that may have changed one has ended. Each look at a target is recorded as a session of
+ * Custody's own, like anybody's.
+ */
+import { randomBytes } from 'node:crypto'
+import type { Recorder } from '@custody/event-log'
+import type { Logger, PostgresResource } from '@custody/kit'
+import { analyse } from '@custody/postgres-sql'
+import { newUuid, nowMicros, type Who } from '@custody/schemas'
+import { CATALOGUE_QUERY, Catalogue, questionTarget } from './catalogue'
+import { signIn } from './startup'
+
+/** What others changed, past the gateway, is known after so long. */
+const AGE_MS_MAX = 30_000
+/** After a failure it is tried again, at the earliest. */
+const RETRY_MS = 1000
+const LOAD_MS_MAX = 10_000
+
+const NOBODY: Who = {
+  subject: 'custody',
+  issuer: 'custody',
+  email: null,
+  name: null,
+  groups: [],
+  kind: 'system',
+  method: 'internal',
+  tokenId: null,
+  authenticatedAt: null,
+  onBehalfOf: [],
+}
+
+/** One database's catalogue. */
+export class Followed {
+  current: Catalogue | null = null
+  private loadedMs = 0
+  private failedMs = 0
+  private loading: Promise<void> | null = null
+  /** Counts what may have changed it; what was loaded before the last of them is old. */
+  private changes = 0
+  private loadedChanges = -1
+
+  constructor(private readonly load: () => Promise<Catalogue>) {}
+
+  /** Null where the current one holds; otherwise settles when there is another. Never rejects. */
+  fresh(): Promise<void> | null {
+    const now = Date.now()
+    if (this.current !== null && this.loadedChanges === this.changes) {
+      // Grown old: looked at again beside the work, not before it.
+      if (now - this.loadedMs > AGE_MS_MAX && this.loading === null) void this.reload()
+      return null
+    }
+    if (this.current?.unknown && now - this.failedMs < RETRY_MS) return null
+    return this.loading ?? this.reload()
+  }
+
+  /** A statement that may have changed it has ended. */
+  changed(): void {
+    this.changes++
+  }
+
+  private reload(): Promise<void> {
+    const { changes } = this
+    this.loading = this.load()
+      .then((catalogue) => {
+        this.current = catalogue
+        this.loadedMs = Date.now()
+        if (catalogue.unknown) this.failedMs = this.loadedMs
+        else this.loadedChanges = changes
+      })
+      .finally(() => {
+        this.loading = null
+      })
+    return this.loading
+  }
+}
+
+export class Catalogues {
+  private readonly followed = new Map<string, Followed>()
+
+  constructor(
+    private readonly recorder: Recorder,
+    private readonly gateway: string,
+    private readonly logger: Logger,
+  ) {}
+
+  of(resourceName: string, resource: PostgresResource, database: string): Followed {
+    const key = `${resourceName}/${database}`
+    let one = this.followed.get(key)
+    if (!one) {
+      one = new Followed(() => this.load(resourceName, resource, database))
+      this.followed.set(key, one)
+    }
+    return one
+  }
+
+  private async load(
+    resourceName: string,
+    resource: PostgresResource,
+    database: string,
+  ): Promise<Catalogue> {
+    try {
+      return await Catalogue.of(await this.ask(resourceName, resource, database))
+    } catch (error) {
+      this.logger.warn(
+        { err: error, resource: resourceName, database },
+        'the database can’t be asked what it has made its own; nothing that names a table counts as understood',
+      )
+      return Catalogue.of(null)
+    }
+  }
+
+  /** As any session: recorded before it runs. */
+  private async ask(
+    resourceName: string,
+    resource: PostgresResource,
+    database: string,
+  ): Promise<string[][]> {
+    const { recorder } = this
+    if (recorder.problem) throw recorder.problem
+    const session = recorder.openSession(NOBODY, {
+      gateway: this.gateway,
+      resource: resourceName,
+      protocol: 'postgres',
+      target: resource.address,
+      account: resource.account,
+      database,
+    } as Parameters<Recorder['openSession']>[1])
+    const id = newUuid()
+    const started = nowMicros()
+    let reason = 'done'
+    try {
+      recorder.record(
+        {
+          id,
+          time: started,
+          kind: 'command.started',
+          command: id,
+          decision: {
+            outcome: 'allow',
+            policies: ['custody.catalogue'],
+            reason: 'what has the database made its own?',
+          },
+          statement: {
+            language: 'sql',
+            interface: 'query',
+            text: CATALOGUE_QUERY,
+            textBytes: CATALOGUE_QUERY.length,
+            fingerprint: FINGERPRINT(),
+            verbs: ['sql:select'],
+            understood: true,
+            index: 0,
+            count: 1,
+          },
+        },
+        session,
+      )
+      session.commandsStarted++
+      await recorder.recorded('os')
+      const target = await signIn(
+        resource,
+        database,
+        new Map([
+          ['application_name', 'custody'],
+          ['client_encoding', 'UTF8'],
+          ['search_path', 'pg_catalog'],
+          ['default_transaction_read_only', 'on'],
+        ]),
+        randomBytes(4),
+        LOAD_MS_MAX,
+      )
+      const timer = setTimeout(
+        () => target.stream.destroy(new Error(`no answer within ${LOAD_MS_MAX} ms`)),
+        LOAD_MS_MAX,
+      )
+      try {
+        const rows = await questionTarget(target.stream, target.rest, CATALOGUE_QUERY)
+        this.completed(session, id, started, 'ok', rows.length, null)
+        return rows
+      } finally {
+        clearTimeout(timer)
+      }
+    } catch (error) {
+      reason = (error as Error).message
+      this.completed(session, id, started, 'error', null, reason)
+      throw error
+    } finally {
+      recorder.closeSession(session, 'closed', reason, {})
+    }
+  }
+
+  private completed(
+    session: ReturnType<Recorder['openSession']>,
+    command: Buffer,
+    started: number,
+    status: string,
+    rows: number | null,
+    text: string | null,
+  ): void {
+    this.recorder.record(
+      {
+        kind: 'command.completed',
+        command,
+        response: { status, rows, message: text, durationMicros: nowMicros() - started },
+      },
+      session,
+    )
+  }
+}
+
+let fingerprint: string | null = null
+const FINGERPRINT = () => {
+  fingerprint ??= analyse(CATALOGUE_QUERY).statements[0]?.fingerprint ?? ''
+  return fingerprint
+}
