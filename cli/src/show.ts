@@ -254,7 +254,7 @@ export function approvalLines(one: Json, style: Style, nowMs: number): string[] 
     ['Held', one.reason ?? ''],
     [
       'Needs',
-      `${one.required} of ${one.approvers || 'anybody else'}${one.commentRequired ? ', with a comment' : ''}${one.remember ? `; remembered for the ${one.remember}` : ''}`,
+      `${one.required} of ${one.approvers || 'anybody else'}${one.commentRequired ? ', with a comment' : ''}${one.remember ? `; remembered for the ${one.remember.replace(/^fingerprint/, 'same statement, other values too,')}` : ''}`,
     ],
     ['Session', one.session],
   ]
