@@ -17,6 +17,7 @@ const programs = {
   start: 'services/standalone/dist/main.js',
   crash: 'test/crash/dist/main.js',
   parity: 'test/parity/dist/main.js',
+  evasion: 'test/evasion/dist/main.js',
   bench: 'bench/dist/main.js',
 }
 

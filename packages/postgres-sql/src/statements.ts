@@ -5,6 +5,7 @@
  */
 import { fingerprintSync, loadModule, parseSync } from 'libpg-query'
 import { statementKey } from './lexer'
+import { READING } from './reading-functions'
 
 export interface ObjectName {
   kind: string
@@ -222,24 +223,6 @@ const VERBS: Record<string, string> = {
   ReassignOwnedStmt: 'sql:alter',
   RenameStmt: 'sql:alter',
 }
-
-/** Functions that only compute or read. Everything else may write, and is not proven to only read. */
-const READING = new Set(
-  `abs age any_value array_agg array_length array_position array_to_string avg bit_length bool_and bool_or btrim cardinality ceil ceiling char_length character_length chr
-  clock_timestamp coalesce col_description concat concat_ws convert_from convert_to cos count cume_dist current_catalog current_database current_schema current_schemas current_setting current_user date_part
-  date_trunc decode degrees dense_rank encode every exp extract first_value floor format format_type generate_series generate_subscripts get_bit get_byte greatest has_schema_privilege has_table_privilege
-  host initcap inet_client_addr inet_server_addr isfinite json_agg json_array_elements json_array_length json_build_array json_build_object json_each json_object_agg json_typeof jsonb_agg jsonb_array_elements
-  jsonb_array_length jsonb_build_array jsonb_build_object jsonb_each jsonb_each_text jsonb_object_agg jsonb_object_keys jsonb_path_query jsonb_pretty jsonb_typeof justify_days justify_interval lag last_value lead least
-  left length ln localtime localtimestamp log lower lpad ltrim make_date make_interval make_timestamp max md5 min mod mode netmask now nth_value ntile nullif obj_description octet_length overlay
-  percent_rank percentile_cont percentile_disc pg_backend_pid pg_column_size pg_database_size pg_encoding_to_char pg_function_is_visible pg_get_constraintdef pg_get_expr pg_get_function_arguments
-  pg_get_function_identity_arguments pg_get_function_result pg_get_functiondef pg_get_indexdef pg_get_partkeydef pg_get_ruledef pg_get_serial_sequence pg_get_triggerdef pg_get_userbyid pg_get_viewdef pg_is_in_recovery
-  pg_relation_size pg_size_pretty pg_sleep pg_table_is_visible pg_table_size pg_total_relation_size pg_type_is_visible pg_typeof pi position power quote_ident quote_literal quote_nullable radians random rank
-  regexp_count regexp_like regexp_match regexp_matches regexp_replace regexp_split_to_array regexp_split_to_table regexp_substr repeat replace reverse right round row_number row_to_json rpad rtrim session_user
-  sha224 sha256 sha384 sha512 sign sin split_part sqrt starts_with statement_timestamp stddev strpos string_agg string_to_array string_to_table substr substring sum tan text timeofday timezone to_ascii to_char to_date to_hex to_json to_jsonb
-  to_number to_regclass to_timestamp to_tsquery to_tsvector transaction_timestamp translate trim trunc unnest upper variance version width_bucket xmlagg array_upper array_lower array_append array_cat array_remove`.split(
-    /\s+/,
-  ),
-)
 
 const READS = new Set([
   'sql:select',

@@ -1,0 +1,10 @@
+/** The whole suite; it takes under two minutes. */
+import { runEvasion } from './evasion'
+
+test('nothing gets past a read-only policy, and nothing ordinary is in its way', async () => {
+  const result = await runEvasion()
+  expect(result.findings).toEqual([])
+  expect(result).toMatchObject({ wronglyAllowed: 0, wronglyBlocked: 0, unproven: 0 })
+  expect(result.statements).toBeGreaterThanOrEqual(150)
+  expect(result.ordinary).toBeGreaterThanOrEqual(1000)
+})
