@@ -1,5 +1,5 @@
 /**
- * `npm run bench -- [proxy] [ingest] [log]`: measures Custody beside floors and peers in one run, prints the ratios, and with
+ * `npm run bench -- [proxy] [ingest] [log] [policy]`: measures Custody beside floors and peers in one run, prints the ratios, and with
  * `--write` puts the tables into bench/README.md.
  */
 import { cpus, totalmem } from 'node:os'
@@ -7,6 +7,7 @@ import { resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { benchLog } from './log'
 import { type Row, Table } from './measure'
+import { benchPolicy } from './policy'
 import { benchProxy } from './proxy'
 import { markdown, writeReadme } from './report'
 import { benchStore } from './store'
@@ -31,7 +32,7 @@ const { values, positionals } = parseArgs({
   },
 })
 
-const HELP = `npm run bench -- [proxy] [ingest] [log]      (all three when none is named)
+const HELP = `npm run bench -- [proxy] [ingest] [log] [policy]      (all when none is named)
 
   --quick              two short rounds, a million events
   --rounds <n>         rounds, each of every subject in turn (default 5)
@@ -53,7 +54,7 @@ async function main(): Promise<number> {
     process.stdout.write(HELP)
     return 0
   }
-  const known = ['proxy', 'ingest', 'log']
+  const known = ['proxy', 'ingest', 'log', 'policy']
   const wrong = positionals.find((name) => !known.includes(name))
   if (wrong) {
     process.stderr.write(`bench: there is no ${wrong}; there is ${known.join(', ')}\n`)
@@ -93,6 +94,7 @@ async function main(): Promise<number> {
         },
         table,
       )
+    else if (name === 'policy') notes = await benchPolicy({ rounds, progress }, table)
     else notes = await benchLog({ rounds, seconds, progress }, table)
     const rows = table.rows()
     all.push(...rows)

@@ -71,9 +71,13 @@ export interface PolicySet {
   /** SHA-256 (hex) of everything in it. */
   version: string
   policies: ReadonlyMap<string, PolicyInfo>
+  /** Whether decisions may depend on the moment, and on what else of the circumstances: words that stand in some policy. */
+  uses: Readonly<Record<Circumstance, boolean>>
   /** Policies that can never apply and the like: it works, but somebody should look. */
   warnings: readonly PolicyProblem[]
 }
+
+export type Circumstance = 'moment' | 'sourceAddress' | 'application' | 'database'
 
 export const SCHEMA_NAME = 'custody'
 export const EXPIRES_SECONDS_DEFAULT = 15 * 60
@@ -233,7 +237,26 @@ export function loadPolicies(
   const prepared = preparsePolicySet(version, cedar as CedarPolicySet)
   if (prepared.type === 'failure')
     fail(prepared.errors.map((error) => ({ source: 'policy', line: 1, message: error.message })))
-  return { version, policies, warnings }
+  return {
+    version,
+    policies,
+    uses: usesOf(Object.values({ ...cedar.staticPolicies, ...cedar.templates })),
+    warnings,
+  }
+}
+
+/** By the words in them, comments too: saying yes too often costs time, saying no too often would be wrong. */
+function usesOf(texts: readonly string[]): PolicySet['uses'] {
+  const whole = texts.join('\n')
+  // Whoever takes the context as a whole, or by a computed name, may mean any of it.
+  const any = /\bcontext\b(?!\s*(\.|has\b))/.test(whole) || /\\/.test(whole)
+  const word = (pattern: RegExp) => any || pattern.test(whole)
+  return {
+    moment: word(/\btime\b|AgeSeconds/),
+    sourceAddress: word(/\bsourceAddress\b/),
+    application: word(/\bapplication\b/),
+    database: word(/\bdatabase\b/),
+  }
 }
 
 function prepareSchema(): void {

@@ -216,6 +216,32 @@ describe('loading', () => {
     expect(own(text).version).toMatch(/^[0-9a-f]{64}$/)
   })
 
+  test('what decisions can depend on is told from the words of the policies', () => {
+    const uses = (text: string) =>
+      own(`@id("a") permit (principal, action, resource) when { ${text} };`).uses
+    const none = { moment: false, sourceAddress: false, application: false, database: false }
+    expect(uses('context.where')).toEqual(none)
+    expect(uses('context.time.hour > 3')).toEqual({ ...none, moment: true })
+    expect(uses('context.authenticationAgeSeconds > 3')).toEqual({ ...none, moment: true })
+    expect(uses('context has sourceAddress && context . sourceAddress.isIpv4()')).toEqual({
+      ...none,
+      sourceAddress: true,
+    })
+    expect(uses('context has application && context.application == "x"')).toEqual({
+      ...none,
+      application: true,
+    })
+    expect(uses('context["where"]')).toEqual({
+      moment: true,
+      sourceAddress: true,
+      application: true,
+      database: true,
+    })
+    expect(loadPolicies([], [{ use: 'business-hours' }]).uses.moment).toBe(true)
+    expect(loadPolicies([], [{ use: 'break-glass' }]).uses.moment).toBe(true)
+    expect(loadPolicies([], [{ use: 'no-write-without-where' }]).uses).toEqual(none)
+  })
+
   test('an unknown template is named, with those that there are', () => {
     expect(() => loadPolicies([], [{ use: 'no-fun' }])).toThrow(
       /there is no policy template "no-fun"; there are agents-read-only/,

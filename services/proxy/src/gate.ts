@@ -60,31 +60,65 @@ const UNRESTRICTED: Verdict = {
   terms: null,
 }
 
-/** Time and the age of a sign-in are looked at anew this often. */
+/** Where policies ask for it, time and the age of a sign-in are looked at anew this often. */
 const MINUTE_MS = 60_000
+/** Kinds of sessions (who, from where, for what) whose verdicts are kept; the oldest go first. */
+const KINDS_MAX = 10_000
+
+/** Verdicts by the analysis itself: statements of one shape share it. */
+interface Known {
+  minute: number
+  verdicts: WeakMap<CommandFacts, Verdict>
+}
 
 export class Gate {
+  /** Sessions that no policy can tell apart share what was decided. */
+  private readonly known = new Map<string, Known>()
+  private decidedBy: PolicySet | null = null
+
   constructor(
     private readonly recorder: Recorder,
     private readonly policies: PolicyStore,
   ) {}
 
   open(facts: SessionFacts): SessionGate {
-    return new SessionGate(this.recorder, this.policies, facts)
+    return new SessionGate(this.recorder, this.policies, facts, (set) => this.knownOf(set, facts))
+  }
+
+  private knownOf(set: PolicySet, facts: SessionFacts): Known {
+    if (set !== this.decidedBy) {
+      this.known.clear()
+      this.decidedBy = set
+    }
+    const { principal, resource } = facts
+    const { uses } = set
+    const key = JSON.stringify([
+      uses.moment ? principal : { ...principal, authenticatedMs: null },
+      resource,
+      uses.sourceAddress ? facts.sourceAddress : null,
+      uses.application ? facts.application : null,
+      uses.database ? facts.database : null,
+    ])
+    let known = this.known.get(key)
+    if (known === undefined) {
+      known = { minute: 0, verdicts: new WeakMap() }
+      if (this.known.size >= KINDS_MAX) this.known.delete(this.known.keys().next().value!)
+      this.known.set(key, known)
+    }
+    return known
   }
 }
 
 export class SessionGate {
-  /** By the analysis itself: statements of one shape share it. */
-  private verdicts = new WeakMap<CommandFacts, Verdict>()
+  private known: Known | null = null
   private decidedBy: PolicySet | null = null
-  private minute = 0
   private readonly remembered: { until: number; fingerprint: string | null; grant: Grant }[] = []
 
   constructor(
     private readonly recorder: Recorder,
     private readonly policies: PolicyStore,
     private readonly facts: SessionFacts,
+    private readonly knownOf: (set: PolicySet) => Known,
   ) {}
 
   /** Whether any policy is in force. */
@@ -101,17 +135,23 @@ export class SessionGate {
     }
     const { current } = this.policies
     if (current === null) return UNRESTRICTED
-    const nowMs = Date.now()
-    const minute = Math.floor(nowMs / MINUTE_MS)
-    if (current !== this.decidedBy || minute !== this.minute) {
-      this.verdicts = new WeakMap()
+    if (current !== this.decidedBy || this.known === null) {
+      this.known = this.knownOf(current)
       this.decidedBy = current
-      this.minute = minute
     }
-    let verdict = this.verdicts.get(command)
+    const { known } = this
+    const nowMs = Date.now()
+    if (current.uses.moment) {
+      const minute = Math.floor(nowMs / MINUTE_MS)
+      if (minute !== known.minute) {
+        known.verdicts = new WeakMap()
+        known.minute = minute
+      }
+    }
+    let verdict = known.verdicts.get(command)
     if (verdict === undefined) {
       verdict = this.evaluate(current, command, nowMs, null)
-      this.verdicts.set(command, verdict)
+      known.verdicts.set(command, verdict)
     }
     if (verdict.outcome !== 'hold') return verdict
     const relied = grant ?? this.recall(command.fingerprint, nowMs)
