@@ -325,6 +325,60 @@ describe('a second person', () => {
   })
 })
 
+describe('an open session', () => {
+  async function sleeping(url: string) {
+    const ended = psql(url, ['-c', 'select pg_sleep(60)'])
+    for (;;) {
+      const [session] = lines((await run(['sessions', '--json', '--limit', '1'])).out)
+      if (session.state === 'open' && session.commands === 1) return { session, ended }
+    }
+  }
+
+  test('is ended by who may, and its client is told by whom', async () => {
+    const { session, ended } = await sleeping(pasted())
+    const other = lines((await run(['token', '--json', '--subject', 'nosy'])).out)[0].token
+    expect(await run(['kill', session.id], { CUSTODY_TOKEN: other })).toMatchObject({
+      code: 1,
+      error: expect.stringMatching(/there is no session/),
+    })
+    const { code, out } = await run(['kill', session.id, '--reason', 'INC-42'])
+    expect([code, out]).toEqual([0, expect.stringMatching(/: closed, ended by administrator:/)])
+    expect((await ended).stderr).toMatch(/FATAL: +custody: ended by administrator:/)
+    expect(await run(['kill', session.id])).toMatchObject({
+      code: 1,
+      error: expect.stringMatching(/is closed/),
+    })
+    const [event] = lines((await run(['events', '--kind', 'session.kill', '--json'])).out)
+    expect(event).toMatchObject({ parent: session.id, lifecycle: { reason: 'INC-42' } })
+  })
+
+  test('ends when its identity is locked, which then stays out until it is unlocked', async () => {
+    const token = lines(
+      (await run(['token', '--json', '--subject', 'eve', '--email', 'Eve@example.com'])).out,
+    )[0].token
+    const url = pasted().replace(/\/\/[^@]*@/, `//eve:${token}@`)
+    const { ended } = await sleeping(url)
+    expect((await run(['lock'])).out).toBe('Nobody is locked.\n')
+    expect((await run(['lock', 'eve@example.com', '--reason', 'laptop stolen'])).code).toBe(0)
+    expect((await ended).stderr).toMatch(/FATAL: +custody: the identity is locked/)
+    expect((await psql(url, ['-c', 'select 1'])).stderr).toMatch(/the identity is locked/)
+    expect((await run(['lock'])).out).toMatch(/eve@example.com .* laptop stolen/)
+    expect((await run(['unlock', 'eve@example.com'])).code).toBe(0)
+    expect((await psql(url, ['-Atc', 'select 1'])).stdout).toBe('1\n')
+    expect(await run(['unlock', 'nobody'])).toMatchObject({
+      code: 1,
+      error: expect.stringMatching(/nobody is not locked/),
+    })
+  })
+
+  test('ends when its token is revoked', async () => {
+    const { token, id } = lines((await run(['token', '--json', '--subject', 'fay'])).out)[0]
+    const { ended } = await sleeping(pasted().replace(/\/\/[^@]*@/, `//fay:${token}@`))
+    await run(['token', 'revoke', id])
+    expect((await ended).stderr).toMatch(/FATAL: +custody: the token was revoked/)
+  })
+})
+
 describe('policies before they are in force', () => {
   test('check, templates', async () => {
     expect((await run(['policy', 'check'])).out).toMatch(/no-write-without-where +forbid/)

@@ -468,6 +468,101 @@ function answering(name: 'approve' | 'deny', summary: string): Command {
 const approve = answering('approve', 'let a held command run')
 const deny = answering('deny', 'refuse a held command')
 
+const REASON: Record<string, OptionSpec> = {
+  reason: { value: 'text', help: 'why; it is recorded' },
+}
+
+const kill: Command = {
+  name: 'kill',
+  takes: '<session>|last',
+  summary: 'end an open session',
+  details: ['One’s own, or any as the administrator. Its client is told by whom.'],
+  options: REASON,
+  positionalsMin: 1,
+  positionalsMax: 1,
+  examples: ["custody kill 01a1fcb8 --reason 'INC-42'"],
+  async run(context) {
+    const { given, output } = context
+    const one = api(context)
+    const reason = given.text('reason')
+    const path = `/api/v1/sessions/${encodeURIComponent(given.positionals[0]!)}`
+    const answer = await one.post<Json>(`${path}/kill`, reason ? { reason } : {})
+    const until = Date.now() + OUTCOME_MS
+    let session: Json
+    do {
+      ;({ session } = await one.get<Json>(`/api/v1/sessions/${answer.session}`, { wait: 500 }))
+      if (session.state !== 'open') break
+      await new Promise((done) => setTimeout(done, OUTCOME_POLL_MS))
+    } while (Date.now() < until)
+    if (output.json) output.object({ ...answer, state: session.state })
+    else
+      output.line(
+        session.state === 'open'
+          ? `asked; the session ${answer.session} is still open`
+          : `${answer.session}: ${session.state}, ${session.reason}`,
+      )
+    return session.state === 'open' ? 1 : 0
+  },
+}
+
+const lock: Command = {
+  name: 'lock',
+  takes: '[<identity>]',
+  summary: 'keep an identity out and end its sessions; without one: who is kept out',
+  options: REASON,
+  positionalsMin: 0,
+  positionalsMax: 1,
+  examples: ["custody lock ada@example.com --reason 'laptop stolen'", 'custody lock'],
+  async run(context) {
+    const { given, output } = context
+    const [identity] = given.positionals
+    const reason = given.text('reason')
+    if (identity !== undefined) {
+      const answer = await api(context).post<Json>('/api/v1/locks', {
+        identity,
+        ...(reason && { reason }),
+      })
+      if (output.json) output.object(answer)
+      else output.line(`${identity} is locked; its sessions end within seconds.`)
+      return 0
+    }
+    const { locks } = await api(context).get<Json>('/api/v1/locks')
+    if (output.json) for (const one of locks) output.object(one)
+    else if (locks.length === 0) output.line('Nobody is locked.')
+    else
+      output.lines(
+        table(
+          ['IDENTITY', 'SINCE (UTC)', 'BY', 'REASON'].map((title) => ({ title })),
+          locks.map((one: Json) => [
+            one.identity,
+            one.since.slice(0, 19).replace('T', ' '),
+            one.by,
+            one.reason ?? '',
+          ]),
+          output.columns,
+        ),
+      )
+    return 0
+  },
+}
+
+const unlock: Command = {
+  name: 'unlock',
+  takes: '<identity>',
+  summary: 'let an identity in again',
+  options: {},
+  positionalsMin: 1,
+  positionalsMax: 1,
+  async run(context) {
+    const { given, output } = context
+    const [identity] = given.positionals
+    const answer = await api(context).delete<Json>(`/api/v1/locks/${encodeURIComponent(identity!)}`)
+    if (output.json) output.object(answer)
+    else output.line(`${identity} is let in again.`)
+    return 0
+  },
+}
+
 const SESSION = '[<session>|last]'
 const LIMIT: OptionSpec = { value: 'n', help: 'at most about so many entries (default 10000)' }
 
@@ -678,6 +773,9 @@ export const commands: readonly Command[] = [
   approvals,
   approve,
   deny,
+  kill,
+  lock,
+  unlock,
   policy,
   verify,
   config,

@@ -26,6 +26,8 @@ export interface Principal {
 export interface CredentialVerifier {
   /** Rejects with a CustodyError that may be shown to the client. */
   verify(presented: string): Promise<Principal>
+  /** Why somebody who was let in may not stay, or null. Cheap: asked of every open session every second. */
+  standing?(who: Who): CustodyError | null
 }
 
 export interface TokenRequest {
@@ -109,7 +111,15 @@ export async function createTokenVerifier(
 ): Promise<CredentialVerifier> {
   const keys = await loadTokenKeys(home, configuration.gateway)
   const revoked = new Revocations(home)
+  const locks = new Locks(home)
+  const standing = (who: Who): CustodyError | null => {
+    if (who.tokenId !== null && revoked.has(who.tokenId))
+      return new CustodyError('CUSTODY-TOKEN-004', 'the token was revoked')
+    if (locks.of(who)) return new CustodyError('CUSTODY-TOKEN-005', 'the identity is locked')
+    return null
+  }
   return {
+    standing,
     async verify(presented) {
       if (!presented) throw new CustodyError('CUSTODY-TOKEN-002', 'no token was presented')
       let payload: Awaited<ReturnType<typeof jwtVerify>>['payload']
@@ -132,70 +142,116 @@ export async function createTokenVerifier(
         )
       }
       const id = String(payload.jti)
-      if (revoked.has(id)) throw new CustodyError('CUSTODY-TOKEN-004', 'the token was revoked')
       const text = (value: unknown): string | null =>
         typeof value === 'string' && value !== '' ? value : null
-      return {
-        who: {
-          subject: payload.sub!,
-          issuer: keys.issuer,
-          email: text(payload.email),
-          name: text(payload.name),
-          groups: Array.isArray(payload.groups)
-            ? payload.groups.filter((group): group is string => typeof group === 'string')
-            : [],
-          kind: text(payload.kind) ?? 'human',
-          method: 'custody-token',
-          tokenId: id,
-          authenticatedAt: payload.iat! * 1_000_000,
-          onBehalfOf: [],
-        },
-        expiresMs: payload.exp! * 1000,
+      const who: Who = {
+        subject: payload.sub!,
+        issuer: keys.issuer,
+        email: text(payload.email),
+        name: text(payload.name),
+        groups: Array.isArray(payload.groups)
+          ? payload.groups.filter((group): group is string => typeof group === 'string')
+          : [],
+        kind: text(payload.kind) ?? 'human',
+        method: 'custody-token',
+        tokenId: id,
+        authenticatedAt: payload.iat! * 1_000_000,
+        onBehalfOf: [],
       }
+      const refused = standing(who)
+      if (refused) throw refused
+      return { who, expiresMs: payload.exp! * 1000 }
     },
   }
 }
 
-/** Identifiers of revoked tokens with the time after which they may be forgotten. */
-class Revocations {
-  private readonly path: string
+/** A small file of JSON that another process may change, read again when it did. */
+class SharedFile<T> {
   private seen = ''
-  private ids = new Map<string, number>()
+  private held: Record<string, T> = {}
 
-  constructor(home: Home) {
-    this.path = join(home.keys, 'revoked.json')
-  }
+  constructor(private readonly path: string) {}
 
-  has(id: string): boolean {
-    this.refresh()
-    return this.ids.has(id)
-  }
-
-  add(id: string, expiresMs: number): void {
-    this.refresh()
-    this.ids.set(id, expiresMs)
-    const now = Date.now()
-    const kept = [...this.ids].filter(([, until]) => until > now)
-    writeFileAtomic(this.path, `${JSON.stringify(Object.fromEntries(kept))}\n`, 0o600)
-  }
-
-  private refresh(): void {
+  read(): Record<string, T> {
     let stamp = ''
     try {
       const stat = statSync(this.path)
       stamp = `${stat.ino}:${stat.mtimeMs}:${stat.size}`
     } catch {
-      return
+      return this.held
     }
-    if (stamp === this.seen) return
-    this.ids = new Map(
-      Object.entries(JSON.parse(readFileSync(this.path, 'utf8')) as Record<string, number>),
-    )
-    this.seen = stamp
+    if (stamp !== this.seen) {
+      this.held = JSON.parse(readFileSync(this.path, 'utf8')) as Record<string, T>
+      this.seen = stamp
+    }
+    return this.held
+  }
+
+  write(value: Record<string, T>): void {
+    writeFileAtomic(this.path, `${JSON.stringify(value)}\n`, 0o600)
   }
 }
 
-/** From now on the token is refused; sessions that it opened go on until they are closed. */
+/** Identifiers of revoked tokens with the time after which they may be forgotten. */
+class Revocations {
+  private readonly file: SharedFile<number>
+
+  constructor(home: Home) {
+    this.file = new SharedFile(join(home.keys, 'revoked.json'))
+  }
+
+  has(id: string): boolean {
+    return Object.hasOwn(this.file.read(), id)
+  }
+
+  add(id: string, expiresMs: number): void {
+    const now = Date.now()
+    const kept = Object.entries({ ...this.file.read(), [id]: expiresMs }).filter(
+      ([, until]) => until > now,
+    )
+    this.file.write(Object.fromEntries(kept))
+  }
+}
+
+/** From now on the token is refused, and the sessions that it opened end within seconds. */
 export function revokeToken(home: Home, id: string): void {
   new Revocations(home).add(id, Date.now() + TTL_SECONDS_MAX * 1000)
+}
+
+/** Who is kept out, by subject or e-mail address, whatever token they hold. */
+export interface Lock {
+  by: string
+  reason: string | null
+  since: string
+}
+
+export class Locks {
+  private readonly file: SharedFile<Lock>
+
+  constructor(home: Home) {
+    this.file = new SharedFile(join(home.keys, 'locked.json'))
+  }
+
+  all(): Record<string, Lock> {
+    return this.file.read()
+  }
+
+  of(who: Pick<Who, 'subject' | 'email'>): Lock | null {
+    const locks = this.file.read()
+    for (const name of [who.subject, who.email])
+      if (name !== null && Object.hasOwn(locks, name.toLowerCase()))
+        return locks[name.toLowerCase()]!
+    return null
+  }
+
+  add(name: string, lock: Lock): void {
+    this.file.write({ ...this.file.read(), [name.toLowerCase()]: lock })
+  }
+
+  /** False where there was none. */
+  remove(name: string): boolean {
+    const { [name.toLowerCase()]: found, ...rest } = this.file.read()
+    if (found) this.file.write(rest)
+    return found !== undefined
+  }
 }

@@ -198,6 +198,14 @@ export const catalogue = {
       'A setting in the start-up packet (a connection parameter, or in options) is not permitted.',
     duty: 'Connect without it and use SET, which can be held for approval; or permit it by policy.',
   },
+  'CUSTODY-PG-016': {
+    meaning: 'The session was ended because its token was revoked or its identity locked.',
+    duty: 'Ask whoever revoked or locked it; `custody events --kind access.locked` says who and why.',
+  },
+  'CUSTODY-PG-017': {
+    meaning: 'Somebody ended the session.',
+    duty: 'Ask the person that the message names.',
+  },
   'CUSTODY-POLICY-001': {
     meaning:
       'The policies are not good: a file can’t be read or parsed, or says something that the vocabulary does not have.',
@@ -269,6 +277,10 @@ export const catalogue = {
   'CUSTODY-TOKEN-004': {
     meaning: 'The token was revoked.',
     duty: 'Ask whoever revoked it; a new one can be issued with `custody token`.',
+  },
+  'CUSTODY-TOKEN-005': {
+    meaning: 'The identity is locked: whatever token it presents is refused.',
+    duty: 'Ask an administrator; `custody unlock <identity>` ends it.',
   },
 } as const satisfies Record<string, CatalogueEntry>
 

@@ -60,12 +60,14 @@ interface Held extends Waiting {
   tell(answer: Answer): void
 }
 
-/** How often answers are looked for: while something waits, and otherwise. */
+/** How often what people said is looked for: while something waits, and otherwise. */
 const POLL_MS = 20
+const REST_MS = 250
 const READ_BYTES_MAX = 1024 * 1024
 /** Requests waiting at once, over all sessions. */
 export const WAITING_MAX = 10_000
-const MARK = Buffer.from('approval.answered')
+const ANSWERED = Buffer.from('approval.answered')
+const KILL = Buffer.from('session.kill')
 
 export interface ApprovalsOptions {
   recorder: Recorder
@@ -73,6 +75,8 @@ export interface ApprovalsOptions {
   directory: string
   answersFrom: string
   logger: Logger
+  /** Somebody ends a session. */
+  onKill(session: Buffer, by: string): void
 }
 
 export class Approvals {
@@ -80,6 +84,7 @@ export class Approvals {
   private reader: LogReader | null = null
   private polling: NodeJS.Timeout | null = null
   private busy = false
+  private stopped = false
 
   constructor(private readonly options: ApprovalsOptions) {}
 
@@ -111,8 +116,7 @@ export class Approvals {
       withdraw: (reason) => this.end(held, 'withdrawn', null, reason),
     }
     this.held.set(name, held)
-    // Where the answers begin is noted before anybody can answer.
-    this.follow()
+    if (this.held.size === 1) this.poll(POLL_MS)
     recorder.record(
       {
         kind: 'approval.requested',
@@ -134,6 +138,7 @@ export class Approvals {
 
   /** Withdraws what waits still. */
   stop(): void {
+    this.stopped = true
     for (const held of [...this.held.values()]) held.withdraw('the gateway is stopping')
     if (this.polling) clearInterval(this.polling)
     this.reader?.close()
@@ -147,10 +152,7 @@ export class Approvals {
   ): void {
     if (!this.held.delete(held.name)) return
     clearTimeout(held.timer)
-    if (this.held.size === 0 && this.polling) {
-      clearInterval(this.polling)
-      this.polling = null
-    }
+    if (this.held.size === 0 && !this.stopped) this.poll(REST_MS)
     const micros = nowMicros()
     const approver = event?.approval?.approver ?? null
     const approval: ApprovalDraft = {
@@ -177,35 +179,48 @@ export class Approvals {
     else if (state === 'expired') held.tell({ state })
   }
 
-  private follow(): void {
-    const { directory, answersFrom, logger } = this.options
-    if (this.reader === null) {
-      // Answers to earlier requests are of no use to us; those in the last segment are passed over.
-      const segment = listSegments(join(directory, answersFrom)).at(-1) ?? 0
-      this.reader = openReader({
-        directory,
-        recorder: answersFrom,
-        from: { segment, offset: 0, sequence: 0 },
-      })
-    }
-    this.polling ??= setInterval(() => {
+  /** Begins to follow what people say, from here on. */
+  start(): void {
+    const { directory, answersFrom } = this.options
+    // What was said before is about what is gone; what the last segment has of it is passed over.
+    const segment = listSegments(join(directory, answersFrom)).at(-1) ?? 0
+    this.reader = openReader({
+      directory,
+      recorder: answersFrom,
+      from: { segment, offset: 0, sequence: 0 },
+    })
+    this.poll(REST_MS)
+  }
+
+  private poll(everyMs: number): void {
+    if (this.polling) clearInterval(this.polling)
+    this.polling = setInterval(() => {
       if (this.busy) return
       this.busy = true
       void this.read()
-        .catch((error) => logger.error({ err: error }, 'answers to held commands can’t be read'))
+        .catch((error) =>
+          this.options.logger.error({ err: error }, 'what people answer can’t be read'),
+        )
         .finally(() => {
           this.busy = false
         })
-    }, POLL_MS)
+    }, everyMs)
+    this.polling.unref()
   }
 
   private async read(): Promise<void> {
     for (;;) {
-      const batch = await this.reader!.read(READ_BYTES_MAX)
+      const batch = (await this.reader?.read(READ_BYTES_MAX)) ?? null
       if (batch === null) return
       for (const message of batch.messages)
-        if (message.includes(MARK)) this.answered(decodeMessage(message))
+        if (message.includes(ANSWERED)) this.answered(decodeMessage(message))
+        else if (message.includes(KILL)) this.killed(decodeMessage(message))
     }
+  }
+
+  private killed(event: Event): void {
+    if (event.kind !== 'session.kill' || !event.parent) return
+    this.options.onKill(event.parent, nameOf(event.who ?? null))
   }
 
   private answered(event: Event): void {

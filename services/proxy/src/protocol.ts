@@ -13,6 +13,8 @@ import type { Gate } from './gate'
 /** Turns what a client presented into who it is. Rejects with a CustodyError that may be shown to the client. */
 export interface CredentialVerifier {
   verify(presented: string): Promise<Principal>
+  /** Why somebody who was let in may not stay, or null. */
+  standing?(who: Who): Error | null
 }
 
 export interface Principal {
@@ -36,6 +38,8 @@ export interface Protocol {
   readonly name: string
   /** Takes over a new connection until it ends; never rejects. */
   serve(socket: Socket): Promise<void>
+  /** Ends a session by its identifier (hex), with the reason that its client is told. False where it is not there. */
+  kill(session: string, reason: string): boolean
   /** Sessions now open. */
   readonly sessions: number
   /** Ends what is open; resolves when all of it is recorded. */

@@ -67,7 +67,11 @@ export function createProxy(options: ProxyOptions): Proxy {
         directory: home.log,
         answersFrom: `query-${configuration.gateway}`,
         logger,
+        onKill: (session, by) => {
+          postgres?.kill(session.toString('hex'), `ended by ${by}`)
+        },
       })
+      approvals.start()
       const tls = await loadCertificate(configuration, home)
       postgres = await createPostgres({
         configuration,

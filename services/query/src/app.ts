@@ -4,7 +4,7 @@
  */
 
 import type { Recorder } from '@custody/event-log'
-import { issueToken, revokeToken, type TokenKeys } from '@custody/identity'
+import { issueToken, Locks, revokeToken, type TokenKeys } from '@custody/identity'
 import type { Configuration, Home, Logger } from '@custody/kit'
 import { type Person, parseRequirements, refusal } from '@custody/policy'
 import { uuidBytes } from '@custody/schemas'
@@ -174,6 +174,7 @@ function routes(api: FastifyInstance, o: AppOptions): void {
     return answer
   }
 
+  const locks = new Locks(o.home)
   /** False where what was recorded before the request is not all in the store yet. */
   const fresh = (wait: number | undefined) => o.freshness.caughtUp(wait ?? 0)
 
@@ -449,6 +450,75 @@ function routes(api: FastifyInstance, o: AppOptions): void {
       })
       revokeToken(o.home, id)
       return { id, revoked: true }
+    },
+  )
+
+  api.get('/locks', { schema: schema.locks }, (request) =>
+    look(request, { action: 'read', subject: 'locks' }, async (caller) => {
+      requireAdministrator(caller)
+      const found = Object.entries(locks.all()).map(([identity, lock]) => ({ identity, ...lock }))
+      return { answer: { locks: found }, results: found.length }
+    }),
+  )
+
+  api.post<{ Body: { identity: string; reason?: string } }>(
+    '/locks',
+    { schema: schema.lock },
+    async (request, reply) => {
+      const caller = request.caller!
+      requireAdministrator(caller)
+      const { identity, reason } = request.body
+      await o.watch.access({ ...from(request), who: caller.who }, 'access.locked', {
+        action: 'lock',
+        reason: `${identity}${reason ? `: ${reason}` : ''}`,
+      })
+      locks.add(identity, {
+        by: caller.who.subject,
+        reason: reason ?? null,
+        since: new Date().toISOString(),
+      })
+      reply.status(201)
+      return { identity, locked: true }
+    },
+  )
+
+  api.delete<{ Params: { identity: string } }>(
+    '/locks/:identity',
+    { schema: schema.unlock },
+    async (request) => {
+      const caller = request.caller!
+      requireAdministrator(caller)
+      const { identity } = request.params
+      if (!Object.hasOwn(locks.all(), identity.toLowerCase()))
+        throw notFound(`${identity} is not locked`, Object.keys(locks.all()).slice(0, 5))
+      await o.watch.access({ ...from(request), who: caller.who }, 'access.unlocked', {
+        action: 'unlock',
+        reason: identity,
+      })
+      locks.remove(identity)
+      return { identity, locked: false }
+    },
+  )
+
+  api.post<{ Params: { id: string }; Body: { reason?: string } | null }>(
+    '/sessions/:id/kill',
+    { schema: schema.kill },
+    async (request) => {
+      const caller = request.caller!
+      await fresh(ANSWER_WAIT_MS)
+      // One's own sessions, or any for the administrator.
+      const scope = caller.isAdministrator
+        ? null
+        : { subject: caller.who.subject, issuer: caller.who.issuer }
+      const id = await o.store.resolveSession(request.params.id, scope)
+      const session = await o.store.session(id, scope)
+      if (session.state !== 'open') throw conflict(`the session ${id} is ${session.state}`)
+      await o.watch.kill(
+        { ...from(request), who: caller.who },
+        uuidBytes(id),
+        request.body?.reason ?? null,
+      )
+      return { session: id, asked: true }
     },
   )
 }

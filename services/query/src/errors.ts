@@ -18,6 +18,7 @@ const STATUS: Record<string, number> = {
   'CUSTODY-TOKEN-002': 401,
   'CUSTODY-TOKEN-003': 401,
   'CUSTODY-TOKEN-004': 401,
+  'CUSTODY-TOKEN-005': 401,
 }
 
 export interface ErrorAnswer {

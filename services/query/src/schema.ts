@@ -192,6 +192,54 @@ export const answering = (what: 'approve' | 'deny') => ({
   },
 })
 
+const reason = text('Why; it is recorded.')
+
+export const locks = {
+  summary: 'Identities that are kept out',
+  tags: ['access'],
+  response: answer('All of them', { locks: list('A lock: identity, by, reason, since') }),
+}
+
+export const lock = {
+  summary: 'Keep an identity out, and end its sessions within seconds',
+  tags: ['access'],
+  body: {
+    type: 'object',
+    additionalProperties: false,
+    required: ['identity'],
+    properties: { identity: text('Subject or e-mail address.'), reason },
+  },
+  response: {
+    201: { description: 'Locked', type: 'object', additionalProperties: true },
+    ...failures,
+  },
+}
+
+export const unlock = {
+  summary: 'Let an identity in again',
+  tags: ['access'],
+  params: {
+    type: 'object',
+    required: ['identity'],
+    properties: { identity: text('Subject or e-mail address.') },
+  },
+  response: answer('Unlocked', { identity: { type: 'string' }, locked: { type: 'boolean' } }),
+}
+
+export const kill = {
+  summary: 'End an open session: one’s own, or any as the administrator',
+  tags: ['access'],
+  params: sessionId,
+  body: { type: ['object', 'null'], additionalProperties: false, properties: { reason } },
+  response: {
+    ...answer('It is recorded; the gateway does it within a second', {
+      session: { type: 'string' },
+      asked: { type: 'boolean' },
+    }),
+    409: { description: 'It is not open', ...error },
+  },
+}
+
 export const events = {
   summary: 'Events, filtered',
   tags: ['evidence'],

@@ -32,9 +32,11 @@ export interface Watch {
   look(reader: Reader, look: Look): Promise<void>
   access(
     reader: Reader,
-    kind: 'access.token-issued' | 'access.token-revoked',
-    access: { action: string; tokenId: string; expires?: number; reason?: string },
+    kind: 'access.token-issued' | 'access.token-revoked' | 'access.locked' | 'access.unlocked',
+    access: { action: string; tokenId?: string; expires?: number; reason?: string },
   ): Promise<void>
+  /** Records that somebody ends a session; the gateway that has it reads this and does it. */
+  kill(reader: Reader, session: Buffer, reason: string | null): Promise<void>
   /** Records somebody's answer to a held command; where it takes effect it is looked at again. */
   answered(
     reader: Reader,
@@ -112,6 +114,18 @@ export function createWatch(recorder: Recorder, gateway: string): Watch {
             channel: reader.application?.startsWith('custody-cli') ? 'cli' : 'api',
             comment,
           },
+        })
+      })
+    },
+
+    kill(reader, session, reason) {
+      return recorded('disk', () => {
+        recorder.record({
+          kind: 'session.kill',
+          who: reader.who,
+          path: pathOf(reader),
+          parent: session,
+          lifecycle: { state: 'changed', reason },
         })
       })
     },

@@ -47,6 +47,8 @@ interface Asked {
   database: string
 }
 
+const STANDING_MS = 1000
+
 export async function createPostgres(services: ProtocolServices): Promise<Protocol> {
   await loadParser()
   const { limits } = services.configuration
@@ -74,6 +76,7 @@ class Postgres implements Protocol {
   private stopping = false
   private readonly catalogues: Catalogues
   private readonly checking: NodeJS.Timeout
+  private readonly standing: NodeJS.Timeout
 
   constructor(
     private readonly services: ProtocolServices,
@@ -88,6 +91,23 @@ class Postgres implements Protocol {
       for (const live of this.live.values()) live.relay?.check(now)
     }, intervalMs)
     this.checking.unref()
+    // Who was let in may be locked out, and a token revoked.
+    this.standing = setInterval(() => {
+      for (const { relay, session } of this.live.values()) {
+        const refused = services.verifier.standing?.(session.who)
+        if (refused) relay?.abort('CUSTODY-PG-016', refused.message, '57P01')
+      }
+    }, STANDING_MS)
+    this.standing.unref()
+  }
+
+  kill(session: string, reason: string): boolean {
+    for (const live of this.live.values())
+      if (live.session.id.toString('hex') === session) {
+        live.relay?.abort('CUSTODY-PG-017', reason, '57P01')
+        return true
+      }
+    return false
   }
 
   get sessions(): number {
@@ -137,6 +157,7 @@ class Postgres implements Protocol {
       await new Promise((resolve) => setTimeout(resolve, 20))
     }
     clearInterval(this.checking)
+    clearInterval(this.standing)
     for (const live of [...this.live.values()])
       live.relay?.abort('CUSTODY-PG-010', 'the gateway is stopping', '57P01')
   }
