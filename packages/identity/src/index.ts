@@ -5,7 +5,7 @@
  */
 import { existsSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
-import { CustodyError, type Home, writeFileAtomic } from '@custody/kit'
+import { type Configuration, CustodyError, type Home, writeFileAtomic } from '@custody/kit'
 import { newUuid, uuidText, type Who } from '@custody/schemas'
 import {
   exportJWK,
@@ -16,11 +16,14 @@ import {
   type KeyLike,
   SignJWT,
 } from 'jose'
+import { OidcVerifier } from './oidc'
 
 export interface Principal {
   who: Who
   /** When the credential ends, in milliseconds since 1970, or null. */
   expiresMs: number | null
+  /** User names that it may come under besides its subject and e-mail address. */
+  names?: readonly string[]
 }
 
 export interface CredentialVerifier {
@@ -37,6 +40,9 @@ export interface TokenRequest {
   groups?: string[]
   kind?: 'human' | 'service' | 'agent'
   ttlSeconds?: number
+  /** Whose identity it is, where another issuer vouched for it, and when. */
+  idp?: string
+  authTime?: number
 }
 
 export interface IssuedToken {
@@ -92,6 +98,8 @@ export async function issueToken(keys: TokenKeys, request: TokenRequest): Promis
     name: request.name,
     groups: request.groups ?? [],
     kind: request.kind ?? 'human',
+    ...(request.idp && { idp: request.idp }),
+    ...(request.authTime && { auth_time: request.authTime }),
   })
     .setProtectedHeader({ alg: 'EdDSA', typ: 'JWT' })
     .setSubject(request.subject)
@@ -107,11 +115,12 @@ export async function issueToken(keys: TokenKeys, request: TokenRequest): Promis
 /** Verifies tokens of this installation; revocations are seen at the next verification after they were written. */
 export async function createTokenVerifier(
   home: Home,
-  configuration: { gateway: string },
+  configuration: { gateway: string; identity?: Configuration['identity'] },
 ): Promise<CredentialVerifier> {
   const keys = await loadTokenKeys(home, configuration.gateway)
   const revoked = new Revocations(home)
   const locks = new Locks(home)
+  const oidc = new OidcVerifier(configuration.identity?.issuers ?? [])
   const standing = (who: Who): CustodyError | null => {
     if (who.tokenId !== null && revoked.has(who.tokenId))
       return new CustodyError('CUSTODY-TOKEN-004', 'the token was revoked')
@@ -122,6 +131,13 @@ export async function createTokenVerifier(
     standing,
     async verify(presented) {
       if (!presented) throw new CustodyError('CUSTODY-TOKEN-002', 'no token was presented')
+      const issuer = oidc.issuerOf(presented)
+      if (issuer !== null) {
+        const principal = await oidc.verify(presented, issuer)
+        const refused = standing(principal.who)
+        if (refused) throw refused
+        return { ...principal, names: issuer.user === undefined ? [] : [issuer.user] }
+      }
       let payload: Awaited<ReturnType<typeof jwtVerify>>['payload']
       try {
         payload = (

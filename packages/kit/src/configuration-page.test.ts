@@ -8,6 +8,7 @@ const page = readFileSync(join(__dirname, '../../../docs/reference/configuration
 test('every setting is on its page, by its path', () => {
   const configuration = parseConfiguration(`
 tls: {certificate: a, key: b}
+policy: {}
 resources:
   one: {protocol: postgres, address: "h:1", account: a, password: {literal: x}, database: d, tlsCa: c}
 `)

@@ -77,6 +77,55 @@ const postgresResource = z.strictObject({
   labels: z.record(z.string(), z.string()).default({}),
 })
 
+const issuerUrl = z.string().refine(
+  (text) => {
+    try {
+      const url = new URL(text)
+      return url.protocol === 'https:' || ['127.0.0.1', '[::1]', 'localhost'].includes(url.hostname)
+    } catch {
+      return false
+    }
+  },
+  { message: 'must be an https URL (http on this machine only)' },
+)
+
+const oidcIssuer = z.strictObject({
+  /** Exactly as its tokens and its discovery document have it. */
+  issuer: issuerUrl,
+  /** Tokens must be meant for one of these. */
+  audiences: z.array(z.string().min(1)).min(1),
+  /** What its tokens stand for, where no rule says otherwise. */
+  kind: z.enum(['human', 'service', 'agent']).default('human'),
+  /** Where in a token to find what; `a.b` looks inside `a`. */
+  claims: z
+    .strictObject({
+      email: z.string().min(1).default('email'),
+      name: z.string().min(1).default('name'),
+      groups: z.string().min(1).optional(),
+    })
+    .prefault({}),
+  /** Put before its groups, so that two issuers' groups are not taken for each other. */
+  groupPrefix: z.string().default(''),
+  /** Where there are any, a token must fit one; the first that fits gives its groups. `*` stands for anything. */
+  rules: z
+    .array(
+      z.strictObject({
+        when: z.record(z.string(), z.string()),
+        groups: z.array(z.string().min(1)).default([]),
+        kind: z.enum(['human', 'service', 'agent']).optional(),
+      }),
+    )
+    .default([]),
+  /** User name for clients whose tokens have an unwieldy subject, besides subject and e-mail address. */
+  user: z.string().min(1).optional(),
+  clockSkewSeconds: z.int().min(0).max(300).default(30),
+  /** Tokens that live longer than this are refused. */
+  lifetimeSecondsMax: positive.max(7 * 86_400).default(86_400),
+  /** For `custody login`: a public client registered there. */
+  clientId: z.string().min(1).optional(),
+  scopes: z.array(z.string().min(1)).default(['openid', 'email', 'profile']),
+})
+
 const schema = z.strictObject({
   gateway: name.default('local'),
   listen: z
@@ -106,6 +155,8 @@ const schema = z.strictObject({
         .default(64 * MiB),
     })
     .prefault({}),
+  /** Who vouches for people and jobs, besides this installation. */
+  identity: z.strictObject({ issuers: z.array(oidcIssuer).max(20).default([]) }).prefault({}),
   resources: z.record(name, postgresResource).default({}),
   /** Without it everything is permitted (and recorded); with it, what no policy permits is blocked. */
   policy: z
@@ -164,6 +215,7 @@ export type Configuration = z.output<typeof schema> & {
 }
 export type PostgresResource = z.output<typeof postgresResource>
 export type Resource = PostgresResource
+export type OidcIssuer = z.output<typeof oidcIssuer>
 export type Limits = Configuration['limits']
 export type RecordingMode = z.output<typeof recording>
 

@@ -9,6 +9,7 @@ export {
   environmentOverrides,
   type Limits,
   loadConfiguration,
+  type OidcIssuer,
   type PostgresResource,
   parseConfiguration,
   type RecordingMode,

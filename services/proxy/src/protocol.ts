@@ -21,6 +21,8 @@ export interface Principal {
   who: Who
   /** When the credential ends, in milliseconds since 1970, or null. */
   expiresMs: number | null
+  /** User names that it may come under besides its subject and e-mail address. */
+  names?: readonly string[]
 }
 
 export interface ProtocolServices {

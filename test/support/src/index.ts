@@ -4,6 +4,7 @@
  */
 export { certificateFor, type TestCertificate } from './certificate'
 export { clientProgram, type Output, pgbench, psql, runProgram } from './clients'
+export { type OidcProvider, startOidcProvider } from './oidc'
 export {
   type PostgresServer,
   type PostgresServerOptions,

@@ -327,11 +327,11 @@ class Postgres implements Protocol {
       throw new CustodyError(
         'CUSTODY-PG-001',
         isCustodyError(error) ? error.message : 'the credential was not understood',
-        { cause: error },
+        { cause: error, details: isCustodyError(error) ? error.details : {} },
       )
     }
     const { subject, email } = principal.who
-    if (user !== subject && user !== email)
+    if (user !== subject && user !== email && !principal.names?.includes(user))
       throw new CustodyError(
         'CUSTODY-PG-001',
         `the token was issued to ${JSON.stringify(subject)}, not to ${JSON.stringify(user)}`,
@@ -438,7 +438,7 @@ class Postgres implements Protocol {
       kind: 'access.refused',
       who: principal?.who,
       path,
-      access: { action: 'connect', outcome: 'refused', code, reason: messageOf(error) },
+      access: { action: 'connect', outcome: 'refused', code, reason: recordedReason(error) },
     })
   }
 }
@@ -505,6 +505,12 @@ function describeTls(socket: TLSSocket): Tls {
 
 function isLoopback(address: string): boolean {
   return address === '::1' || /^(::ffff:)?127\./.test(address)
+}
+
+/** The record may say more than the one who was refused is told. */
+function recordedReason(error: unknown): string {
+  const recorded = isCustodyError(error) ? error.details.recorded : undefined
+  return typeof recorded === 'string' ? `${messageOf(error)}: ${recorded}` : messageOf(error)
 }
 
 function messageOf(error: unknown): string {
