@@ -1,7 +1,10 @@
 /**
  * Talks to the API of the Custody that runs in this home directory (CUSTODY_HOME/run/status.json says where), as its
- * administrator, or as the holder of CUSTODY_TOKEN. Refuses to guess when none runs.
+ * administrator, as who signed in with `custody login`, or as the holder of CUSTODY_TOKEN. Refuses to guess when none runs.
  */
+import { mkdirSync, readFileSync } from 'node:fs'
+import { homedir } from 'node:os'
+import { dirname, join } from 'node:path'
 import {
   CustodyError,
   type Home,
@@ -9,10 +12,13 @@ import {
   type RuntimeStatus,
   readAdminToken,
   readStatus,
+  writeFileAtomic,
 } from '@custody/kit'
 
 export interface Api {
   readonly url: string
+  /** Whether it speaks as the local administrator. */
+  readonly isAdministrator: boolean
   readonly status: RuntimeStatus | undefined
   get<T = Record<string, unknown>>(
     path: string,
@@ -53,9 +59,10 @@ export function openApi(home: Home, environment: NodeJS.ProcessEnv): Api {
     if (!status.ports.console) throw notRunning(home, 'its API does not listen')
     url = `http://${reachable(status.host)}:${status.ports.console}`
   }
-  // The local administrator's secret goes to this home's own API and nowhere else.
   const own = !environment.CUSTODY_URL
-  const token = environment.CUSTODY_TOKEN || (own ? readAdminToken(home) : undefined)
+  // As oneself before as the administrator, whose secret goes to this home's own API and nowhere else.
+  const signedIn = environment.CUSTODY_TOKEN || storedToken(environment, url)
+  const token = signedIn || (own ? readAdminToken(home) : undefined)
 
   async function request<T>(method: string, path: string, body?: unknown): Promise<T> {
     let response: Response
@@ -103,6 +110,7 @@ export function openApi(home: Home, environment: NodeJS.ProcessEnv): Api {
 
   return {
     url,
+    isAdministrator: !signedIn && token !== undefined,
     status: own ? status : undefined,
     get(path, query = {}) {
       const search = new URLSearchParams()
@@ -113,6 +121,44 @@ export function openApi(home: Home, environment: NodeJS.ProcessEnv): Api {
     post: (path, body) => request('POST', path, body),
     delete: (path) => request('DELETE', path),
   }
+}
+
+/** What `custody login` keeps, by the address of the API, readable by its owner only. */
+interface Stored {
+  token: string
+  id: string
+  subject: string
+  expires: string
+}
+
+function storedFile(environment: NodeJS.ProcessEnv): string {
+  return join(environment.XDG_CONFIG_HOME || join(homedir(), '.config'), 'custody', 'tokens.json')
+}
+
+function readStored(environment: NodeJS.ProcessEnv): Record<string, Stored> {
+  try {
+    return JSON.parse(readFileSync(storedFile(environment), 'utf8'))
+  } catch {
+    return {}
+  }
+}
+
+function storedToken(environment: NodeJS.ProcessEnv, url: string): string | undefined {
+  const found = readStored(environment)[url]
+  return found && Date.parse(found.expires) > Date.now() ? found.token : undefined
+}
+
+/** Keeps a token for an API, or with null forgets it. Answers what was there. */
+export function storeToken(
+  environment: NodeJS.ProcessEnv,
+  url: string,
+  stored: Stored | null,
+): Stored | undefined {
+  const { [url]: before, ...rest } = readStored(environment)
+  const path = storedFile(environment)
+  mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
+  writeFileAtomic(path, `${JSON.stringify(stored ? { ...rest, [url]: stored } : rest)}\n`, 0o600)
+  return before
 }
 
 /** Where this machine reaches an address that stands for all of its own. */

@@ -24,6 +24,7 @@ import {
   wholeNumber,
 } from './arguments'
 import { type Api, openApi, reachable } from './client'
+import { login, logout } from './login'
 import type { Output } from './output'
 import { policy } from './policy'
 import {
@@ -135,6 +136,20 @@ const WHO: Record<string, OptionSpec> = {
   ttl: { value: 'time', help: 'how long it is valid: 15m, 8h (default 8h)' },
 }
 
+/** How long a token for oneself lives: as asked, or an hour. */
+function ownTtl(given: Given): number {
+  for (const name of ['subject', 'email', 'group', 'kind'])
+    if (given.text(name) !== undefined || given.texts(name).length > 0)
+      throw usageError(
+        `--${name}: you are signed in as yourself; custody logout to be the administrator`,
+      )
+  const ttl = given.text('ttl')
+  const seconds = ttl === undefined ? 3600 : durationSeconds(ttl)
+  if (seconds === null)
+    throw usageError(`--ttl ${JSON.stringify(ttl)}: give a time such as 15m or 8h`)
+  return Math.min(seconds, 12 * 3600)
+}
+
 async function issue(context: Context): Promise<Json> {
   const { given } = context
   const ttl = given.text('ttl')
@@ -228,7 +243,9 @@ const connect: Command = {
         'CUSTODY-CLI-001',
         'where its gateway listens is known only in its own home directory',
       )
-    const issued = await issue(context)
+    const issued = one.isAdministrator
+      ? await issue(context)
+      : await one.post<Json>('/api/v1/tokens/own', { ttlSeconds: ownTtl(given) })
     const at = `${reachable(runtime.host)}:${runtime.ports.postgres}/${encodeURIComponent(wanted)}?sslmode=require`
     const user = encodeURIComponent(issued.subject)
     const url = `postgresql://${user}:${issued.token}@${at}`
@@ -764,6 +781,8 @@ const config: Command = {
 
 export const commands: readonly Command[] = [
   status,
+  login,
+  logout,
   connect,
   token,
   sessions,

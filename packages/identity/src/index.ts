@@ -162,7 +162,8 @@ export async function createTokenVerifier(
         typeof value === 'string' && value !== '' ? value : null
       const who: Who = {
         subject: payload.sub!,
-        issuer: keys.issuer,
+        // Made from a token of another issuer: it is that issuer's identity still.
+        issuer: text(payload.idp) ?? keys.issuer,
         email: text(payload.email),
         name: text(payload.name),
         groups: Array.isArray(payload.groups)
@@ -171,7 +172,8 @@ export async function createTokenVerifier(
         kind: text(payload.kind) ?? 'human',
         method: 'custody-token',
         tokenId: id,
-        authenticatedAt: payload.iat! * 1_000_000,
+        authenticatedAt:
+          (typeof payload.auth_time === 'number' ? payload.auth_time : payload.iat!) * 1_000_000,
         onBehalfOf: [],
       }
       const refused = standing(who)

@@ -71,6 +71,14 @@ export const catalogue = {
     meaning: 'The file of cases can’t be read, or one of its cases is not complete.',
     duty: 'Correct the case that the message names; docs/policy.md shows the form.',
   },
+  'CUSTODY-CLI-007': {
+    meaning: 'There is no such identity provider to sign in at.',
+    duty: 'Configure identity.issuers with a clientId (docs/identity.md), or name one that there is with --issuer.',
+  },
+  'CUSTODY-CLI-008': {
+    meaning: 'Signing in at the identity provider did not succeed.',
+    duty: 'Look at what the provider says; try --device where no browser can be opened.',
+  },
   'CUSTODY-CONFIG-001': {
     meaning: 'The configuration file cannot be read or is not YAML.',
     duty: 'Correct the file named in the message, or point CUSTODY_CONFIG at the right one.',

@@ -18,6 +18,8 @@ export interface Caller {
   who: Who
   isAdministrator: boolean
   scope: Scope
+  /** When a Custody token that was presented ends, in milliseconds since 1970; null for anything else. */
+  tokenExpiresMs: number | null
 }
 
 export interface Access {
@@ -34,15 +36,16 @@ export function createAccess(home: Home, gateway: string, verifier: CredentialVe
       const secret = readAdminToken(home)
       if (secret !== undefined && equal(presented, secret)) {
         const who = administrator(gateway)
-        return { who, isAdministrator: true, scope: null }
+        return { who, isAdministrator: true, scope: null, tokenExpiresMs: null }
       }
       try {
-        const { who } = await verifier.verify(presented)
+        const { who, expiresMs } = await verifier.verify(presented)
         const sees = who.groups.includes(AUDITOR_GROUP)
         return {
           who,
           isAdministrator: false,
           scope: sees ? null : { subject: who.subject, issuer: who.issuer },
+          tokenExpiresMs: who.method === 'custody-token' ? expiresMs : null,
         }
       } catch (error) {
         if (isCustodyError(error)) throw error

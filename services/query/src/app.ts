@@ -37,6 +37,8 @@ export interface AppOptions {
 
 /** How long an answer waits for its request to be in the store. */
 const ANSWER_WAIT_MS = 2000
+const OWN_TTL_SECONDS = 8 * 3600
+const OWN_TTL_SECONDS_MAX = 12 * 3600
 const BODY_BYTES_MAX = 64 * 1024
 const REPLAY_OUTPUT_BYTES_MAX = 16 * 1024 * 1024
 const REPLAY_ROWS_DEFAULT = 1000
@@ -128,6 +130,12 @@ export async function buildApp(o: AppOptions): Promise<FastifyInstance> {
       return { status: 'ready' }
     },
   )
+  app.get('/api/v1/identity', { schema: schema.identity }, async () => ({
+    gateway: o.configuration.gateway,
+    issuers: o.configuration.identity.issuers.flatMap(({ issuer, clientId, scopes }) =>
+      clientId === undefined ? [] : [{ issuer, clientId, scopes }],
+    ),
+  }))
   app.get('/metrics', { schema: { hide: true } }, async (_request, reply) => {
     reply.type(metrics.registry.contentType)
     return metrics.registry.metrics()
@@ -437,13 +445,59 @@ function routes(api: FastifyInstance, o: AppOptions): void {
     }
   })
 
+  api.post<{ Body: { ttlSeconds?: number } | null }>(
+    '/tokens/own',
+    { schema: schema.own },
+    async (request, reply) => {
+      const caller = request.caller!
+      if (caller.isAdministrator)
+        throw badRequest('the administrator issues tokens by name: POST /api/v1/tokens')
+      const { who } = caller
+      const now = Date.now()
+      // A token made of a token ends with it: nobody stays signed in by asking again.
+      const most = Math.floor(((caller.tokenExpiresMs ?? Number.POSITIVE_INFINITY) - now) / 1000)
+      const ttlSeconds = Math.min(
+        request.body?.ttlSeconds ?? OWN_TTL_SECONDS,
+        OWN_TTL_SECONDS_MAX,
+        most,
+      )
+      const issued = await issueToken(o.keys, {
+        subject: who.subject,
+        email: who.email ?? undefined,
+        name: who.name ?? undefined,
+        groups: who.groups,
+        kind: who.kind as 'human' | 'service' | 'agent',
+        ttlSeconds: Math.max(1, ttlSeconds),
+        ...(who.issuer !== o.keys.issuer && { idp: who.issuer }),
+        ...(who.authenticatedAt !== null && {
+          authTime: Math.floor(Number(who.authenticatedAt) / 1e6),
+        }),
+      })
+      await o.watch.access({ ...from(request), who }, 'access.token-issued', {
+        action: 'token-issued',
+        tokenId: issued.id,
+        expires: issued.expires.getTime() * 1000,
+        reason: `for themselves, by ${who.method}`,
+      })
+      reply.status(201)
+      return {
+        token: issued.token,
+        id: issued.id,
+        subject: issued.subject,
+        email: who.email,
+        expires: issued.expires.toISOString(),
+      }
+    },
+  )
+
   api.delete<{ Params: { id: string } }>(
     '/tokens/:id',
     { schema: schema.revoke },
     async (request) => {
       const caller = request.caller!
-      requireAdministrator(caller)
       const { id } = request.params
+      // Whoever holds a token may end it.
+      if (caller.who.tokenId !== id) requireAdministrator(caller)
       await o.watch.access({ ...from(request), who: caller.who }, 'access.token-revoked', {
         action: 'token-revoked',
         tokenId: id,

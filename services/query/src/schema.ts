@@ -192,6 +192,33 @@ export const answering = (what: 'approve' | 'deny') => ({
   },
 })
 
+export const identity = {
+  summary: 'Where people sign in',
+  tags: ['access'],
+  security: [],
+  response: {
+    200: {
+      description: 'Issuers with a client for the command line',
+      type: 'object',
+      properties: { gateway: { type: 'string' }, issuers: list('issuer, clientId, scopes') },
+    },
+  },
+}
+
+export const own = {
+  summary: 'A Custody token for oneself, from an issuer’s token or another Custody token',
+  tags: ['access'],
+  body: {
+    type: ['object', 'null'],
+    additionalProperties: false,
+    properties: { ttlSeconds: { type: 'integer', minimum: 1, maximum: 43_200 } },
+  },
+  response: {
+    201: { description: 'Shown once', type: 'object', additionalProperties: true },
+    ...failures,
+  },
+}
+
 const reason = text('Why; it is recorded.')
 
 export const locks = {
