@@ -5,7 +5,7 @@
  */
 import { fingerprintSync, loadModule, parseSync } from 'libpg-query'
 import { statementKey } from './lexer'
-import { READING } from './reading-functions'
+import { PLAIN_WRITING, READING } from './reading-functions'
 
 export interface ObjectName {
   kind: string
@@ -24,6 +24,8 @@ export interface StatementAnalysis {
   problem: string | null
   /** Proven to change nothing: reads only, and calls only functions known to do the same. */
   readOnly: boolean
+  /** It may make or change something that other statements run without saying so: views, functions, rules, operators, … */
+  makesCode: boolean
   /** Columns named anywhere in it, by their last name; `*` for all of something. */
   columns: string[]
   /** Operators and types by their last names: a database may have made some of them its own. */
@@ -69,6 +71,7 @@ export function unanalysed(problem: string | null): StatementAnalysis {
     understood: false,
     problem,
     readOnly: false,
+    makesCode: true,
     columns: [],
     operators: [],
     types: [],
@@ -224,6 +227,34 @@ const VERBS: Record<string, string> = {
   RenameStmt: 'sql:alter',
 }
 
+/** What is made or changed by these holds data, and runs nothing. */
+const HOLDING = new Set([
+  'CreateStmt',
+  'CreateSeqStmt',
+  'AlterSeqStmt',
+  'IndexStmt',
+  'CreateStatsStmt',
+  'AlterStatsStmt',
+  'AlterTableStmt',
+  'AlterRoleStmt',
+  'CreateRoleStmt',
+  'CreatedbStmt',
+  'AlterDatabaseStmt',
+  'CreateTableSpaceStmt',
+  'CreateEnumStmt',
+  'AlterEnumStmt',
+  'CompositeTypeStmt',
+  'CreatePublicationStmt',
+  'AlterPublicationStmt',
+])
+
+function makesNothing(kind: string, node: Node): boolean {
+  // A view by the name that a table had is another matter than a column's new name.
+  if (kind === 'RenameStmt')
+    return node.renameType === 'OBJECT_COLUMN' || node.renameType === 'OBJECT_TABCONSTRAINT'
+  return HOLDING.has(kind)
+}
+
 const READS = new Set([
   'sql:select',
   'sql:show',
@@ -242,6 +273,7 @@ class Walk {
   private readonly breadth: Record<string, Breadth> = {}
   private problem: string | null = null
   private writes = false
+  private makes = false
   /** Names of common table expressions in force, innermost last. */
   private readonly scopes: Set<string>[] = []
 
@@ -254,6 +286,7 @@ class Walk {
       objects: [...this.objects.values()],
       understood,
       problem: this.problem,
+      makesCode: this.makes || !understood,
       columns: [...this.columns],
       operators: [...this.operators],
       types: [...this.types],
@@ -371,6 +404,7 @@ class Walk {
         this.statement(node.query as Node)
         return
       case 'ViewStmt':
+        this.makes = true
         this.verbs.add('sql:create')
         this.range(node.view as Node, 'sql:create')
         this.statement(node.query as Node)
@@ -395,6 +429,8 @@ class Walk {
       return
     }
     this.verbs.add(verb)
+    if ((verb === 'sql:create' || verb === 'sql:alter') && !makesNothing(kind, node))
+      this.makes = true
     this.names(node, verb)
     if (kind === 'CreateFunctionStmt' || kind === 'RuleStmt')
       this.misunderstood('code that runs later')
@@ -538,6 +574,7 @@ class Walk {
       return
     }
     this.add('function', name, 'sql:call')
+    if (!PLAIN_WRITING.has(plain)) this.makes = true
     this.writes = true
     this.verbs.add('sql:call')
   }

@@ -23,7 +23,7 @@ export interface EvasionResult {
 }
 
 export interface EvasionOptions {
-  /** Only attempts whose name has this in it. */
+  /** Only attempts whose name has this in it; `ordinary`: only the ordinary statements. */
   only?: string
   progress?(line: string): void
 }
@@ -161,7 +161,7 @@ policy:
       }
     }
 
-    if (o.only === undefined)
+    if (o.only === undefined || o.only === 'ordinary')
       for (const [resource, statements] of [
         ['analysts', READS],
         ['careful', [...READS, ...WRITES]],

@@ -63,8 +63,11 @@ export class Followed {
     const { changes } = this
     this.loading = this.load()
       .then((catalogue) => {
-        this.current = catalogue
         this.loadedMs = Date.now()
+        // Not to be asked just now, and nothing is known to have changed: what was known stays.
+        if (catalogue.unknown && this.current?.unknown === false && this.loadedChanges === changes)
+          return
+        this.current = catalogue
         if (catalogue.unknown) this.failedMs = this.loadedMs
         else this.loadedChanges = changes
       })
@@ -165,6 +168,8 @@ export class Catalogues {
           ['client_encoding', 'UTF8'],
           ['search_path', 'pg_catalog'],
           ['default_transaction_read_only', 'on'],
+          // Somebody's migration may hold a view for long.
+          ['lock_timeout', '3000'],
         ]),
         randomBytes(4),
         LOAD_MS_MAX,

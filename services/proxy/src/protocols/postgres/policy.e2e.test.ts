@@ -399,6 +399,49 @@ describe('held', () => {
   })
 })
 
+describe('what a database has made its own', () => {
+  test('a view made and read in one pipeline, before any Sync, is not taken for a table', async () => {
+    await server.query(
+      "create function touch() returns int language plpgsql as 'begin insert into t values (4711); return 1; end'",
+    )
+    const before = (await events()).length
+    await withClient(async (client) => {
+      const { connection } = client as unknown as {
+        connection: Record<string, (o?: object) => void> & {
+          once(event: string, done: () => void): void
+        }
+      }
+      const ready = new Promise<void>((resolve) => connection.once('readyForQuery', resolve))
+      for (const text of [
+        'create view touching as select touch() as a',
+        'select * from touching',
+      ]) {
+        connection.parse!({ text, name: '' })
+        connection.bind!({ values: [] })
+        connection.execute!({})
+      }
+      connection.sync!()
+      await ready
+    })
+    const started = (await events())
+      .slice(before)
+      .filter(({ kind, who }) => kind === 'command.started' && who?.subject === 'ada')
+    expect(started.map(({ statement }) => statement!.text)).toEqual([
+      'create view touching as select touch() as a',
+      'select * from touching',
+    ])
+    // In the transaction that made it nothing is known about it.
+    expect(started[1]!.decision!.policies).toEqual(['all'])
+    // Afterwards it is known for what it is.
+    const explained = (await events()).length
+    await psql(url(), ['-c', 'select * from touching'])
+    const read = (await events())
+      .slice(explained)
+      .find(({ kind, who }) => kind === 'command.started' && who?.subject === 'ada')!
+    expect(read.statement!.verbs).toContain('sql:call')
+  })
+})
+
 describe('policies change while sessions run', () => {
   const rewrite = async (text: string, until: () => Promise<boolean>) => {
     writeFileSync(policyFile, text)

@@ -166,17 +166,6 @@ const BACKEND_STREAMED = new Set<number>([
 const STATUS_IDLE = 0x49
 /** Requests that are decided on. */
 const DECIDED = new Set<number>([Frontend.query, Frontend.execute])
-/** What may make views, functions and the like. */
-const CHANGING = new Set([
-  'sql:create',
-  'sql:alter',
-  'sql:drop',
-  'sql:do',
-  'sql:call',
-  'sql:execute',
-  'sql:unknown',
-])
-const changes = (verbs: readonly string[]) => verbs.some((verb) => CHANGING.has(verb))
 /** insufficient_privilege for what was decided against; query_canceled for what its own client gave up. */
 const SQLSTATES: Record<string, string> = {
   'CUSTODY-POLICY-002': '42501',
@@ -493,11 +482,13 @@ export class Relay {
         : bytes.subarray(start + statements[i]!.start, start + statements[i]!.end)
     // All of the string or none of it: the target would run it as one.
     const verdicts: Verdict[] = []
+    const facts: StatementAnalysis[] = []
     let changed = false
     for (let i = 0; i < count; i++) {
       // What stands behind a statement that makes things may use what it made.
-      const verdict = this.judge(changed ? afterChange(statements[i]!) : statements[i]!, i)
-      changed ||= count > 1 && changes(statements[i]!.verbs)
+      facts.push(this.refined(changed ? afterChange(statements[i]!) : statements[i]!))
+      changed ||= count > 1 && statements[i]!.makesCode
+      const verdict = this.judge(facts[i]!, i)
       verdicts.push(verdict)
       if (verdict.outcome === 'allow') continue
       const text = textAt(i)
@@ -505,12 +496,12 @@ export class Relay {
         'query',
         this.textOf(text),
         text.length,
-        statements[i]!,
+        facts[i]!,
         undefined,
         i,
         count,
       )
-      if (verdict.outcome === 'hold') this.hold(verdict, statements[i]!, asked, i, bytes, at)
+      if (verdict.outcome === 'hold') this.hold(verdict, facts[i]!, asked, i, bytes, at)
       else this.refuse(verdict, asked, bytes, at, end, true)
       return
     }
@@ -522,7 +513,7 @@ export class Relay {
           'query',
           this.textOf(text),
           text.length,
-          statements[i]!,
+          facts[i]!,
           undefined,
           verdicts[i]!,
           i,
@@ -625,7 +616,7 @@ export class Relay {
     let prepared = portal?.prepared ?? elsewhere(bytes.toString('latin1', at + 5, nameEnd))
     if (portal && portal.replacing >= 0 && portal.replacing !== this.group)
       prepared = uncertain(prepared, 'its portal was being bound to another statement')
-    const { analysis } = prepared
+    const analysis = this.refined(prepared.analysis)
     const parameters = portal?.values
       ? this.readParameters(portal.values, prepared.typeOids)
       : undefined
@@ -677,6 +668,7 @@ export class Relay {
       understood: false,
       problem: 'a function called by its number',
       readOnly: false,
+      makesCode: true,
       columns: [],
       operators: [],
       types: [],
@@ -791,7 +783,7 @@ export class Relay {
     const command: Command = {
       id,
       readOnly: analysis.readOnly,
-      changing: changes(analysis.verbs),
+      changing: analysis.makesCode,
       micros,
       durability,
       columns: undefined,
@@ -908,6 +900,8 @@ export class Relay {
   private unsettledCatalogue(bytes: Buffer, at: number): boolean {
     const { catalogue, gate } = this.parts
     if (catalogue === null || !gate.restricted || this.ended) return false
+    // Nobody else sees what this transaction made, and asking might wait for its locks.
+    if (this.changedHere && this.changing === 0) return false
     if (this.changing > 0) {
       this.forward(bytes, at)
       this.toTarget.send(FLUSH, null)
@@ -930,9 +924,8 @@ export class Relay {
   }
 
   /** The verdict on one statement of the request; what a person said of it before counts. */
-  private judge(text: StatementAnalysis, index: number): Verdict {
+  private judge(analysis: StatementAnalysis, index: number): Verdict {
     if (this.denial?.index === index) return this.denial.verdict
-    const analysis = this.refined(text)
     return this.parts.gate.decide(analysis, this.grants[index] ?? null)
   }
 
@@ -1535,7 +1528,8 @@ export class Relay {
       if (command.changing) {
         this.changing--
         this.changedHere = true
-        this.parts.catalogue?.changed()
+        // A Sync may be held behind what waits for this, so there need be no ReadyForQuery.
+        if (this.settling && this.changing === 0) setImmediate(() => this.settled())
       }
     }
     if (this.copyCommand === command) this.copyCommand = null
@@ -1621,6 +1615,7 @@ export class Relay {
     this.ended = true
     const { client, target } = this.parts
     this.waiting?.waiting.withdraw(reason)
+    if (this.changedHere || this.changing > 0) this.parts.catalogue?.changed()
     for (const command of [...this.session.open] as Command[])
       this.recordCompleted(command, {
         status: 'unknown',
