@@ -103,6 +103,18 @@ async function all(recorder = 'one', from?: Position): Promise<Event[]> {
 const said = (events: Event[]) =>
   events.filter(({ kind }) => kind === 'test.said').map(({ recording }) => recording!.state)
 
+test('a flush by the clock between recording and the end of the turn tells nobody too early', async () => {
+  const recorder = await start()
+  for (let i = 0; i < 50; i++) {
+    say(recorder, `before ${i}`)
+    await recorder.recorded('os')
+    say(recorder, `now ${i}`)
+    const told = recorder.recorded('disk').then(async () => said(await all()).at(-1))
+    ;(recorder as unknown as { sync(): void }).sync()
+    expect(await told).toBe(`now ${i}`)
+  }
+})
+
 /** A log as it lies on the disk of a machine that was switched off now: no lock, nothing closed. */
 function crashed(): string {
   const copy = mkdtempSync(join(tmpdir(), 'custody-log-crashed-'))

@@ -610,6 +610,9 @@ export class Recorder {
       clearTimeout(this.syncTimer)
       this.syncTimer = null
     }
+    // The clock may call between recording and the end of the turn: who waits must not be told of a flush that their own
+    // record is not part of.
+    if (this.lengths.length > 0 && this.waitersDisk.length > 0) this.flush()
     if (this.syncing || this.fd < 0) return
     if (!this.dirty && this.waitersDisk.length === 0) return
     this.syncing = true
