@@ -215,6 +215,9 @@ test('a store that goes away and comes back', async () => {
   expect(running.status().problem).toMatchObject({ code: 'CUSTODY-INGEST-001' })
   await startWarehouse(port)
   await until(recorder, await logged(recorder))
+  // The rows are to be seen a moment before the insert has been answered.
+  for (let i = 0; i < 200 && running.status().problem; i++)
+    await new Promise((resolve) => setTimeout(resolve, 10))
   expect(running.status().problem).toBeNull()
 })
 

@@ -218,13 +218,13 @@ export function createIngest(options: IngestOptions): Ingest {
     before: Promise<void> | undefined,
   ): Promise<void> {
     await insert(messages)
+    if (status.problem) logger.info('inserting again')
+    status.problem = null
     await before
     status.events += messages.length
     status.batches++
     for (const part of batch.parts)
       await commitPosition(home.log, consumer, part.recorder, part.next)
-    if (status.problem) logger.info('inserting again')
-    status.problem = null
   }
 
   /** Takes out what the store has already. Asked once per recorder, and again after a failure. */
