@@ -12,11 +12,12 @@ import {
   generateKeyPair,
   importJWK,
   type JWK,
+  type JWTPayload,
   jwtVerify,
   type KeyLike,
   SignJWT,
 } from 'jose'
-import { OidcVerifier } from './oidc'
+import { OidcVerifier, tokenRefused } from './oidc'
 
 export interface Principal {
   who: Who
@@ -132,55 +133,49 @@ export async function createTokenVerifier(
     async verify(presented) {
       if (!presented) throw new CustodyError('CUSTODY-TOKEN-002', 'no token was presented')
       const issuer = oidc.issuerOf(presented)
-      if (issuer !== null) {
-        const principal = await oidc.verify(presented, issuer)
-        const refused = standing(principal.who)
-        if (refused) throw refused
-        return { ...principal, names: issuer.user === undefined ? [] : [issuer.user] }
-      }
-      let payload: Awaited<ReturnType<typeof jwtVerify>>['payload']
-      try {
-        payload = (
-          await jwtVerify(presented, keys.publicKey, {
-            issuer: keys.issuer,
-            audience: AUDIENCE,
-            algorithms: ['EdDSA'],
-            clockTolerance: CLOCK_SKEW_SECONDS,
-            requiredClaims: ['sub', 'jti', 'exp', 'iat'],
-          })
-        ).payload
-      } catch (cause) {
-        const expired = (cause as { code?: string }).code === 'ERR_JWT_EXPIRED'
-        throw new CustodyError(
-          expired ? 'CUSTODY-TOKEN-003' : 'CUSTODY-TOKEN-002',
-          expired ? 'the token has expired' : 'this is not a token of this installation',
-          { cause },
-        )
-      }
-      const id = String(payload.jti)
-      const text = (value: unknown): string | null =>
-        typeof value === 'string' && value !== '' ? value : null
-      const who: Who = {
-        subject: payload.sub!,
-        // Made from a token of another issuer: it is that issuer's identity still.
-        issuer: text(payload.idp) ?? keys.issuer,
-        email: text(payload.email),
-        name: text(payload.name),
-        groups: Array.isArray(payload.groups)
-          ? payload.groups.filter((group): group is string => typeof group === 'string')
-          : [],
-        kind: text(payload.kind) ?? 'human',
-        method: 'custody-token',
-        tokenId: id,
-        authenticatedAt:
-          (typeof payload.auth_time === 'number' ? payload.auth_time : payload.iat!) * 1_000_000,
-        onBehalfOf: [],
-      }
-      const refused = standing(who)
+      const principal = await (issuer === null
+        ? verifyOwn(keys, presented)
+        : oidc.verify(presented, issuer))
+      const refused = standing(principal.who)
       if (refused) throw refused
-      return { who, expiresMs: payload.exp! * 1000 }
+      return principal
     },
   }
+}
+
+/** A token of this installation. */
+async function verifyOwn(keys: TokenKeys, presented: string): Promise<Principal> {
+  let payload: JWTPayload
+  try {
+    ;({ payload } = await jwtVerify(presented, keys.publicKey, {
+      issuer: keys.issuer,
+      audience: AUDIENCE,
+      algorithms: ['EdDSA'],
+      clockTolerance: CLOCK_SKEW_SECONDS,
+      requiredClaims: ['sub', 'jti', 'exp', 'iat'],
+    }))
+  } catch (cause) {
+    throw tokenRefused(cause)
+  }
+  const text = (value: unknown): string | null =>
+    typeof value === 'string' && value !== '' ? value : null
+  const who: Who = {
+    subject: payload.sub!,
+    // Made from a token of another issuer: it is that issuer's identity still.
+    issuer: text(payload.idp) ?? keys.issuer,
+    email: text(payload.email),
+    name: text(payload.name),
+    groups: Array.isArray(payload.groups)
+      ? payload.groups.filter((group): group is string => typeof group === 'string')
+      : [],
+    kind: text(payload.kind) ?? 'human',
+    method: 'custody-token',
+    tokenId: String(payload.jti),
+    authenticatedAt:
+      (typeof payload.auth_time === 'number' ? payload.auth_time : payload.iat!) * 1_000_000,
+    onBehalfOf: [],
+  }
+  return { who, expiresMs: payload.exp! * 1000 }
 }
 
 /** A small file of JSON that another process may change, read again when it did. */

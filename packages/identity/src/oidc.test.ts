@@ -192,7 +192,7 @@ describe('bad tokens are refused without saying why, and the record knows', () =
       await attempt(await provider.idToken('ada'), { issuer: 'http://127.0.0.1:9' }),
     ).toMatchObject({
       code: 'CUSTODY-TOKEN-002',
-      message: 'this is not a token of this installation',
+      message: 'the token is not accepted',
     })
     const other = await startOidcProvider()
     const token = await other.idToken('ada')

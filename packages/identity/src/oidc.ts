@@ -6,7 +6,7 @@
  */
 
 import { createHash } from 'node:crypto'
-import { CustodyError, type OidcIssuer } from '@custody/kit'
+import { CustodyError, mayBeAsked, type OidcIssuer } from '@custody/kit'
 import type { Who } from '@custody/schemas'
 import {
   createRemoteJWKSet,
@@ -71,15 +71,19 @@ export class OidcVerifier {
         requiredClaims: ['sub', 'exp', 'iat'],
       }))
     } catch (cause) {
-      throw refused(cause)
+      throw tokenRefused(cause)
     }
     if (payload.exp! - payload.iat! > issuer.lifetimeSecondsMax)
-      throw refused(
+      throw tokenRefused(
         new Error(
           `it lives ${payload.exp! - payload.iat!} s, more than lifetimeSecondsMax (${issuer.lifetimeSecondsMax})`,
         ),
       )
-    return { who: whoOf(payload, issuer, presented), expiresMs: payload.exp! * 1000 }
+    return {
+      who: whoOf(payload, issuer, presented),
+      expiresMs: payload.exp! * 1000,
+      names: issuer.user === undefined ? [] : [issuer.user],
+    }
   }
 
   private discover(issuer: OidcIssuer): Promise<Discovered> {
@@ -134,12 +138,8 @@ async function fetchDiscovery(issuer: OidcIssuer): Promise<Discovered> {
   }
 }
 
-/** TLS, or this very machine. */
-export function mayBeAsked(url: URL): boolean {
-  return url.protocol === 'https:' || ['127.0.0.1', '[::1]', 'localhost'].includes(url.hostname)
-}
-
-function refused(cause: unknown): CustodyError {
+/** What is told is the same whatever is wrong; what is recorded says it. */
+export function tokenRefused(cause: unknown): CustodyError {
   const expired = (cause as { code?: string }).code === 'ERR_JWT_EXPIRED'
   // jose looks at the signature first, so that it has expired is told to its holder only.
   return new CustodyError(
@@ -163,7 +163,7 @@ function whoOf(payload: JWTPayload, issuer: OidcIssuer, presented: string): Who 
     const rule = issuer.rules.find(({ when }) =>
       Object.entries(when).every(([name, pattern]) => matches(claim(payload, name), pattern)),
     )
-    if (!rule) throw refused(new Error('no rule of its issuer fits it'))
+    if (!rule) throw tokenRefused(new Error('no rule of its issuer fits it'))
     groups.push(...rule.groups)
     kind = rule.kind ?? kind
   }

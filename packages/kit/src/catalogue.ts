@@ -237,6 +237,11 @@ export const catalogue = {
       'The command was cancelled by its own client while it was held. Nothing of it reached the target.',
     duty: 'Nothing; run it again if it is still wanted.',
   },
+  'CUSTODY-POLICY-006': {
+    meaning:
+      'A policy holds the command for approval, and as many commands wait already as the gateway takes. Nothing of it reached the target.',
+    duty: 'Answer what waits (`custody approvals --waiting`), or wait until some of it has ended.',
+  },
   'CUSTODY-PLATFORM-001': {
     meaning: 'A part of Custody has no build for this operating system and processor.',
     duty: 'Run Custody on one of the platforms listed in README.md, or give the part from outside by the setting the message names.',
@@ -275,7 +280,7 @@ export const catalogue = {
     duty: 'Give a subject and a time to live within the bound that the message names.',
   },
   'CUSTODY-TOKEN-002': {
-    meaning: 'What was presented is not a token of this installation.',
+    meaning: 'What was presented is no token that is accepted here.',
     duty: 'Get one with `custody connect <resource>` or `custody token`.',
   },
   'CUSTODY-TOKEN-003': {

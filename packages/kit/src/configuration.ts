@@ -77,11 +77,15 @@ const postgresResource = z.strictObject({
   labels: z.record(z.string(), z.string()).default({}),
 })
 
+/** What is said there is known to come from there: TLS, or this very machine. */
+export function mayBeAsked(url: URL): boolean {
+  return url.protocol === 'https:' || ['127.0.0.1', '[::1]', 'localhost'].includes(url.hostname)
+}
+
 const issuerUrl = z.string().refine(
   (text) => {
     try {
-      const url = new URL(text)
-      return url.protocol === 'https:' || ['127.0.0.1', '[::1]', 'localhost'].includes(url.hostname)
+      return mayBeAsked(new URL(text))
     } catch {
       return false
     }
@@ -192,6 +196,8 @@ const schema = z.strictObject({
       parametersBytesMax: positive.max(64 * MiB).default(256 * KiB),
       /** Prepared statements and portals remembered for one connection. */
       statementsPerConnectionMax: positive.default(10_000),
+      /** Commands waiting for approval at once, over all sessions; one more is refused. */
+      commandsHeldMax: positive.default(10_000),
       connectionsMax: positive.default(2_000),
       /** Connections that have not signed in yet. */
       handshakesMax: positive.default(256),

@@ -9,6 +9,7 @@ export {
   environmentOverrides,
   type Limits,
   loadConfiguration,
+  mayBeAsked,
   type OidcIssuer,
   type PostgresResource,
   parseConfiguration,

@@ -54,8 +54,8 @@ export interface Waiting {
 interface Held extends Waiting {
   question: Question
   sinceMicros: number
-  /** Those who said yes, by issuer and subject. */
-  yes: Map<string, Who>
+  /** Those who said yes. */
+  yes: Who[]
   timer: NodeJS.Timeout
   tell(answer: Answer): void
 }
@@ -64,8 +64,6 @@ interface Held extends Waiting {
 const POLL_MS = 20
 const REST_MS = 250
 const READ_BYTES_MAX = 1024 * 1024
-/** Requests waiting at once, over all sessions. */
-export const WAITING_MAX = 10_000
 const ANSWERED = Buffer.from('approval.answered')
 const KILL = Buffer.from('session.kill')
 
@@ -74,6 +72,8 @@ export interface ApprovalsOptions {
   /** CUSTODY_HOME/log, and whose log in it the answers are in. */
   directory: string
   answersFrom: string
+  /** Commands that may wait at once, over all sessions. */
+  heldMax: number
   logger: Logger
   /** Somebody ends a session. */
   onKill(session: Buffer, by: string): void
@@ -92,9 +92,13 @@ export class Approvals {
     return this.held.size
   }
 
+  /** So many wait that no more are taken. */
+  get full(): boolean {
+    return this.held.size >= this.options.heldMax
+  }
+
   /** Asks; `tell` is called once, unless the request is withdrawn. */
   ask(question: Question, tell: (answer: Answer) => void): Waiting {
-    if (this.held.size >= WAITING_MAX) throw new RangeError(`${WAITING_MAX} commands wait already`)
     const { recorder } = this.options
     const { terms } = question
     const sinceMicros = nowMicros()
@@ -107,7 +111,7 @@ export class Approvals {
       expiresMs,
       question,
       sinceMicros,
-      yes: new Map(),
+      yes: [],
       tell,
       timer: setTimeout(
         () => this.end(held, 'expired', null),
@@ -237,8 +241,8 @@ export class Approvals {
       return
     }
     if (approval.state !== 'approved') return
-    held.yes.set(`${approver.issuer}\0${approver.subject}`, approver)
-    if (enough(terms.requirements, [...held.yes.values()])) this.end(held, 'approved', event)
+    held.yes.push(approver)
+    if (enough(terms.requirements, held.yes)) this.end(held, 'approved', event)
   }
 }
 

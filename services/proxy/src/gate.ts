@@ -65,8 +65,9 @@ const MINUTE_MS = 60_000
 /** Kinds of sessions (who, from where, for what) whose verdicts are kept; the oldest go first. */
 const KINDS_MAX = 10_000
 
-/** Verdicts by the analysis itself: statements of one shape share it. */
+/** Verdicts of one policy set by the analysis itself: statements of one shape share it. */
 interface Known {
+  set: PolicySet
   minute: number
   verdicts: WeakMap<CommandFacts, Verdict>
 }
@@ -101,7 +102,7 @@ export class Gate {
     ])
     let known = this.known.get(key)
     if (known === undefined) {
-      known = { minute: 0, verdicts: new WeakMap() }
+      known = { set, minute: 0, verdicts: new WeakMap() }
       if (this.known.size >= KINDS_MAX) this.known.delete(this.known.keys().next().value!)
       this.known.set(key, known)
     }
@@ -111,7 +112,6 @@ export class Gate {
 
 export class SessionGate {
   private known: Known | null = null
-  private decidedBy: PolicySet | null = null
   private readonly remembered: { until: number; fingerprint: string | null; grant: Grant }[] = []
 
   constructor(
@@ -135,10 +135,7 @@ export class SessionGate {
     }
     const { current } = this.policies
     if (current === null) return UNRESTRICTED
-    if (current !== this.decidedBy || this.known === null) {
-      this.known = this.knownOf(current)
-      this.decidedBy = current
-    }
+    if (this.known?.set !== current) this.known = this.knownOf(current)
     const { known } = this
     const nowMs = Date.now()
     if (current.uses.moment) {

@@ -5,25 +5,12 @@
 import type { Socket } from 'node:net'
 import type { SecureContext } from 'node:tls'
 import type { Recorder } from '@custody/event-log'
+import type { CredentialVerifier, Principal } from '@custody/identity'
 import type { Configuration, Logger } from '@custody/kit'
-import type { Who } from '@custody/schemas'
 import type { Approvals } from './approvals'
 import type { Gate } from './gate'
 
-/** Turns what a client presented into who it is. Rejects with a CustodyError that may be shown to the client. */
-export interface CredentialVerifier {
-  verify(presented: string): Promise<Principal>
-  /** Why somebody who was let in may not stay, or null. */
-  standing?(who: Who): Error | null
-}
-
-export interface Principal {
-  who: Who
-  /** When the credential ends, in milliseconds since 1970, or null. */
-  expiresMs: number | null
-  /** User names that it may come under besides its subject and e-mail address. */
-  names?: readonly string[]
-}
+export type { CredentialVerifier, Principal }
 
 export interface ProtocolServices {
   configuration: Configuration

@@ -66,6 +66,7 @@ export function createProxy(options: ProxyOptions): Proxy {
         recorder,
         directory: home.log,
         answersFrom: `query-${configuration.gateway}`,
+        heldMax: configuration.limits.commandsHeldMax,
         logger,
         onKill: (session, by) => {
           postgres?.kill(session.toString('hex'), `ended by ${by}`)

@@ -80,6 +80,7 @@ export class Followed {
 
 export class Catalogues {
   private readonly followed = new Map<string, Followed>()
+  private readonly fingerprint = analyse(CATALOGUE_QUERY).statements[0]?.fingerprint ?? null
 
   constructor(
     private readonly recorder: Recorder,
@@ -149,7 +150,7 @@ export class Catalogues {
             interface: 'query',
             text: CATALOGUE_QUERY,
             textBytes: CATALOGUE_QUERY.length,
-            fingerprint: FINGERPRINT(),
+            fingerprint: this.fingerprint,
             verbs: ['sql:select'],
             understood: true,
             index: 0,
@@ -211,10 +212,4 @@ export class Catalogues {
       session,
     )
   }
-}
-
-let fingerprint: string | null = null
-const FINGERPRINT = () => {
-  fingerprint ??= analyse(CATALOGUE_QUERY).statements[0]?.fingerprint ?? ''
-  return fingerprint
 }

@@ -50,6 +50,7 @@ beforeAll(async () => {
   const configuration = parseConfiguration(`
 listen: {postgres: 0}
 log: {reserveBytes: 65536}
+limits: {commandsHeldMax: 2}
 policy: {files: [${policyFile}]}
 resources:
   shop: {protocol: postgres, address: "${server.address}", account: ${server.user}, password: {literal: ${JSON.stringify(server.password)}}, database: ${server.database}}
@@ -365,6 +366,22 @@ describe('held', () => {
     await new Promise((resolve) => setTimeout(resolve, 150))
     expect(await count("pg_tables where tablename = 'kept'")).toBe(1)
     expect(await since(before)).toEqual(['approval.requested', 'approval.withdrawn'])
+  })
+
+  test('more than may wait is refused, and the session goes on', async () => {
+    const clients = [1, 2, 3].map(() => new Client({ connectionString: url('&sslmode=no-verify') }))
+    await Promise.all(clients.map((client) => client.connect()))
+    const held = clients.slice(0, 2).map((client) => client.query('delete from t where a = 1'))
+    const ended = Promise.allSettled(held)
+    while ((await events()).filter(({ kind }) => kind === 'approval.requested').length === 0)
+      await new Promise((resolve) => setTimeout(resolve, 10))
+    await expect(clients[2]!.query('delete from t where a = 2')).rejects.toMatchObject({
+      code: '53400',
+      hint: expect.stringContaining('CUSTODY-POLICY-006'),
+    })
+    expect((await clients[2]!.query('select 1 as one')).rows).toEqual([{ one: 1 }])
+    for (const one of await ended) expect(one.status).toBe('rejected')
+    await Promise.all(clients.map((client) => client.end()))
   })
 
   test('an approval is remembered for the same fingerprint in the same session, and for no other', async () => {

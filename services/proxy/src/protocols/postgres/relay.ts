@@ -164,6 +164,7 @@ const BACKEND_STREAMED = new Set<number>([
   Backend.functionCallResponse,
 ])
 const STATUS_IDLE = 0x49
+const ENDS_WITH_READY = new Set<Kind>([Kind.sync, Kind.query, Kind.functionCall])
 /** Requests that are decided on. */
 const DECIDED = new Set<number>([Frontend.query, Frontend.execute])
 /** insufficient_privilege for what was decided against; query_canceled for what its own client gave up. */
@@ -172,6 +173,7 @@ const SQLSTATES: Record<string, string> = {
   'CUSTODY-POLICY-003': '42501',
   'CUSTODY-POLICY-004': '42501',
   'CUSTODY-POLICY-005': '57014',
+  'CUSTODY-POLICY-006': '53400',
 }
 
 const NOTHING_KNOWN = Catalogue.nothingKnown
@@ -486,7 +488,7 @@ export class Relay {
     let changed = false
     for (let i = 0; i < count; i++) {
       // What stands behind a statement that makes things may use what it made.
-      facts.push(this.refined(changed ? afterChange(statements[i]!) : statements[i]!))
+      facts.push(this.refined(statements[i]!, changed))
       changed ||= count > 1 && statements[i]!.makesCode
       const verdict = this.judge(facts[i]!, i)
       verdicts.push(verdict)
@@ -660,19 +662,9 @@ export class Relay {
     if (end - at < 11) throw new WireError('FunctionCall is too short')
     const oid = bytes.readUInt32BE(at + 5)
     const analysis: StatementAnalysis = {
-      start: 0,
-      end: 0,
+      ...unanalysed('a function called by its number'),
       verbs: ['sql:call'],
       objects: [{ kind: 'function', name: `oid:${oid}`, verb: 'sql:call' }],
-      fingerprint: null,
-      understood: false,
-      problem: 'a function called by its number',
-      readOnly: false,
-      makesCode: true,
-      columns: [],
-      operators: [],
-      types: [],
-      breadth: {},
     }
     const parameters = this.readParameters(bytes.subarray(at + 9, end), [])
     const verdict = this.judge(analysis, 0)
@@ -926,15 +918,24 @@ export class Relay {
   /** The verdict on one statement of the request; what a person said of it before counts. */
   private judge(analysis: StatementAnalysis, index: number): Verdict {
     if (this.denial?.index === index) return this.denial.verdict
-    return this.parts.gate.decide(analysis, this.grants[index] ?? null)
+    const verdict = this.parts.gate.decide(analysis, this.grants[index] ?? null)
+    return verdict.outcome === 'hold' && this.parts.approvals.full
+      ? denied(verdict, 'too many commands wait for approval already', 'CUSTODY-POLICY-006')
+      : verdict
   }
 
-  /** What the statement is in this database. */
-  private refined(analysis: StatementAnalysis): StatementAnalysis {
+  /** Whether the target will say ReadyForQuery without being sent more. */
+  private awaitsReady(): boolean {
+    for (let i = this.first; i < this.queue.length; i++)
+      if (ENDS_WITH_READY.has(this.queue[i]!.kind)) return true
+    return false
+  }
+
+  /** What the statement is in this database. `changed`: by this session, so that nobody else can be asked about it. */
+  private refined(analysis: StatementAnalysis, changed = false): StatementAnalysis {
     const { catalogue, gate } = this.parts
     if (!gate.restricted || catalogue === null) return analysis
-    // What this transaction made, nobody else can be asked about.
-    if (this.changedHere) return NOTHING_KNOWN.refine(analysis)
+    if (changed || this.changedHere) return NOTHING_KNOWN.refine(analysis)
     return catalogue.current?.refine(analysis) ?? NOTHING_KNOWN.refine(analysis)
   }
 
@@ -988,21 +989,16 @@ export class Relay {
     // Without the Sync behind the request the target would keep its answers to what came before.
     if (this.queue.length > this.first) this.toTarget.send(FLUSH, null)
     const terms = verdict.terms!
-    let waiting: Waiting
-    try {
-      waiting = this.parts.approvals.ask(
-        {
-          session: this.session,
-          statement,
-          decision: verdict.decision,
-          terms,
-          reason: verdict.reason,
-        },
-        (answer) => this.answeredByPeople(answer, verdict, analysis, index),
-      )
-    } catch (error) {
-      throw new WireError((error as Error).message)
-    }
+    const waiting = this.parts.approvals.ask(
+      {
+        session: this.session,
+        statement,
+        decision: verdict.decision,
+        terms,
+        reason: verdict.reason,
+      },
+      (answer) => this.answeredByPeople(answer, verdict, analysis, index),
+    )
     this.waiting = { waiting, index }
     this.tell(
       `custody holds the command: ${verdict.reason}`,
@@ -1053,16 +1049,7 @@ export class Relay {
   }
 
   private deny(index: number, verdict: Verdict | null, reason: string, code: string): void {
-    this.denial = {
-      index,
-      verdict: {
-        outcome: 'block',
-        decision: encodeDecision({ outcome: 'block', policies: [], reason }),
-        code,
-        reason: verdict === null ? reason : `${reason} (${verdict.reason})`,
-        terms: null,
-      },
-    }
+    this.denial = { index, verdict: denied(verdict, reason, code) }
   }
 
   /** Looks again at the request that waited, then at what came behind it. */
@@ -1371,19 +1358,13 @@ export class Relay {
 
   private onReady(bytes: Buffer, at: number, end: number): void {
     this.transactionStatus = bytes[at + 5]!
-    if (this.transactionStatus === STATUS_IDLE && this.changedHere) {
-      // Now others see it.
-      this.changedHere = false
-      this.parts.catalogue?.changed()
-    }
-    if (this.settling && this.changing === 0) setImmediate(() => this.settled())
     for (;;) {
       const head = this.head()
       if (head === undefined || head.kind === Kind.local)
         throw new WireError('ReadyForQuery fits no request')
       this.notRun(head)
       this.shift()
-      if (head.kind === Kind.sync || head.kind === Kind.query || head.kind === Kind.functionCall) {
+      if (ENDS_WITH_READY.has(head.kind)) {
         // The end of a transaction is the end of its portals; those of later groups belong to the next.
         if (this.transactionStatus === STATUS_IDLE && this.portals.size > 0)
           for (const [name, portal] of this.portals)
@@ -1391,6 +1372,12 @@ export class Relay {
         break
       }
     }
+    if (this.transactionStatus === STATUS_IDLE && this.changedHere) {
+      // Now others see it.
+      this.changedHere = false
+      this.parts.catalogue?.changed()
+    }
+    if (this.settling && this.changing === 0) setImmediate(() => this.settled())
     // What the client got beside any command: ParseComplete and the like with nothing executed, notices.
     if (at > this.from || this.answerBytes > 0) {
       this.recordPiece(bytes, this.from, at, undefined)
@@ -1528,8 +1515,9 @@ export class Relay {
       if (command.changing) {
         this.changing--
         this.changedHere = true
-        // A Sync may be held behind what waits for this, so there need be no ReadyForQuery.
-        if (this.settling && this.changing === 0) setImmediate(() => this.settled())
+        // Its Sync may be held behind what waits for this; where there is one to come, its answer says if all is committed.
+        if (this.settling && this.changing === 0 && !this.awaitsReady())
+          setImmediate(() => this.settled())
       }
     }
     if (this.copyCommand === command) this.copyCommand = null
@@ -1665,8 +1653,15 @@ function uncertain(prepared: Prepared, why: string): Prepared {
   }
 }
 
-function afterChange(analysis: StatementAnalysis): StatementAnalysis {
-  return NOTHING_KNOWN.refine(analysis)
+/** Not run after all. `verdict`: the one by which it would have been held. */
+function denied(verdict: Verdict | null, reason: string, code: string): Verdict {
+  return {
+    outcome: 'block',
+    decision: encodeDecision({ outcome: 'block', policies: [], reason }),
+    code,
+    reason: verdict === null ? reason : `${reason} (${verdict.reason})`,
+    terms: null,
+  }
 }
 
 /** The first bytes of a long text, ended at a character. */
