@@ -32,6 +32,7 @@ import {
   approvalsTable,
   eventsTable,
   type Json,
+  oneLine,
   replayLines,
   sessionHeader,
   sessionsTable,
@@ -93,6 +94,20 @@ const status: Command = {
     if (runtime) output.line(`  postgres   ${runtime.host}:${runtime.ports.postgres}`)
     output.line(`  console    ${one.url}`)
     output.line(`  store      ${answer.store === 'ok' ? 'ok' : output.red(answer.store)}`)
+    if (answer.policy)
+      output.line(
+        `  policy     ${
+          answer.policy.problem
+            ? output.red(`changed and not good; in force is the one from before: ${oneLine(answer.policy.problem)}`)
+            : answer.policy.version
+              ? `version ${String(answer.policy.version).slice(0, 12)}`
+              : 'none: everything is permitted and recorded'
+        }`,
+      )
+    if (answer.held)
+      output.line(
+        `  approvals  ${output.yellow(`${answer.held} ${answer.held === 1 ? 'command waits' : 'commands wait'}`)} (custody approvals)`,
+      )
     output.line(
       `  ingest     ${answer.behind === 0 ? 'up to date' : output.yellow(`${answer.behind} events behind`)}`,
     )

@@ -186,7 +186,7 @@ export function timelineTable(entries: Json[], style: Style): string[] {
   )
 }
 
-function oneLine(text: string): string {
+export function oneLine(text: string): string {
   return text.replace(/\s+/g, ' ').trim()
 }
 

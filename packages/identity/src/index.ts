@@ -19,6 +19,8 @@ import {
 } from 'jose'
 import { OidcVerifier, tokenRefused } from './oidc'
 
+export { type Begun, type Returned, type SignInProvider, signInProviders } from './browser'
+
 export interface Principal {
   who: Who
   /** When the credential ends, in milliseconds since 1970, or null. */

@@ -214,6 +214,11 @@ export const catalogue = {
     meaning: 'Somebody ended the session.',
     duty: 'Ask the person that the message names.',
   },
+  'CUSTODY-PG-018': {
+    meaning:
+      'Signing in by browser did not come about: nobody said yes in time, somebody said no, the client went away, or too many wait already.',
+    duty: 'Connect again and open the address that the client shows; or present a token (`custody connect`).',
+  },
   'CUSTODY-POLICY-001': {
     meaning:
       'The policies are not good: a file can’t be read or parsed, or says something that the vocabulary does not have.',
@@ -240,7 +245,7 @@ export const catalogue = {
   'CUSTODY-POLICY-006': {
     meaning:
       'A policy holds the command for approval, and as many commands wait already as the gateway takes. Nothing of it reached the target.',
-    duty: 'Answer what waits (`custody approvals --waiting`), or wait until some of it has ended.',
+    duty: 'Answer what waits (`custody approvals`), or wait until some of it has ended.',
   },
   'CUSTODY-PLATFORM-001': {
     meaning: 'A part of Custody has no build for this operating system and processor.',
@@ -290,6 +295,11 @@ export const catalogue = {
   'CUSTODY-TOKEN-004': {
     meaning: 'The token was revoked.',
     duty: 'Ask whoever revoked it; a new one can be issued with `custody token`.',
+  },
+  'CUSTODY-TOKEN-006': {
+    meaning:
+      'Signing in at the identity provider failed: it refused, its answer was not for this sign-in, or it can’t be reached. The record says why.',
+    duty: 'Begin again; if it stays so, look for `access.refused` in the events.',
   },
   'CUSTODY-TOKEN-005': {
     meaning: 'The identity is locked: whatever token it presents is refused.',

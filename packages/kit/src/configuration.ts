@@ -125,10 +125,38 @@ const oidcIssuer = z.strictObject({
   clockSkewSeconds: z.int().min(0).max(300).default(30),
   /** Tokens that live longer than this are refused. */
   lifetimeSecondsMax: positive.max(7 * 86_400).default(86_400),
-  /** For `custody login`: a public client registered there. */
+  /** For `custody login` and the console: a client registered there. */
   clientId: z.string().min(1).optional(),
+  /** Where the console's client is a confidential one. `custody login` can't use such a client. */
+  clientSecret: secret.optional(),
   scopes: z.array(z.string().min(1)).default(['openid', 'email', 'profile']),
 })
+
+const samlProvider = z.strictObject({
+  /** What people choose it by, and part of its callback's address. */
+  name,
+  /** Where browsers are sent (HTTP-Redirect binding). */
+  entryPoint: issuerUrl,
+  /** Its entity ID; assertions of any other are refused. */
+  idpIssuer: z.string().min(1),
+  /** Files with its signing certificates (PEM): several while it rotates them. */
+  idpCertificates: z.array(z.string().min(1)).min(1).max(10),
+  /** Ours, as registered there; the callback's address when not given. */
+  entityId: z.string().min(1).optional(),
+  /** Assertions must be signed in any case; this asks it of the response around them as well. */
+  responseSigned: z.boolean().default(false),
+  attributes: z
+    .strictObject({
+      email: z.string().min(1).default('email'),
+      name: z.string().min(1).default('name'),
+      groups: z.string().min(1).default('groups'),
+    })
+    .prefault({}),
+  groupPrefix: z.string().default(''),
+  clockSkewSeconds: z.int().min(0).max(300).default(30),
+})
+
+const groups = (names: string[]) => z.array(z.string().min(1)).max(100).default(names)
 
 const schema = z.strictObject({
   gateway: name.default('local'),
@@ -160,7 +188,35 @@ const schema = z.strictObject({
     })
     .prefault({}),
   /** Who vouches for people and jobs, besides this installation. */
-  identity: z.strictObject({ issuers: z.array(oidcIssuer).max(20).default([]) }).prefault({}),
+  identity: z
+    .strictObject({
+      issuers: z.array(oidcIssuer).max(20).default([]),
+      saml: z.array(samlProvider).max(20).default([]),
+    })
+    .prefault({}),
+  console: z
+    .strictObject({
+      /** Where people reach it, where that is not the listener itself. Links in messages begin with it. */
+      url: issuerUrl.optional(),
+      /** A browser's sign-in ends after so long, and earlier where the identity provider says so. */
+      sessionHoursMax: z.number().positive().max(24).default(8),
+      /** Which groups are what. `everyone` means everybody. */
+      roles: z
+        .strictObject({
+          /** Sees what they did themselves. */
+          viewer: groups(['everyone']),
+          /** Sees all sessions and events, but not who looked at what. */
+          analyst: groups(['custody:analyst']),
+          /** May answer held commands, of those that policies let them answer. */
+          approver: groups(['everyone']),
+          /** Sees everything, who looked at what as well. */
+          auditor: groups(['custody:auditor']),
+          /** Issues and revokes tokens, locks identities, ends sessions. */
+          admin: groups(['custody:admin']),
+        })
+        .prefault({}),
+    })
+    .prefault({}),
   resources: z.record(name, postgresResource).default({}),
   /** Without it everything is permitted (and recorded); with it, what no policy permits is blocked. */
   policy: z
@@ -196,6 +252,9 @@ const schema = z.strictObject({
       parametersBytesMax: positive.max(64 * MiB).default(256 * KiB),
       /** Prepared statements and portals remembered for one connection. */
       statementsPerConnectionMax: positive.default(10_000),
+      /** Clients that may wait at once for somebody to sign in for them in a browser, and how long. */
+      signInsWaitingMax: positive.default(100),
+      signInMsMax: positive.max(3_600_000).default(300_000),
       /** Commands waiting for approval at once, over all sessions; one more is refused. */
       commandsHeldMax: positive.default(10_000),
       connectionsMax: positive.default(2_000),
@@ -221,6 +280,7 @@ export type Configuration = z.output<typeof schema> & {
 }
 export type PostgresResource = z.output<typeof postgresResource>
 export type Resource = PostgresResource
+export type SamlProvider = z.output<typeof samlProvider>
 export type OidcIssuer = z.output<typeof oidcIssuer>
 export type Limits = Configuration['limits']
 export type RecordingMode = z.output<typeof recording>
@@ -329,6 +389,11 @@ function resolvePaths(configuration: Configuration, directory: string): void {
     configuration.tls.certificate = resolve(directory, configuration.tls.certificate)
     configuration.tls.key = resolve(directory, configuration.tls.key)
   }
+  for (const provider of configuration.identity.saml)
+    provider.idpCertificates = provider.idpCertificates.map((file) => resolve(directory, file))
+  for (const { clientSecret } of configuration.identity.issuers)
+    if (clientSecret && 'file' in clientSecret)
+      clientSecret.file = resolve(directory, clientSecret.file)
   const { policy } = configuration
   if (policy) policy.files = policy.files.map((file) => resolve(directory, file))
   for (const resource of Object.values(configuration.resources)) {
@@ -365,6 +430,8 @@ function applyEnvironment(configuration: Configuration, environment: NodeJS.Proc
 /** The same configuration fit to be shown or recorded: literal secrets blanked. */
 export function withoutSecrets(configuration: Configuration): Configuration {
   const copy = structuredClone(configuration)
+  for (const { clientSecret } of copy.identity.issuers)
+    if (clientSecret && 'literal' in clientSecret) clientSecret.literal = '***'
   for (const resource of Object.values(copy.resources)) {
     if (resource.password && 'literal' in resource.password) resource.password.literal = '***'
   }

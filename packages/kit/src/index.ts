@@ -15,6 +15,7 @@ export {
   parseConfiguration,
   type RecordingMode,
   type Resource,
+  type SamlProvider,
   withoutSecrets,
 } from './configuration'
 export { CustodyError, type CustodyErrorOptions, describeError, isCustodyError } from './errors'

@@ -787,10 +787,12 @@ export function settingAnalysis(name: string, value: string): StatementAnalysis 
 }
 
 /**
- * The settings in a start-up packet's `options` (postgres -c name=value, --name=value; backslash escapes). What is anything
- * else has the name `?`: PostgreSQL takes more switches there than settings.
+ * The settings in a start-up packet's `options` (postgres -c name=value, --name=value; backslash escapes), each with the words
+ * that it came in. What is anything else has the name `?`: PostgreSQL takes more switches there than settings.
  */
-export function startupOptions(options: string): [name: string, value: string][] {
+export function startupOptionWords(
+  options: string,
+): { name: string; value: string; words: string[] }[] {
   const words: string[] = []
   let word: string | null = null
   for (let i = 0; i < options.length; i++) {
@@ -802,13 +804,22 @@ export function startupOptions(options: string): [name: string, value: string][]
     else word = (word ?? '') + c
   }
   if (word !== null) words.push(word)
-  const settings: [string, string][] = []
+  const settings: { name: string; value: string; words: string[] }[] = []
   for (let i = 0; i < words.length; i++) {
+    const from = i
     const one = words[i]!
     const text = one === '-c' ? (words[++i] ?? '') : /^(-c|--)(?=.)/.test(one) ? one.slice(2) : null
     const equals = text?.indexOf('=') ?? -1
-    if (text === null || equals <= 0) settings.push(['?', one])
-    else settings.push([text.slice(0, equals).replaceAll('-', '_').trim(), text.slice(equals + 1)])
+    const isSetting = text !== null && equals > 0
+    settings.push({
+      name: isSetting ? text.slice(0, equals).replaceAll('-', '_').trim() : '?',
+      value: isSetting ? text.slice(equals + 1) : one,
+      words: words.slice(from, i + 1),
+    })
   }
   return settings
+}
+
+export function startupOptions(options: string): [name: string, value: string][] {
+  return startupOptionWords(options).map(({ name, value }) => [name, value])
 }

@@ -5,19 +5,10 @@
  * Refuses an answer of who asked, of a program, of the wrong group, and one after the end.
  */
 
-import { join } from 'node:path'
-import {
-  type LogReader,
-  listSegments,
-  openReader,
-  type RecordedSession,
-  type Recorder,
-} from '@custody/event-log'
-import type { Logger } from '@custody/kit'
+import type { RecordedSession, Recorder } from '@custody/event-log'
 import { type ApprovalTerms, enough, refusal, requirementsText } from '@custody/policy'
 import {
   type ApprovalDraft,
-  decodeMessage,
   type Encoded,
   type Event,
   newUuid,
@@ -27,6 +18,7 @@ import {
   type Who,
 } from '@custody/schemas'
 import type { Grant } from './gate'
+import type { People } from './people'
 
 export type Answer =
   | { state: 'approved'; grant: Grant; by: string }
@@ -57,36 +49,24 @@ interface Held extends Waiting {
   /** Those who said yes. */
   yes: Who[]
   timer: NodeJS.Timeout
+  /** Nobody need be listened for any more on its behalf. */
+  release(): void
   tell(answer: Answer): void
 }
 
-/** How often what people said is looked for: while something waits, and otherwise. */
-const POLL_MS = 20
-const REST_MS = 250
-const READ_BYTES_MAX = 1024 * 1024
-const ANSWERED = Buffer.from('approval.answered')
-const KILL = Buffer.from('session.kill')
-
 export interface ApprovalsOptions {
   recorder: Recorder
-  /** CUSTODY_HOME/log, and whose log in it the answers are in. */
-  directory: string
-  answersFrom: string
+  people: People
   /** Commands that may wait at once, over all sessions. */
   heldMax: number
-  logger: Logger
-  /** Somebody ends a session. */
-  onKill(session: Buffer, by: string): void
 }
 
 export class Approvals {
   private readonly held = new Map<string, Held>()
-  private reader: LogReader | null = null
-  private polling: NodeJS.Timeout | null = null
-  private busy = false
-  private stopped = false
 
-  constructor(private readonly options: ApprovalsOptions) {}
+  constructor(private readonly options: ApprovalsOptions) {
+    options.people.on('approval.answered', (event) => this.answered(event))
+  }
 
   get waiting(): number {
     return this.held.size
@@ -112,6 +92,7 @@ export class Approvals {
       question,
       sinceMicros,
       yes: [],
+      release: this.options.people.wait(),
       tell,
       timer: setTimeout(
         () => this.end(held, 'expired', null),
@@ -120,7 +101,6 @@ export class Approvals {
       withdraw: (reason) => this.end(held, 'withdrawn', null, reason),
     }
     this.held.set(name, held)
-    if (this.held.size === 1) this.poll(POLL_MS)
     recorder.record(
       {
         kind: 'approval.requested',
@@ -142,10 +122,7 @@ export class Approvals {
 
   /** Withdraws what waits still. */
   stop(): void {
-    this.stopped = true
     for (const held of [...this.held.values()]) held.withdraw('the gateway is stopping')
-    if (this.polling) clearInterval(this.polling)
-    this.reader?.close()
   }
 
   private end(
@@ -156,7 +133,7 @@ export class Approvals {
   ): void {
     if (!this.held.delete(held.name)) return
     clearTimeout(held.timer)
-    if (this.held.size === 0 && !this.stopped) this.poll(REST_MS)
+    held.release()
     const micros = nowMicros()
     const approver = event?.approval?.approver ?? null
     const approval: ApprovalDraft = {
@@ -183,53 +160,9 @@ export class Approvals {
     else if (state === 'expired') held.tell({ state })
   }
 
-  /** Begins to follow what people say, from here on. */
-  start(): void {
-    const { directory, answersFrom } = this.options
-    // What was said before is about what is gone; what the last segment has of it is passed over.
-    const segment = listSegments(join(directory, answersFrom)).at(-1) ?? 0
-    this.reader = openReader({
-      directory,
-      recorder: answersFrom,
-      from: { segment, offset: 0, sequence: 0 },
-    })
-    this.poll(REST_MS)
-  }
-
-  private poll(everyMs: number): void {
-    if (this.polling) clearInterval(this.polling)
-    this.polling = setInterval(() => {
-      if (this.busy) return
-      this.busy = true
-      void this.read()
-        .catch((error) =>
-          this.options.logger.error({ err: error }, 'what people answer can’t be read'),
-        )
-        .finally(() => {
-          this.busy = false
-        })
-    }, everyMs)
-    this.polling.unref()
-  }
-
-  private async read(): Promise<void> {
-    for (;;) {
-      const batch = (await this.reader?.read(READ_BYTES_MAX)) ?? null
-      if (batch === null) return
-      for (const message of batch.messages)
-        if (message.includes(ANSWERED)) this.answered(decodeMessage(message))
-        else if (message.includes(KILL)) this.killed(decodeMessage(message))
-    }
-  }
-
-  private killed(event: Event): void {
-    if (event.kind !== 'session.kill' || !event.parent) return
-    this.options.onKill(event.parent, nameOf(event.who ?? null))
-  }
-
   private answered(event: Event): void {
     const { approval } = event
-    if (event.kind !== 'approval.answered' || !approval?.approver) return
+    if (!approval?.approver) return
     const held = this.held.get(uuidText(approval.request))
     if (held === undefined) return
     const { terms, session } = held.question
@@ -262,6 +195,6 @@ function termsText(terms: ApprovalTerms): Record<string, string> {
   }
 }
 
-function nameOf(who: Who | null): string {
+export function nameOf(who: Who | null): string {
   return who === null ? 'nobody' : (who.email ?? who.subject)
 }

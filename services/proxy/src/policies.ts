@@ -45,8 +45,9 @@ export class Policies implements PolicyStore {
     this.stamp = stamp
     try {
       const set = this.load()
+      // Good again, be it as before: that the problem is over is said as well.
+      if (set.version !== this.current?.version || this.problem !== null) this.take(set)
       this.problem = null
-      if (set.version !== this.current?.version) this.take(set)
     } catch (error) {
       this.problem = error instanceof Error ? error.message : String(error)
       this.logger.error(

@@ -9,6 +9,7 @@ import type { CredentialVerifier, Principal } from '@custody/identity'
 import type { Configuration, Logger } from '@custody/kit'
 import type { Approvals } from './approvals'
 import type { Gate } from './gate'
+import type { SignIns } from './sign-ins'
 
 export type { CredentialVerifier, Principal }
 
@@ -17,6 +18,7 @@ export interface ProtocolServices {
   recorder: Recorder
   gate: Gate
   approvals: Approvals
+  signIns: SignIns
   verifier: CredentialVerifier
   /** Certificate that clients see, or null where TLS is not offered. */
   tls: SecureContext | null

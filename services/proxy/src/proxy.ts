@@ -8,14 +8,17 @@ import {
   createLogger,
   type Home,
   type Logger,
+  readStatus,
 } from '@custody/kit'
-import { Approvals } from './approvals'
+import { Approvals, nameOf } from './approvals'
 import { loadCertificate } from './certificate'
 import { Gate } from './gate'
 import { type Listener, startListener } from './listener'
+import { People } from './people'
 import { Policies } from './policies'
 import type { CredentialVerifier, Protocol } from './protocol'
 import { createPostgres, refuseClient } from './protocols/postgres'
+import { SignIns } from './sign-ins'
 
 export interface ProxyOptions {
   configuration: Configuration
@@ -41,7 +44,9 @@ export function createProxy(options: ProxyOptions): Proxy {
   const logger = options.logger ?? createLogger({ name: 'proxy' })
   let recorder: Recorder | null = null
   let policies: Policies | null = null
+  let people: People | null = null
   let approvals: Approvals | null = null
+  let signIns: SignIns | null = null
   let postgres: Protocol | null = null
   let listener: Listener | null = null
   return {
@@ -62,23 +67,32 @@ export function createProxy(options: ProxyOptions): Proxy {
       policies = new Policies(configuration.policy, recorder, logger)
       policies.start()
       const gate = new Gate(recorder, policies)
-      approvals = new Approvals({
-        recorder,
+      people = new People({
         directory: home.log,
-        answersFrom: `query-${configuration.gateway}`,
-        heldMax: configuration.limits.commandsHeldMax,
+        recorder: `query-${configuration.gateway}`,
         logger,
-        onKill: (session, by) => {
-          postgres?.kill(session.toString('hex'), `ended by ${by}`)
-        },
       })
-      approvals.start()
+      const { limits } = configuration
+      approvals = new Approvals({ recorder, people, heldMax: limits.commandsHeldMax })
+      signIns = new SignIns({
+        recorder,
+        people,
+        verifier: options.verifier,
+        consoleUrl: () => configuration.console.url?.replace(/\/$/, '') ?? consoleAt(home),
+        waitingMax: limits.signInsWaitingMax,
+        waitMsMax: limits.signInMsMax,
+      })
+      people.on('session.kill', ({ parent, who }) => {
+        if (parent) postgres?.kill(parent.toString('hex'), `ended by ${nameOf(who ?? null)}`)
+      })
+      people.start()
       const tls = await loadCertificate(configuration, home)
       postgres = await createPostgres({
         configuration,
         recorder,
         gate,
         approvals,
+        signIns,
         verifier: options.verifier,
         tls,
         logger,
@@ -97,9 +111,11 @@ export function createProxy(options: ProxyOptions): Proxy {
     },
     async stop() {
       const stopped = listener?.stop()
+      signIns?.stop()
       await postgres?.stop(configuration.limits.drainMsMax)
       await stopped
       approvals?.stop()
+      people?.stop()
       policies?.stop()
       await recorder?.close()
     },
@@ -112,4 +128,12 @@ export function createProxy(options: ProxyOptions): Proxy {
       }
     },
   }
+}
+
+/** Where the console of this machine listens, once it does. */
+function consoleAt(home: Home): string | null {
+  const status = readStatus(home)
+  if (!status?.ports.console) return null
+  const host = { '0.0.0.0': '127.0.0.1', '::': '[::1]' }[status.host] ?? status.host
+  return `http://${host}:${status.ports.console}`
 }

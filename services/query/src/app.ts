@@ -4,29 +4,37 @@
  */
 
 import type { Recorder } from '@custody/event-log'
-import { issueToken, Locks, revokeToken, type TokenKeys } from '@custody/identity'
+import {
+  type CredentialVerifier,
+  issueToken,
+  Locks,
+  revokeToken,
+  type TokenKeys,
+} from '@custody/identity'
 import type { Configuration, Home, Logger } from '@custody/kit'
-import { type Person, parseRequirements, refusal } from '@custody/policy'
 import { uuidBytes } from '@custody/schemas'
 import swagger from '@fastify/swagger'
 import Fastify, { type FastifyInstance, type FastifyRequest } from 'fastify'
 import { Counter, Gauge, Histogram, Registry } from 'prom-client'
-import { type Access, type Caller, checkHost, requireAdministrator } from './access'
-import { answerOf, badRequest, conflict, forbidden, notFound } from './errors'
+import { type Access, type Caller, checkHost, from, requireOwnPage, requireRole } from './access'
+import { type Answering, createAnswering } from './answering'
+import { answerOf, badRequest, conflict, notFound } from './errors'
 import { type EventFilters, LIMIT_DEFAULT, LIMIT_MAX } from './filters'
 import type { Freshness } from './freshness'
 import { replayOf } from './replay'
-import type { JsonObject } from './rows'
 import * as schema from './schema'
 import type { ApprovalFilters, SessionFilters, Store } from './store'
 import { timelineOf } from './timeline'
-import type { Look, Reader, Watch } from './watch'
+import { issueOwnToken, OWN_TTL_SECONDS } from './tokens'
+import type { Look, Watch } from './watch'
+import { registerPages } from './web/pages'
 
 export interface AppOptions {
   configuration: Configuration
   home: Home
   keys: TokenKeys
   access: Access
+  verifier: CredentialVerifier
   store: Store
   watch: Watch
   freshness: Freshness
@@ -37,8 +45,8 @@ export interface AppOptions {
 
 /** How long an answer waits for its request to be in the store. */
 const ANSWER_WAIT_MS = 2000
-const OWN_TTL_SECONDS = 8 * 3600
-const OWN_TTL_SECONDS_MAX = 12 * 3600
+/** No command is held for longer (`@expires` of a policy). */
+const HELD_MS_MAX = 7 * 86_400_000
 const BODY_BYTES_MAX = 64 * 1024
 const REPLAY_OUTPUT_BYTES_MAX = 16 * 1024 * 1024
 const REPLAY_ROWS_DEFAULT = 1000
@@ -64,8 +72,11 @@ export async function buildApp(o: AppOptions): Promise<FastifyInstance> {
   app.setSerializerCompiler(() => (data) => JSON.stringify(data))
   app.decorateRequest('caller', null)
 
+  const { listen, console: settings } = o.configuration
+  const ours = [listen.host.toLowerCase()]
+  if (settings.url) ours.push(new URL(settings.url).hostname)
   app.addHook('onRequest', async (request) => {
-    checkHost(request.headers.host, o.configuration.listen.host)
+    checkHost(request.headers.host, ours)
   })
   app.addHook('onSend', async (_request, reply) => {
     reply.header('cache-control', 'no-store')
@@ -142,11 +153,21 @@ export async function buildApp(o: AppOptions): Promise<FastifyInstance> {
   })
   app.get('/api/openapi.json', { schema: { hide: true } }, async () => app.swagger())
 
+  const answering = createAnswering(o.store, o.watch, o.freshness)
+  await app.register((pages) =>
+    registerPages(pages, {
+      ...o,
+      answering,
+      revoke: (id) => id !== null && revokeToken(o.home, id),
+    }),
+  )
   await app.register(
     async (api) => {
       api.addHook('onRequest', async (request) => {
         try {
-          request.caller = await o.access.identify(request.headers.authorization)
+          request.caller = await o.access.identify(request.headers)
+          if (request.method !== 'GET' && request.method !== 'HEAD')
+            requireOwnPage(request.caller, request.headers['x-custody-csrf'])
         } catch (error) {
           metrics.refused.inc()
           o.watch.refused(
@@ -158,14 +179,14 @@ export async function buildApp(o: AppOptions): Promise<FastifyInstance> {
         }
         o.watch.ready()
       })
-      routes(api, o)
+      routes(api, o, answering)
     },
     { prefix: '/api/v1' },
   )
   return app
 }
 
-function routes(api: FastifyInstance, o: AppOptions): void {
+function routes(api: FastifyInstance, o: AppOptions, answering: Answering): void {
   /** Asks, records what was looked at, and only then lets the answer go. */
   async function look<T>(
     request: FastifyRequest,
@@ -173,6 +194,8 @@ function routes(api: FastifyInstance, o: AppOptions): void {
     ask: (caller: Caller) => Promise<{ answer: T; results: number }>,
   ): Promise<T> {
     const caller = request.caller!
+    // One that nobody gave a role sees nothing, not even their own.
+    if (caller.roles.size === 0) requireRole(caller, 'viewer')
     const started = performance.now()
     const { answer, results } = await ask(caller)
     await o.watch.look(
@@ -330,7 +353,7 @@ function routes(api: FastifyInstance, o: AppOptions): void {
           })
           const approvals = page.items
             .filter((one) => state === undefined || one.state === state)
-            .filter((one) => concerns(caller, one))
+            .filter((one) => answering.concerns(caller, one))
           return { answer: { approvals, next: page.next, upToDate }, results: approvals.length }
         },
       )
@@ -347,7 +370,7 @@ function routes(api: FastifyInstance, o: AppOptions): void {
         async (caller) => {
           const upToDate = await fresh(request.query.wait)
           return {
-            answer: { approval: await approvalFor(caller, request.params.id), upToDate },
+            answer: { approval: await answering.find(caller, request.params.id), upToDate },
             results: 1,
           }
         },
@@ -362,56 +385,33 @@ function routes(api: FastifyInstance, o: AppOptions): void {
       `/approvals/:id/${path}`,
       { schema: schema.answering(path) },
       async (request) => {
-        const caller = request.caller!
-        // A request that was made a moment ago is known to its approver before it is in the store.
-        await fresh(ANSWER_WAIT_MS)
-        const approval = await approvalFor(caller, request.params.id)
-        if (approval.state !== 'waiting')
-          throw conflict(
-            `the request ${approval.id} is ${approval.state}; there is nothing to answer`,
-          )
-        const why = refusal(requirementsOf(approval), approval.who as unknown as Person, caller.who)
-        if (why !== null) throw forbidden(why)
-        const comment = request.body?.comment?.trim() || null
-        if (approval.commentRequired && comment === null)
-          throw badRequest('this request must be answered with a comment')
-        await o.watch.answered(
-          { ...from(request), who: caller.who },
-          { request: uuidBytes(String(approval.id)), state, comment },
-        )
+        const approval = await answering.answer(from(request), request.caller!, request.params.id, {
+          state,
+          comment: request.body?.comment ?? null,
+          channel: request.headers['user-agent']?.startsWith('custody-cli') ? 'cli' : 'api',
+        })
         return { request: approval.id, answer: state }
       },
     )
 
-  /** Requests of one's own, those that one may answer, and for who sees everything all of them. */
-  function concerns({ scope, who }: Caller, approval: JsonObject): boolean {
-    if (scope === null) return true
-    const asker = approval.who as unknown as Person
-    return (
-      (asker.subject === who.subject && asker.issuer === who.issuer) ||
-      refusal(requirementsOf(approval), asker, who) === null
-    )
-  }
-
-  async function approvalFor(caller: Caller, id: string): Promise<JsonObject> {
-    const approval = await o.store.approval(id)
-    if (!concerns(caller, approval)) throw notFound(`there is no request ${id}`)
-    return approval
-  }
-
   api.get('/status', { schema: schema.status }, (request) =>
     look(request, { action: 'status', subject: 'status' }, async () => {
-      const [lag, store] = await Promise.all([
+      const [lag, known] = await Promise.all([
         o.freshness.lag(),
-        o.store.ping().then(
-          () => 'ok',
-          () => 'unavailable',
-        ),
+        Promise.all([
+          o.store.policy(),
+          o.store.approvals(
+            { since: new Date(Date.now() - HELD_MS_MAX).toISOString() },
+            { limit: LIMIT_MAX },
+          ),
+        ]).catch(() => null),
       ])
       const answer = {
         version: o.version,
         gateway: o.configuration.gateway,
-        store,
+        store: known ? 'ok' : 'unavailable',
+        policy: known?.[0] ?? null,
+        held: known?.[1].items.filter(({ state }) => state === 'waiting').length ?? null,
         behind: lag.reduce((sum, one) => sum + one.behind, 0),
         recorders: lag.map(({ recorder, behind, head }) => ({ recorder, events: head, behind })),
         resources: Object.entries(o.configuration.resources).map(
@@ -428,7 +428,7 @@ function routes(api: FastifyInstance, o: AppOptions): void {
 
   api.post<{ Body: TokenBody }>('/tokens', { schema: schema.issue }, async (request, reply) => {
     const caller = request.caller!
-    requireAdministrator(caller)
+    requireRole(caller, 'admin')
     const issued = await issueToken(o.keys, request.body)
     await o.watch.access({ ...from(request), who: caller.who }, 'access.token-issued', {
       action: 'token-issued',
@@ -450,29 +450,15 @@ function routes(api: FastifyInstance, o: AppOptions): void {
     { schema: schema.own },
     async (request, reply) => {
       const caller = request.caller!
-      if (caller.isAdministrator)
+      if (caller.isLocalAdministrator)
         throw badRequest('the administrator issues tokens by name: POST /api/v1/tokens')
       const { who } = caller
-      const now = Date.now()
-      // A token made of a token ends with it: nobody stays signed in by asking again.
-      const most = Math.floor(((caller.tokenExpiresMs ?? Number.POSITIVE_INFINITY) - now) / 1000)
-      const ttlSeconds = Math.min(
+      const issued = await issueOwnToken(
+        o.keys,
+        who,
         request.body?.ttlSeconds ?? OWN_TTL_SECONDS,
-        OWN_TTL_SECONDS_MAX,
-        most,
+        caller.tokenExpiresMs,
       )
-      const issued = await issueToken(o.keys, {
-        subject: who.subject,
-        email: who.email ?? undefined,
-        name: who.name ?? undefined,
-        groups: who.groups,
-        kind: who.kind as 'human' | 'service' | 'agent',
-        ttlSeconds: Math.max(1, ttlSeconds),
-        ...(who.issuer !== o.keys.issuer && { idp: who.issuer }),
-        ...(who.authenticatedAt !== null && {
-          authTime: Math.floor(Number(who.authenticatedAt) / 1e6),
-        }),
-      })
       await o.watch.access({ ...from(request), who }, 'access.token-issued', {
         action: 'token-issued',
         tokenId: issued.id,
@@ -497,7 +483,7 @@ function routes(api: FastifyInstance, o: AppOptions): void {
       const caller = request.caller!
       const { id } = request.params
       // Whoever holds a token may end it.
-      if (caller.who.tokenId !== id) requireAdministrator(caller)
+      if (caller.who.tokenId !== id) requireRole(caller, 'admin')
       await o.watch.access({ ...from(request), who: caller.who }, 'access.token-revoked', {
         action: 'token-revoked',
         tokenId: id,
@@ -509,7 +495,7 @@ function routes(api: FastifyInstance, o: AppOptions): void {
 
   api.get('/locks', { schema: schema.locks }, (request) =>
     look(request, { action: 'read', subject: 'locks' }, async (caller) => {
-      requireAdministrator(caller)
+      requireRole(caller, 'admin', 'auditor')
       const found = Object.entries(locks.all()).map(([identity, lock]) => ({ identity, ...lock }))
       return { answer: { locks: found }, results: found.length }
     }),
@@ -520,7 +506,7 @@ function routes(api: FastifyInstance, o: AppOptions): void {
     { schema: schema.lock },
     async (request, reply) => {
       const caller = request.caller!
-      requireAdministrator(caller)
+      requireRole(caller, 'admin')
       const { identity, reason } = request.body
       await o.watch.access({ ...from(request), who: caller.who }, 'access.locked', {
         action: 'lock',
@@ -541,7 +527,7 @@ function routes(api: FastifyInstance, o: AppOptions): void {
     { schema: schema.unlock },
     async (request) => {
       const caller = request.caller!
-      requireAdministrator(caller)
+      requireRole(caller, 'admin')
       const { identity } = request.params
       if (!Object.hasOwn(locks.all(), identity.toLowerCase()))
         throw notFound(`${identity} is not locked`, Object.keys(locks.all()).slice(0, 5))
@@ -560,8 +546,8 @@ function routes(api: FastifyInstance, o: AppOptions): void {
     async (request) => {
       const caller = request.caller!
       await fresh(ANSWER_WAIT_MS)
-      // One's own sessions, or any for the administrator.
-      const scope = caller.isAdministrator
+      // One's own sessions, or any for an administrator.
+      const scope = caller.roles.has('admin')
         ? null
         : { subject: caller.who.subject, issuer: caller.who.issuer }
       const id = await o.store.resolveSession(request.params.id, scope)
@@ -599,22 +585,10 @@ interface TokenBody {
   ttlSeconds?: number
 }
 
-function requirementsOf(approval: JsonObject) {
-  return parseRequirements(String(approval.approvers), Number(approval.required))
-}
-
 function ordinal(cursor: string | undefined): number {
   if (cursor === undefined) return 0
   if (!/^\d{1,15}$/.test(cursor)) throw badRequest('cursor: not one that this API gave')
   return Number(cursor)
-}
-
-function from(request: FastifyRequest): Omit<Reader, 'who'> {
-  return {
-    address: request.ip,
-    port: request.socket.remotePort ?? null,
-    application: request.headers['user-agent']?.slice(0, 256) ?? null,
-  }
 }
 
 function createMetrics(o: AppOptions) {

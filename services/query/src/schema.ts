@@ -300,6 +300,15 @@ export const status = {
     gateway: { type: 'string' },
     store: { type: 'string', enum: ['ok', 'unavailable'] },
     behind: { type: 'integer' },
+    held: {
+      type: ['integer', 'null'],
+      description: 'Commands that wait for approval; null: the store is away',
+    },
+    policy: {
+      type: ['object', 'null'],
+      description:
+        'The policies in force: `version` (null: none), and `problem` where newer files are not good',
+    },
     recorders: list('A recorder'),
     resources: list('A resource'),
   }),

@@ -25,7 +25,8 @@ export interface Page {
 }
 
 /** Whose events may be seen: everybody's, or those of one identity. */
-export type Scope = { subject: string; issuer: string } | null
+/** Everything, everything but who looked at what, or what one identity did. */
+export type Scope = null | { without: 'audit' } | { subject: string; issuer: string }
 
 export interface Store {
   ping(): Promise<void>
@@ -38,6 +39,10 @@ export interface Store {
   approvals(filters: ApprovalFilters, page: PageRequest): Promise<Page>
   /** One request, by its identifier or the beginning of it. */
   approval(asked: string): Promise<JsonObject>
+  /** The version of the policies in force (null: none), and what is wrong with newer ones that are not. */
+  policy(): Promise<{ version: string | null; problem: string | null }>
+  /** A client that waits for somebody to vouch for it, by the digest of its code; null where there is none. */
+  signInAsked(codeDigest: string, since: string): Promise<JsonObject | null>
   sessionEvents(
     id: string,
     from: number,
@@ -107,6 +112,10 @@ export function createStore(client: ClickHouseClient): Store {
 
   function scoped(condition: Condition, scope: Scope): Condition {
     if (scope === null) return condition
+    if ('without' in scope) {
+      condition.sql.push("NOT startsWith(kind, 'audit.')")
+      return condition
+    }
     condition.sql.push('who.subject = {scopeSubject:String}', 'who.issuer = {scopeIssuer:String}')
     condition.parameters.scopeSubject = scope.subject
     condition.parameters.scopeIssuer = scope.issuer
@@ -234,6 +243,35 @@ LIMIT {most:UInt32}`,
         'response',
       ])
       return { items: await foldApprovals(asked.items), next: asked.next }
+    },
+
+    async policy() {
+      const { items } = await page(
+        {
+          sql: [
+            "kind IN ('configuration.changed', 'configuration.refused')",
+            "configuration.subject = 'policy'",
+          ],
+          parameters: {},
+        },
+        { limit: 1 },
+        ['output', 'response', 'statement', 'masks'],
+      )
+      const last = items[0]?.configuration as JsonObject | undefined
+      if (!last) return { version: null, problem: null }
+      const change = JSON.parse(String(last.change)) as { problem?: string }
+      return {
+        version: (last.after ?? last.before ?? null) as string | null,
+        problem: change.problem ?? null,
+      }
+    },
+
+    async signInAsked(codeDigest, since) {
+      const condition = conditionOf({ kind: 'access.sign-in-asked', since })
+      condition.sql.push("lifecycle.attributes['code'] = {code:String}")
+      condition.parameters.code = codeDigest
+      const { items } = await page(condition, { limit: 1 }, ['output', 'response', 'statement'])
+      return items[0] ?? null
     },
 
     async approval(asked) {

@@ -32,15 +32,37 @@ export interface Watch {
   look(reader: Reader, look: Look): Promise<void>
   access(
     reader: Reader,
-    kind: 'access.token-issued' | 'access.token-revoked' | 'access.locked' | 'access.unlocked',
-    access: { action: string; tokenId?: string; expires?: number; reason?: string },
+    kind:
+      | 'access.sign-in'
+      | 'access.sign-out'
+      | 'access.token-issued'
+      | 'access.token-revoked'
+      | 'access.locked'
+      | 'access.unlocked',
+    access: {
+      action: string
+      tokenId?: string
+      expires?: number
+      reason?: string
+      credential?: string
+    },
+  ): Promise<void>
+  /** Records that somebody vouches, as themselves, for a client that waits for it; the gateway that has it lets it in. */
+  vouched(
+    reader: Reader,
+    vouched: { request: Buffer; outcome: 'success' | 'refused'; expiresMs: number | null },
   ): Promise<void>
   /** Records that somebody ends a session; the gateway that has it reads this and does it. */
   kill(reader: Reader, session: Buffer, reason: string | null): Promise<void>
   /** Records somebody's answer to a held command; where it takes effect it is looked at again. */
   answered(
     reader: Reader,
-    requested: { request: Buffer; state: 'approved' | 'denied'; comment: string | null },
+    requested: {
+      request: Buffer
+      state: 'approved' | 'denied'
+      comment: string | null
+      channel: string
+    },
   ): Promise<void>
   refused(reader: Omit<Reader, 'who'>, code: string, reason: string): void
 }
@@ -96,12 +118,12 @@ export function createWatch(recorder: Recorder, gateway: string): Watch {
           kind,
           who: reader.who,
           path: pathOf(reader),
-          access: { ...access, outcome: 'success', credential: 'custody-token' },
+          access: { credential: 'custody-token', ...access, outcome: 'success' },
         })
       })
     },
 
-    answered(reader, { request, state, comment }) {
+    answered(reader, { request, state, comment, channel }) {
       return recorded('disk', () => {
         recorder.record({
           kind: 'approval.answered',
@@ -111,8 +133,26 @@ export function createWatch(recorder: Recorder, gateway: string): Watch {
             request,
             state,
             approver: reader.who,
-            channel: reader.application?.startsWith('custody-cli') ? 'cli' : 'api',
+            channel,
             comment,
+          },
+        })
+      })
+    },
+
+    vouched(reader, { request, outcome, expiresMs }) {
+      return recorded('disk', () => {
+        recorder.record({
+          kind: 'access.sign-in-answered',
+          who: reader.who,
+          path: pathOf(reader),
+          parent: request,
+          access: {
+            action: 'sign-in',
+            outcome,
+            credential: 'browser',
+            tokenId: reader.who.tokenId,
+            expires: expiresMs === null ? null : expiresMs * 1000,
           },
         })
       })

@@ -71,6 +71,8 @@ export interface Page {
   body: Html
   /** Right of the name: who is signed in, and where else there is to go. */
   header?: Html
+  /** Looked at anew by itself. */
+  refreshSeconds?: number
 }
 
 /** Sends a page. `forms` names other origins that its forms may lead to by a redirect. */
@@ -85,7 +87,8 @@ export function sendPage(
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width,initial-scale=1">
-<meta name="referrer" content="no-referrer">
+<meta name="referrer" content="same-origin">
+${page.refreshSeconds && html`<meta http-equiv="refresh" content="${page.refreshSeconds}">`}
 <title>${page.title} · Custody</title>
 <style>${new Html(STYLE)}</style>
 </head>
@@ -105,6 +108,6 @@ ${page.body}
       `default-src 'none'; style-src 'unsafe-inline'; form-action ${["'self'", ...forms].join(' ')}; base-uri 'none'; frame-ancestors 'none'`,
     )
     .header('x-frame-options', 'DENY')
-    .header('referrer-policy', 'no-referrer')
+    .header('referrer-policy', 'same-origin')
     .send(whole.text)
 }

@@ -7,7 +7,7 @@ import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { TLSSocket } from 'node:tls'
 import type { RecordedSession } from '@custody/event-log'
-import { CustodyError, isCustodyError, type PostgresResource } from '@custody/kit'
+import { CustodyError, isCustodyError, type OidcIssuer, type PostgresResource } from '@custody/kit'
 import type { PrincipalFacts } from '@custody/policy'
 import {
   type Analyser,
@@ -20,9 +20,16 @@ import type { Path, Tls } from '@custody/schemas'
 import type { SessionGate } from '../../gate'
 import type { Principal, Protocol, ProtocolServices } from '../../protocol'
 import { Catalogues, type Followed } from './catalogues'
+import {
+  admit,
+  askBearer,
+  askPassword,
+  type OwnSettings,
+  takeOwnSettings,
+  tellNotice,
+} from './credential'
 import { Relay } from './relay'
 import {
-  askCredential,
   type Greeting,
   greet,
   reachTarget,
@@ -48,6 +55,7 @@ interface Asked {
 }
 
 const STANDING_MS = 1000
+const AUTHENTICATION_OK_BYTES = 9
 
 export async function createPostgres(services: ProtocolServices): Promise<Protocol> {
   await loadParser()
@@ -191,19 +199,15 @@ class Postgres implements Protocol {
       if (this.stopping) throw new CustodyError('CUSTODY-PG-010', 'the gateway is stopping')
       if (tls === null && !isLoopback(client.address))
         throw new CustodyError('CUSTODY-PG-012', 'this gateway asks for TLS')
-      const presented = await askCredential(
-        stream,
-        reader,
-        this.services.configuration.limits.handshakeFrameBytesMax,
-      )
-      principal = await this.authenticate(presented, parameters.get('user') ?? '')
+      const own = takeOwnSettings(parameters)
+      principal = await this.authenticate(greeting, own, path, timer)
       const asked = this.resolve(parameters)
       path.resource = asked.resourceName
       path.target = asked.resource.address
       path.account = asked.resource.account
       path.database = asked.database
       const gate = this.services.gate.open({
-        principal: factsOf(principal),
+        principal: { ...factsOf(principal), reason: own.reason },
         resource: {
           name: asked.resourceName,
           protocol: 'postgres',
@@ -224,6 +228,7 @@ class Postgres implements Protocol {
           outcome: 'success',
           credential: principal.who.method,
           tokenId: principal.who.tokenId,
+          reason: own.reason,
         },
       })
       judgeSettings(gate, parameters)
@@ -244,7 +249,10 @@ class Postgres implements Protocol {
       )
       if (target.tls) path.targetTls = describeTls(target.tls)
       session = recorder.openSession(principal.who, path, {
-        attributes: { serverVersion: target.parameters.get('server_version') ?? '' },
+        attributes: {
+          serverVersion: target.parameters.get('server_version') ?? '',
+          ...(own.reason !== null && { reason: own.reason }),
+        },
       })
       clearTimeout(timer)
       if (stream.destroyed) {
@@ -252,6 +260,9 @@ class Postgres implements Protocol {
         recorder.closeSession(session, 'closed', 'the client went away during sign-in', {})
         return
       }
+      // Who was let in already has had AuthenticationOk.
+      if (own.signInBy === 'browser')
+        target.welcome = target.welcome.subarray(AUTHENTICATION_OK_BYTES)
       this.relay(stream, target, session, asked, secret, reader.release(), gate, catalogue)
     } catch (error) {
       if (session) recorder.closeSession(session, 'closed', messageOf(error), {})
@@ -319,10 +330,66 @@ class Postgres implements Protocol {
     })
   }
 
-  private async authenticate(presented: string, user: string): Promise<Principal> {
-    let principal: Principal
+  private async authenticate(
+    greeting: Greeting & { kind: 'startup' },
+    own: OwnSettings,
+    path: Path,
+    timer: NodeJS.Timeout,
+  ): Promise<Principal> {
+    const user = greeting.parameters.get('user') ?? ''
+    const principal =
+      own.signInBy === 'browser'
+        ? await this.byBrowser(greeting, user, path, timer)
+        : await this.byToken(greeting, own)
+    const { subject, email } = principal.who
+    if (!own.anybody && user !== subject && user !== email && !principal.names?.includes(user))
+      throw new CustodyError(
+        'CUSTODY-PG-001',
+        own.signInBy === 'browser'
+          ? `${JSON.stringify(email ?? subject)} signed in, not ${JSON.stringify(user)}`
+          : `the token was issued to ${JSON.stringify(subject)}, not to ${JSON.stringify(user)}`,
+      )
+    return principal
+  }
+
+  /** The client waits, and shows where to sign in. It is told that it is let in before it is: only then do clients show notices. */
+  private async byBrowser(
+    { stream, reader }: Greeting & { kind: 'startup' },
+    user: string,
+    path: Path,
+    timer: NodeJS.Timeout,
+  ): Promise<Principal> {
+    const asked = this.services.signIns.ask(path, user)
+    clearTimeout(timer)
+    // Whatever it says next, it says after being let in; that it went away is learnt at once.
+    reader.peek().catch(() => asked.withdraw('the client went away'))
+    await this.services.recorder.recorded('os')
+    admit(stream)
+    tellNotice(
+      stream,
+      `sign in here: ${asked.url}`,
+      `The page shows the code ${asked.code}. This connection waits ${Math.round(asked.waitMsMax / 1000)} seconds for it.`,
+    )
+    const principal = await asked.answered
+    tellNotice(stream, `signed in as ${principal.who.email ?? principal.who.subject}`)
+    return principal
+  }
+
+  private async byToken(
+    { stream, reader }: Greeting & { kind: 'startup' },
+    { signInBy }: OwnSettings,
+  ): Promise<Principal> {
+    const { limits, identity } = this.services.configuration
+    const bytesMax = limits.handshakeFrameBytesMax
+    let presented: string | null
+    if (signInBy === 'oauth') {
+      const issuer = identity.issuers.find(({ clientId }) => clientId !== undefined)
+      presented = await askBearer(stream, reader, bytesMax, issuer ? discoveryOf(issuer) : null)
+      if (presented === null)
+        throw new CustodyError('CUSTODY-PG-001', 'no token was presented; the client may get one')
+    } else presented = await askPassword(stream, reader, bytesMax)
     try {
-      principal = await this.services.verifier.verify(presented)
+      return await this.services.verifier.verify(presented)
     } catch (error) {
       throw new CustodyError(
         'CUSTODY-PG-001',
@@ -330,13 +397,6 @@ class Postgres implements Protocol {
         { cause: error, details: isCustodyError(error) ? error.details : {} },
       )
     }
-    const { subject, email } = principal.who
-    if (user !== subject && user !== email && !principal.names?.includes(user))
-      throw new CustodyError(
-        'CUSTODY-PG-001',
-        `the token was issued to ${JSON.stringify(subject)}, not to ${JSON.stringify(user)}`,
-      )
-    return principal
   }
 
   private resolve(parameters: Map<string, string>): Asked {
@@ -488,6 +548,13 @@ function judgeSettings(gate: SessionGate, parameters: ReadonlyMap<string, string
   }
 }
 
+function discoveryOf({ issuer, scopes }: OidcIssuer): { url: string; scope: string } {
+  return {
+    url: `${issuer.replace(/\/$/, '')}/.well-known/openid-configuration`,
+    scope: scopes.join(' '),
+  }
+}
+
 function cancelKey(pid: number, secret: Buffer): string {
   return `${pid}:${secret.toString('hex')}`
 }
@@ -529,6 +596,7 @@ const SQLSTATES: Record<string, string> = {
   'CUSTODY-PG-011': '08004',
   'CUSTODY-PG-012': '28000',
   'CUSTODY-PG-015': '42501',
+  'CUSTODY-PG-018': '28000',
 }
 
 function sqlstateOf(error: unknown): string {

@@ -183,19 +183,6 @@ function acceptTls(
   })
 }
 
-/** AuthenticationCleartextPassword and the answer to it. Only over TLS or loopback. */
-export async function askCredential(
-  stream: Duplex,
-  reader: ByteReader,
-  bytesMax: number,
-): Promise<string> {
-  stream.write(message(Backend.authentication, Buffer.from([0, 0, 0, 3])))
-  const { type, body } = await reader.message(bytesMax)
-  if (type !== 0x70)
-    throw new WireError(`message type 0x${type.toString(16)} where a password was asked for`)
-  return body.toString('utf8', 0, Math.max(0, body.indexOf(0) < 0 ? body.length : body.indexOf(0)))
-}
-
 export interface SignedIn {
   stream: Duplex
   tls: TLSSocket | null

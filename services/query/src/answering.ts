@@ -1,0 +1,97 @@
+/**
+ * Requests for approval: who may see which, and taking an answer, whatever way it came by. The answer is recorded; where it
+ * takes effect, in the gateway, it is looked at again.
+ * Refuses answers of who asked, of who may not, without a comment where one is needed, and after the end.
+ */
+import { type Person, parseRequirements, refusal } from '@custody/policy'
+import { uuidBytes, type Who } from '@custody/schemas'
+import type { Role } from './access'
+import { badRequest, conflict, forbidden, notFound } from './errors'
+import type { Freshness } from './freshness'
+import type { JsonObject } from './rows'
+import type { Scope, Store } from './store'
+import type { Reader, Watch } from './watch'
+
+/** How long an answer waits for its request to be in the store. */
+const STORE_WAIT_MS = 2000
+
+export interface Answerer {
+  who: Who
+  roles: ReadonlySet<Role>
+  scope: Scope
+}
+
+export interface Answer {
+  state: 'approved' | 'denied'
+  comment: string | null
+  /** By which way it came: cli, api, console, slack, … */
+  channel: string
+}
+
+export interface Answering {
+  /** Requests of one's own, those that one may answer, and for who sees everything all of them. */
+  concerns(answerer: Answerer, approval: JsonObject): boolean
+  /** One that concerns who asks, by its identifier or the beginning of it. */
+  find(answerer: Answerer, id: string): Promise<JsonObject>
+  /** Why this person may not answer, or null. */
+  refusal(answerer: Answerer, approval: JsonObject): string | null
+  /** Rejects with a CustodyError that may be shown. */
+  answer(
+    from: Omit<Reader, 'who'>,
+    answerer: Answerer,
+    id: string,
+    answer: Answer,
+  ): Promise<JsonObject>
+}
+
+export function createAnswering(store: Store, watch: Watch, freshness: Freshness): Answering {
+  const mayNot = ({ who, roles }: Answerer, approval: JsonObject): string | null =>
+    roles.has('approver')
+      ? refusal(requirementsOf(approval), approval.who as unknown as Person, who)
+      : 'this needs the role approver; console.roles in the configuration says which groups have it'
+
+  const concerns = (answerer: Answerer, approval: JsonObject): boolean => {
+    const { scope, who } = answerer
+    if (scope === null || 'without' in scope) return true
+    const asker = approval.who as unknown as Person
+    return (
+      (asker.subject === who.subject && asker.issuer === who.issuer) ||
+      mayNot(answerer, approval) === null
+    )
+  }
+
+  const find = async (answerer: Answerer, id: string): Promise<JsonObject> => {
+    const approval = await store.approval(id)
+    if (!concerns(answerer, approval)) throw notFound(`there is no request ${id}`)
+    return approval
+  }
+
+  return {
+    concerns,
+    find,
+    refusal: mayNot,
+    async answer(from, answerer, id, { state, comment: said, channel }) {
+      // A request that was made a moment ago is known to its approver before it is in the store.
+      await freshness.caughtUp(STORE_WAIT_MS)
+      const approval = await find(answerer, id)
+      if (approval.state !== 'waiting')
+        throw conflict(
+          `the request ${approval.id} is ${approval.state}; there is nothing to answer`,
+        )
+      const why = mayNot(answerer, approval)
+      if (why !== null) throw forbidden(why)
+      const comment = said?.trim() || null
+      if (approval.commentRequired && comment === null)
+        throw badRequest('this request must be answered with a comment')
+      await watch.answered(
+        { ...from, who: answerer.who },
+        { request: uuidBytes(String(approval.id)), state, comment, channel },
+      )
+      return approval
+    },
+  }
+}
+
+function requirementsOf(approval: JsonObject) {
+  return parseRequirements(String(approval.approvers), Number(approval.required))
+}
