@@ -186,7 +186,8 @@ export function timelineTable(entries: Json[], style: Style): string[] {
   )
 }
 
-function oneLine(text: string): string {
+/** White space of any length as one space. */
+export function oneLine(text: string): string {
   return text.replace(/\s+/g, ' ').trim()
 }
 
