@@ -439,6 +439,11 @@ describe('policies before they are in force', () => {
   })
 
   test('backtest: what the record would look like under other policies', async () => {
+    const made = await psql(pasted(), [
+      ...['-c', "create view numbered as select set_config('own.x', '1', true), id from customers"],
+      ...['-c', 'select id from numbered limit 1'],
+    ])
+    expect(made.code).toBe(0)
     const { code, out } = await run([
       'policy',
       'backtest',
@@ -451,6 +456,8 @@ describe('policies before they are in force', () => {
     expect(out).toMatch(/allow +block +\d+ .*create table doomed/)
     expect(out).toMatch(/hold +block +\d+ .*drop table doomed/)
     expect(out).not.toMatch(/select id, city/)
+    // That it calls is not in its text; the database knew, and so does the record.
+    expect(out).toMatch(/allow +block +\d+ .*sql:call on numbered.* select id from numbered/)
     const same = await run(['policy', 'backtest', '--since', '1h'])
     expect(same.out).toMatch(/all would be decided as they were/)
   })

@@ -338,15 +338,11 @@ async function backtest(context: Context): Promise<number> {
         else if (kind === 'command.blocked' && !event.decision?.version) continue
         looked++
         if (looked % 10_000 === 0) output.remark(`custody: ${looked} commands looked at`)
-        // What was cut can't be read again, and counts as not understood.
-        const whole = !statement.textDigest
-        if (!whole) cutShort++
+        if (statement.textDigest) cutShort++
         const then =
           kind === 'command.started' ? 'allow' : kind === 'command.blocked' ? 'block' : 'hold'
         const was = event.decision?.approval ? 'hold' : then
-        const decisions = (
-          whole ? analysed(statement.text) : [{ facts: unanalysed('cut in the record') }]
-        ).map(({ facts }) =>
+        const decisions = recordedFacts(statement).map((facts) =>
           decide(set, recordedPrincipal(event), recordedResource(event, configuration), facts, {
             nowMs: Date.parse(event.time),
             timeZone: configuration.policy?.timeZone,
@@ -417,6 +413,31 @@ async function backtest(context: Context): Promise<number> {
     )
   }
   return 0
+}
+
+/**
+ * What a recorded command does: as the gateway found it, which knew what its database had made its own; and what is not
+ * recorded, by its text.
+ */
+function recordedFacts(statement: Json): CommandFacts[] {
+  // What was cut can't be read again, and counts as not understood.
+  if (statement.textDigest) return [unanalysed('cut in the record')]
+  const read = analysed(statement.text).map(({ facts }) => facts)
+  const { verbs, objects, fingerprint, understood } = statement
+  if (!(verbs?.length > 0)) return read
+  const facts = read.length === 1 ? read[0]! : unanalysed('several statements')
+  return [
+    {
+      ...facts,
+      verbs,
+      objects,
+      fingerprint,
+      understood,
+      // Nothing that it was found to do besides is known to only read.
+      readOnly:
+        facts.readOnly && understood && verbs.every((verb: string) => facts.verbs.includes(verb)),
+    },
+  ]
 }
 
 function recordedPrincipal(event: Json): PrincipalFacts {
