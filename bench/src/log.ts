@@ -4,7 +4,7 @@
  */
 import { join } from 'node:path'
 import { openRecorder } from '@custody/event-log'
-import { encodeMessage } from '@custody/schemas'
+import { encodeMessage, sha256 } from '@custody/schemas'
 import { temporaryDirectory } from '@custody/test-support'
 import { open } from 'lmdb'
 import type { Table } from './measure'
@@ -22,6 +22,19 @@ interface Store {
 
 const WRITERS = [1, 16, 64]
 const TEXT = 'select id, name, email from customers where id = 4711 and note like $1'
+const EVENT = {
+  kind: 'command.started',
+  statement: {
+    language: 'sql',
+    interface: 'query',
+    text: TEXT,
+    textBytes: TEXT.length,
+    verbs: ['sql:select'],
+    understood: true,
+    index: 0,
+    count: 1,
+  },
+}
 
 export async function benchLog(o: LogOptions, table: Table): Promise<string[]> {
   for (let round = 0; round < o.rounds; round++)
@@ -67,19 +80,7 @@ async function custodyLog(directory: string): Promise<Store> {
   })
   return {
     record(durability) {
-      recorder.record({
-        kind: 'command.started',
-        statement: {
-          language: 'sql',
-          interface: 'query',
-          text: TEXT,
-          textBytes: TEXT.length,
-          verbs: ['sql:select'],
-          understood: true,
-          index: 0,
-          count: 1,
-        },
-      })
+      recorder.record(EVENT)
       return recorder.recorded(durability)
     },
     close: () => recorder.close(),
@@ -95,26 +96,15 @@ async function lmdbLog(directory: string, durability: 'os' | 'disk'): Promise<St
     noSync: durability === 'os',
     mapSize: 4 * 1024 ** 3,
   })
-  const { sha256 } = require('@custody/schemas') as typeof import('@custody/schemas')
   let sequence = 0
   let previous: Buffer = Buffer.alloc(32)
   return {
     async record() {
       const message = encodeMessage({
-        kind: 'command.started',
+        ...EVENT,
         recorder: 'bench',
         sequence,
         previous,
-        statement: {
-          language: 'sql',
-          interface: 'query',
-          text: TEXT,
-          textBytes: TEXT.length,
-          verbs: ['sql:select'],
-          understood: true,
-          index: 0,
-          count: 1,
-        },
       })
       previous = sha256(message)
       await database.put(sequence++, message)

@@ -16,9 +16,9 @@ import {
 import { avroContainer, createIngest } from '@custody/ingest'
 import { createLogger, freePort, homeAt, prepareHome } from '@custody/kit'
 import { newUuid, nowMicros } from '@custody/schemas'
-import { temporaryDirectory } from '@custody/test-support'
+import { seeded, temporaryDirectory } from '@custody/test-support'
 import { migrate } from '@custody/warehouse'
-import { IDENTITIES, pathOf, seeded, statement, whoOf } from './events'
+import { IDENTITIES, pathOf, statement, whoOf } from './events'
 import { directoryBytes, median, percentile, rounded, type Table } from './measure'
 
 export interface StoreOptions {

@@ -1,49 +1,19 @@
 /** The command as a person and a program use it, against everything `npm start` starts. */
-import { type ChildProcess, spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { PassThrough } from 'node:stream'
 import { psql } from '@custody/test-support'
 import { custody } from './cli'
+import { standaloneUnderTest } from './standalone-under-test'
 
-const directory = mkdtempSync(join(tmpdir(), 'custody-cli-'))
-const home = join(directory, 'home')
-let running: ChildProcess
-let said = ''
+const standalone = standaloneUnderTest('cli')
+const {
+  directory,
+  environment: { CUSTODY_HOME },
+} = standalone
 
-beforeAll(async () => {
-  chmodSync(directory, 0o755)
-  running = spawn(process.execPath, [join(__dirname, '../../services/standalone/dist/main.js')], {
-    cwd: directory,
-    env: {
-      ...process.env,
-      CUSTODY_HOME: home,
-      CUSTODY_CONFIG: undefined,
-      CUSTODY_PORT_POSTGRES: '0',
-      CUSTODY_PORT_CONSOLE: '0',
-      npm_lifecycle_event: undefined,
-    },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  })
-  for (const stream of [running.stdout!, running.stderr!])
-    stream.on('data', (data) => {
-      said += data
-    })
-  while (!said.includes('Ctrl-C stops')) {
-    if (running.exitCode !== null) throw new Error(said)
-    await new Promise((resolve) => setTimeout(resolve, 20))
-  }
-}, 120_000)
-
-afterAll(async () => {
-  if (running.exitCode === null) {
-    running.kill('SIGTERM')
-    await once(running, 'exit')
-  }
-  rmSync(directory, { recursive: true, force: true, maxRetries: 10, retryDelay: 200 })
-})
+beforeAll(() => standalone.start(), 120_000)
+afterAll(() => standalone.stop())
 
 async function run(
   words: string[],
@@ -60,7 +30,7 @@ async function run(
   })
   const code = await custody(
     words,
-    { ...streams, environment: { ...process.env, CUSTODY_HOME: home, ...environment } },
+    { ...streams, environment: { ...process.env, CUSTODY_HOME, ...environment } },
     directory,
   )
   await new Promise((resolve) => setImmediate(resolve))
@@ -74,7 +44,7 @@ const lines = (text: string) =>
     .filter(Boolean)
     .map((line) => JSON.parse(line))
 
-const pasted = () => /psql "(postgresql:[^"]+)"/.exec(said)![1]!
+const pasted = () => /psql "(postgresql:[^"]+)"/.exec(standalone.said())![1]!
 
 test('the pasted line, then the timeline: statement, rows, digest, duration', async () => {
   const answer = await psql(pasted(), [
@@ -439,6 +409,11 @@ describe('policies before they are in force', () => {
   })
 
   test('backtest: what the record would look like under other policies', async () => {
+    const made = await psql(pasted(), [
+      ...['-c', "create view numbered as select set_config('own.x', '1', true), id from customers"],
+      ...['-c', 'select id from numbered limit 1'],
+    ])
+    expect(made.code).toBe(0)
     const { code, out } = await run([
       'policy',
       'backtest',
@@ -451,6 +426,8 @@ describe('policies before they are in force', () => {
     expect(out).toMatch(/allow +block +\d+ .*create table doomed/)
     expect(out).toMatch(/hold +block +\d+ .*drop table doomed/)
     expect(out).not.toMatch(/select id, city/)
+    // That it calls is not in its text; the database knew, and so does the record.
+    expect(out).toMatch(/allow +block +\d+ .*sql:call on numbered.* select id from numbered/)
     const same = await run(['policy', 'backtest', '--since', '1h'])
     expect(same.out).toMatch(/all would be decided as they were/)
   })

@@ -28,7 +28,18 @@ export interface Api {
   delete<T = Record<string, unknown>>(path: string): Promise<T>
 }
 
+/** One page of a list, which is in a field that the list's API names. */
+export interface Page {
+  next: string | null
+  upToDate?: boolean
+  // biome-ignore lint/suspicious/noExplicitAny: the API's JSON, described by its OpenAPI document
+  [field: string]: any
+}
+
 const REQUEST_MS_MAX = 60_000
+/** How long the API may wait until what was recorded before is in the store. */
+export const WAIT_MS = 2000
+const PAGE_MAX = 1000
 
 /** The API's own error, told as it was. */
 export class ApiError extends Error {
@@ -121,6 +132,32 @@ export function openApi(home: Home, environment: NodeJS.ProcessEnv): Api {
     post: (path, body) => request('POST', path, body),
     delete: (path) => request('DELETE', path),
   }
+}
+
+/**
+ * Pages of a list, until there is none or `itemsMax` were given. The first one waits for what was recorded before.
+ * `path` may depend on the page before.
+ */
+export async function* pagesOf(
+  api: Api,
+  path: string | ((before: Page | undefined) => string),
+  query: Record<string, string | number | undefined>,
+  field: string,
+  itemsMax = Number.POSITIVE_INFINITY,
+): AsyncGenerator<Page> {
+  let left = itemsMax
+  let before: Page | undefined
+  do {
+    const page: Page = await api.get(typeof path === 'string' ? path : path(before), {
+      ...query,
+      limit: Math.min(left, PAGE_MAX),
+      cursor: before?.next ?? undefined,
+      ...(before === undefined ? { wait: WAIT_MS } : {}),
+    })
+    yield page
+    left -= page[field].length
+    before = page
+  } while (before.next !== null && left > 0)
 }
 
 /** What `custody login` keeps, by the address of the API, readable by its owner only. */

@@ -18,12 +18,12 @@ import {
   type CommandSpec,
   durationSeconds,
   type Given,
-  moment,
   type OptionSpec,
   usageError,
   wholeNumber,
 } from './arguments'
-import { type Api, openApi, reachable } from './client'
+import { type Api, openApi, type Page, pagesOf, reachable, WAIT_MS } from './client'
+import { filtersOf, late, PERIOD, showList, WHOSE } from './lists'
 import { login, logout } from './login'
 import type { Output } from './output'
 import { policy } from './policy'
@@ -32,6 +32,7 @@ import {
   approvalsTable,
   eventsTable,
   type Json,
+  moment,
   oneLine,
   replayLines,
   sessionHeader,
@@ -55,24 +56,9 @@ export interface Command extends CommandSpec {
   run(context: Context): Promise<number>
 }
 
-/** How long the API may wait until what was recorded before is in the store. */
-const WAIT_MS = 2000
-const PAGE_MAX = 1000
 const TTL_SECONDS_DEFAULT = 8 * 3600
 
-const PERIOD: Record<string, OptionSpec> = {
-  since: { value: 'time', help: 'at or after: 2026-01-31T12:00:00Z, or how long ago: 30m, 2h, 7d' },
-  until: { value: 'time', help: 'before' },
-}
-
 const api = ({ home, environment }: Context): Api => openApi(home, environment)
-
-function late({ output }: Context, answer: Json): void {
-  if (answer.upToDate === false)
-    output.remark(
-      'custody: ingest is behind; the latest events may be missing (see `custody status`)',
-    )
-}
 
 const status: Command = {
   name: 'status',
@@ -98,7 +84,9 @@ const status: Command = {
       output.line(
         `  policy     ${
           answer.policy.problem
-            ? output.red(`changed and not good; in force is the one from before: ${oneLine(answer.policy.problem)}`)
+            ? output.red(
+                `changed and not good; in force is the one from before: ${oneLine(answer.policy.problem)}`,
+              )
             : answer.policy.version
               ? `version ${String(answer.policy.version).slice(0, 12)}`
               : 'none: everything is permitted and recorded'
@@ -158,19 +146,20 @@ function ownTtl(given: Given): number {
       throw usageError(
         `--${name}: you are signed in as yourself; custody logout to be the administrator`,
       )
+  return Math.min(ttlSecondsOf(given, 3600), 12 * 3600)
+}
+
+function ttlSecondsOf(given: Given, secondsDefault: number): number {
   const ttl = given.text('ttl')
-  const seconds = ttl === undefined ? 3600 : durationSeconds(ttl)
+  const seconds = ttl === undefined ? secondsDefault : durationSeconds(ttl)
   if (seconds === null)
     throw usageError(`--ttl ${JSON.stringify(ttl)}: give a time such as 15m or 8h`)
-  return Math.min(seconds, 12 * 3600)
+  return seconds
 }
 
 async function issue(context: Context): Promise<Json> {
   const { given } = context
-  const ttl = given.text('ttl')
-  const ttlSeconds = ttl === undefined ? TTL_SECONDS_DEFAULT : durationSeconds(ttl)
-  if (ttlSeconds === null)
-    throw usageError(`--ttl ${JSON.stringify(ttl)}: give a time such as 15m or 8h`)
+  const ttlSeconds = ttlSecondsOf(given, TTL_SECONDS_DEFAULT)
   const kind = given.text('kind')
   if (kind !== undefined && !['human', 'service', 'agent'].includes(kind))
     throw usageError(`--kind ${JSON.stringify(kind)}: human, service or agent`)
@@ -298,8 +287,7 @@ const sessions: Command = {
   summary: 'sessions, newest first',
   options: {
     ...PERIOD,
-    identity: { value: 'name', help: 'of this subject or e-mail address' },
-    resource: { value: 'name', help: 'with this resource' },
+    ...WHOSE,
     limit: { value: 'n', help: 'at most so many (default 20)' },
     all: { help: 'all of them' },
   },
@@ -309,84 +297,35 @@ const sessions: Command = {
     'custody sessions --since 1d',
     'custody sessions --identity ada@example.com --all --json',
   ],
-  async run(context) {
-    const { given, output, nowMs } = context
-    const filters = {
-      since: moment('since', given.text('since'), nowMs),
-      until: moment('until', given.text('until'), nowMs),
-      identity: given.text('identity'),
-      resource: given.text('resource'),
-    }
-    const shown: Json[] = []
-    const more = await pages(context, '/api/v1/sessions', 'sessions', filters, 20, (items) => {
-      if (output.json) for (const item of items) output.object(item)
-      else shown.push(...items)
-    })
-    if (output.json) return 0
-    if (shown.length === 0) output.line('No session yet. Connect a client, then look again.')
-    else output.lines(sessionsTable(shown, output))
-    if (more) output.remark('custody: there are more; --limit or --all shows them')
-    return 0
-  },
-}
-
-/** Pages of a list, as far as asked for. Answers whether there is more. */
-export async function pages(
-  context: Context,
-  path: string,
-  field: string,
-  filters: Record<string, string | number | undefined>,
-  limitDefault: number,
-  show: (items: Json[]) => void,
-): Promise<boolean> {
-  const { given } = context
-  const one = api(context)
-  let left = given.has('all')
-    ? Number.POSITIVE_INFINITY
-    : (wholeNumber('limit', given.text('limit'), 1, 1_000_000) ?? limitDefault)
-  let cursor: string | undefined
-  for (let first = true; ; first = false) {
-    const answer = await one.get<Json>(path, {
-      ...filters,
-      limit: Math.min(left, PAGE_MAX),
-      cursor,
-      ...(first ? { wait: WAIT_MS } : {}),
-    })
-    if (first) late(context, answer)
-    show(answer[field])
-    await context.output.drained()
-    left -= answer[field].length
-    if (answer.next === null) return false
-    if (left <= 0) return true
-    cursor = answer.next
-  }
+  run: (context) =>
+    showList(context, {
+      path: '/api/v1/sessions',
+      field: 'sessions',
+      filters: filtersOf(context),
+      limitDefault: 20,
+      table: (items) => sessionsTable(items, context.output),
+      none: 'No session yet. Connect a client, then look again.',
+      more: 'shows them',
+    }),
 }
 
 /** A whole session: pages of its timeline or replay in one. */
 async function whole(context: Context, what: 'timeline' | 'replay', query: Json): Promise<Json> {
   const { given } = context
-  const one = api(context)
   const asked = given.positionals[0] ?? 'last'
   const entriesMax = wholeNumber('limit', given.text('limit'), 1, 1_000_000) ?? 10_000
-  let path = `/api/v1/sessions/${encodeURIComponent(asked)}/${what}`
+  // `last` may mean another one by the next page.
+  const path = (before: Page | undefined) =>
+    `/api/v1/sessions/${before ? before.session.id : encodeURIComponent(asked)}/${what}`
   let result: Json
-  let cursor: string | undefined
-  do {
-    const answer: Json = await one.get<Json>(path, {
-      ...query,
-      cursor,
-      limit: PAGE_MAX,
-      ...(cursor === undefined ? { wait: WAIT_MS } : {}),
-    })
+  for await (const page of pagesOf(api(context), path, query, what)) {
     if (result === undefined) {
-      result = answer
-      late(context, answer)
-      // `last` may mean another one by the next page.
-      path = `/api/v1/sessions/${answer.session.id}/${what}`
-    } else result[what].push(...answer[what])
-    cursor = answer.next ?? undefined
-  } while (cursor !== undefined && result[what].length < entriesMax)
-  result.next = cursor ?? null
+      result = page
+      late(context, page)
+    } else result[what].push(...page[what])
+    result.next = page.next
+    if (result[what].length >= entriesMax) break
+  }
   return result
 }
 
@@ -429,29 +368,32 @@ const approvals: Command = {
       throw usageError(
         `--state ${JSON.stringify(state)}: waiting, approved, denied, expired, withdrawn or all`,
       )
-    const filters = {
-      state: state === 'all' ? undefined : state,
-      since: moment('since', given.text('since'), nowMs),
-      until: moment('until', given.text('until'), nowMs),
-      identity: given.text('identity'),
-      resource: given.text('resource'),
-    }
-    const shown: Json[] = []
-    const more = await pages(context, '/api/v1/approvals', 'approvals', filters, 100, (items) => {
-      if (output.json) for (const item of items) output.object(item)
-      else shown.push(...items)
+    return showList(context, {
+      path: '/api/v1/approvals',
+      field: 'approvals',
+      filters: { state: state === 'all' ? undefined : state, ...filtersOf(context) },
+      limitDefault: 100,
+      table: (items) => approvalsTable(items, output, nowMs),
+      none: state === 'waiting' ? 'Nothing waits for an answer.' : 'No such request.',
+      more: 'looks at them',
     })
-    if (output.json) return 0
-    if (shown.length > 0) output.lines(approvalsTable(shown, output, nowMs))
-    else output.line(state === 'waiting' ? 'Nothing waits for an answer.' : 'No such request.')
-    if (more) output.remark('custody: there are more; --limit or --all looks at them')
-    return 0
   },
 }
 
 /** How long to look for what an answer brought about. */
 const OUTCOME_MS = 3000
 const OUTCOME_POLL_MS = 150
+
+/** Looks until what is looked for has come about, or for so long that it is told as it is. */
+async function outcome(look: () => Promise<Json>, cameAbout: (seen: Json) => boolean) {
+  const until = Date.now() + OUTCOME_MS
+  for (;;) {
+    const seen = await look()
+    if (cameAbout(seen)) return seen
+    await new Promise((done) => setTimeout(done, OUTCOME_POLL_MS))
+    if (Date.now() >= until) return seen
+  }
+}
 
 function answering(name: 'approve' | 'deny', summary: string): Command {
   return {
@@ -472,19 +414,14 @@ function answering(name: 'approve' | 'deny', summary: string): Command {
       const path = `/api/v1/approvals/${encodeURIComponent(given.positionals[0]!)}`
       const comment = given.text('comment')
       const answer = await one.post<Json>(`${path}/${name}`, comment ? { comment } : {})
-      const until = Date.now() + OUTCOME_MS
-      let approval: Json
-      do {
-        ;({ approval } = await one.get<Json>(`/api/v1/approvals/${answer.request}`, { wait: 500 }))
-        if (approval.state !== 'waiting') break
-        if (
-          approval.answers.length < approval.required &&
-          answer.answer === 'approved' &&
-          approval.required > 1
-        )
-          break
-        await new Promise((done) => setTimeout(done, OUTCOME_POLL_MS))
-      } while (Date.now() < until)
+      const approval = await outcome(
+        async () =>
+          (await one.get<Json>(`/api/v1/approvals/${answer.request}`, { wait: 500 })).approval,
+        ({ state, answers, required }) =>
+          state !== 'waiting' ||
+          // More people are needed: it goes on waiting.
+          (answer.answer === 'approved' && required > 1 && answers.length < required),
+      )
       if (output.json)
         output.object({ ...answer, state: approval.state, answers: approval.answers })
       else if (approval.state === 'waiting')
@@ -519,13 +456,11 @@ const kill: Command = {
     const reason = given.text('reason')
     const path = `/api/v1/sessions/${encodeURIComponent(given.positionals[0]!)}`
     const answer = await one.post<Json>(`${path}/kill`, reason ? { reason } : {})
-    const until = Date.now() + OUTCOME_MS
-    let session: Json
-    do {
-      ;({ session } = await one.get<Json>(`/api/v1/sessions/${answer.session}`, { wait: 500 }))
-      if (session.state !== 'open') break
-      await new Promise((done) => setTimeout(done, OUTCOME_POLL_MS))
-    } while (Date.now() < until)
+    const session = await outcome(
+      async () =>
+        (await one.get<Json>(`/api/v1/sessions/${answer.session}`, { wait: 500 })).session,
+      ({ state }) => state !== 'open',
+    )
     if (output.json) output.object({ ...answer, state: session.state })
     else
       output.line(
@@ -565,12 +500,7 @@ const lock: Command = {
       output.lines(
         table(
           ['IDENTITY', 'SINCE (UTC)', 'BY', 'REASON'].map((title) => ({ title })),
-          locks.map((one: Json) => [
-            one.identity,
-            one.since.slice(0, 19).replace('T', ' '),
-            one.by,
-            one.reason ?? '',
-          ]),
+          locks.map((one: Json) => [one.identity, moment(one.since), one.by, one.reason ?? '']),
           output.columns,
         ),
       )
@@ -657,8 +587,7 @@ const events: Command = {
   options: {
     ...PERIOD,
     session: { value: 'session', help: 'of this session, or `last`' },
-    identity: { value: 'name', help: 'of this subject or e-mail address' },
-    resource: { value: 'name', help: 'with this resource' },
+    ...WHOSE,
     kind: { value: 'kinds', help: 'kinds, by commas; `command.*` means all that begin so' },
     without: { value: 'kinds', help: 'kinds to leave out' },
     text: { value: 'text', help: "part of a command's text, in any case" },
@@ -677,32 +606,27 @@ const events: Command = {
     'custody events --identity ada --kind command.started --text "delete from" --all --json',
   ],
   async run(context) {
-    const { given, output, nowMs } = context
+    const { given, output } = context
     const order = given.text('order')
     if (order !== undefined && order !== 'asc' && order !== 'desc')
       throw usageError(`--order ${JSON.stringify(order)}: asc or desc`, events)
-    const filters = {
-      since: moment('since', given.text('since'), nowMs),
-      until: moment('until', given.text('until'), nowMs),
-      session: given.text('session'),
-      identity: given.text('identity'),
-      resource: given.text('resource'),
-      kind: given.text('kind'),
-      without: given.text('without'),
-      text: given.text('text'),
-      object: given.text('object'),
-      order,
-    }
-    const shown: Json[] = []
-    const more = await pages(context, '/api/v1/events', 'events', filters, 50, (items) => {
-      if (output.json) for (const item of items) output.object(item)
-      else shown.push(...items)
+    return showList(context, {
+      path: '/api/v1/events',
+      field: 'events',
+      filters: {
+        ...filtersOf(context),
+        session: given.text('session'),
+        kind: given.text('kind'),
+        without: given.text('without'),
+        text: given.text('text'),
+        object: given.text('object'),
+        order,
+      },
+      limitDefault: 50,
+      table: (items) => eventsTable(items, output),
+      none: 'No event answers to this.',
+      more: 'shows them',
     })
-    if (output.json) return 0
-    if (shown.length === 0) output.line('No event answers to this.')
-    else output.lines(eventsTable(shown, output))
-    if (more) output.remark('custody: there are more; --limit or --all shows them')
-    return 0
   },
 }
 

@@ -1,8 +1,7 @@
 /** Signing in from the command line, as a process, at a real OpenID provider, and working as oneself afterwards. */
-import { type ChildProcess, spawn } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import {
   type OidcProvider,
@@ -11,28 +10,21 @@ import {
   startOidcProvider,
   startPostgres,
 } from '@custody/test-support'
+import { standaloneUnderTest } from './standalone-under-test'
 
-const directory = mkdtempSync(join(tmpdir(), 'custody-login-'))
-const home = join(directory, 'home')
-const environment = {
-  ...process.env,
-  CUSTODY_HOME: home,
+const standalone = standaloneUnderTest('login', (directory) => ({
   CUSTODY_CONFIG: join(directory, 'custody.yaml'),
   CUSTODY_TOKEN: undefined,
   XDG_CONFIG_HOME: join(directory, 'config'),
-  CUSTODY_PORT_POSTGRES: '0',
-  CUSTODY_PORT_CONSOLE: '0',
-  npm_lifecycle_event: undefined,
-}
+}))
+const { directory, environment } = standalone
 let provider: OidcProvider
 let server: PostgresServer
-let running: ChildProcess
 
 beforeAll(async () => {
-  chmodSync(directory, 0o755)
   ;[provider, server] = await Promise.all([startOidcProvider(), startPostgres()])
   writeFileSync(
-    environment.CUSTODY_CONFIG,
+    environment.CUSTODY_CONFIG!,
     JSON.stringify({
       identity: {
         issuers: [
@@ -45,48 +37,23 @@ beforeAll(async () => {
           },
         ],
       },
-      resources: {
-        shop: {
-          protocol: 'postgres',
-          address: server.address,
-          account: server.user,
-          password: { literal: server.password },
-          database: server.database,
-        },
-      },
+      resources: { shop: JSON.parse(server.resource({ database: server.database })) },
     }),
   )
-  running = spawn(process.execPath, [join(__dirname, '../../services/standalone/dist/main.js')], {
-    cwd: directory,
-    env: environment as NodeJS.ProcessEnv,
-    stdio: ['ignore', 'pipe', 'pipe'],
-  })
-  let said = ''
-  for (const stream of [running.stdout!, running.stderr!])
-    stream.on('data', (data) => {
-      said += data
-    })
-  while (!said.includes('Ctrl-C stops')) {
-    if (running.exitCode !== null) throw new Error(said)
-    await new Promise((resolve) => setTimeout(resolve, 20))
-  }
+  await standalone.start()
 }, 120_000)
 
 afterAll(async () => {
-  if (running?.exitCode === null) {
-    running.kill('SIGTERM')
-    await once(running, 'exit')
-  }
+  await standalone.stop()
   await server?.stop()
   await provider?.stop()
-  rmSync(directory, { recursive: true, force: true, maxRetries: 10, retryDelay: 200 })
 })
 
 /** The command as a process. `told`: what it said so far on standard error. */
 function custody(...words: string[]) {
   const child = spawn(process.execPath, [join(__dirname, '../bin/custody.js'), ...words], {
     cwd: directory,
-    env: environment as NodeJS.ProcessEnv,
+    env: environment,
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   const one = { out: '', error: '', ended: once(child, 'close').then(([code]) => code as number) }

@@ -20,9 +20,10 @@ import {
 import { createAnalyser, loadParser, unanalysed } from '@custody/postgres-sql'
 import { parse } from 'yaml'
 import { moment, usageError } from './arguments'
-import { openApi } from './client'
+import { openApi, pagesOf } from './client'
 import type { Command, Context } from './commands'
-import type { Json } from './show'
+import { filtersOf } from './lists'
+import { type Json, oneLine, who } from './show'
 import { cut, table, visible } from './table'
 
 const analyser = createAnalyser({
@@ -128,18 +129,25 @@ function templates(context: Context): number {
   return 0
 }
 
-function principalOf(context: Context): PrincipalFacts {
-  const { given } = context
-  const subject = given.text('as') ?? 'somebody'
+/** Somebody as those who try policies describe them; what is left out is null in a file where only its name stands. */
+interface Somebody {
+  subject?: string | null
+  email?: string | null
+  groups?: readonly string[] | null
+  kind?: string | null
+  reason?: string | null
+}
+
+function principalOf(one: Somebody, issuer: string, authenticatedMs: number): PrincipalFacts {
   return {
-    subject,
-    issuer: 'custody:explain',
-    email: subject.includes('@') ? subject : null,
-    kind: given.text('kind') ?? 'human',
+    subject: one.subject ?? 'somebody',
+    issuer,
+    email: one.email ?? null,
+    kind: one.kind ?? 'human',
     method: 'custody-token',
-    groups: given.texts('group'),
-    authenticatedMs: context.nowMs,
-    reason: given.text('reason') ?? null,
+    groups: one.groups ?? [],
+    authenticatedMs,
+    reason: one.reason ?? null,
   }
 }
 
@@ -150,11 +158,23 @@ async function explain(context: Context): Promise<number> {
   const configuration = configurationOf(context)
   const set = policiesOf(context, configuration)
   const at = moment('at', given.text('at'), nowMs)
+  const subject = given.text('as')
+  const principal = principalOf(
+    {
+      subject,
+      email: subject?.includes('@') ? subject : null,
+      groups: given.texts('group'),
+      kind: given.text('kind'),
+      reason: given.text('reason'),
+    },
+    'custody:explain',
+    nowMs,
+  )
   let worst = 0
   for (const { text, facts } of analysed(words.join(' '))) {
     const decision = decide(
       set,
-      principalOf(context),
+      principal,
       resourceOf(configuration, given.text('resource')),
       facts,
       {
@@ -210,7 +230,7 @@ function explained(
     return `${verb}${on.length > 0 ? ` on ${on.join(', ')}` : ''}${breadth && breadth !== 'none' ? ` (${breadth})` : ''}`
   })
   const lines = [
-    output.bold(cut(visible(text.replace(/\s+/g, ' ').trim()), output.columns)),
+    output.bold(cut(visible(oneLine(text)), output.columns)),
     `  ${paint(decision.outcome)}: ${visible(decision.reason)}`,
     ...does.map((one) => `  does    ${visible(one)}`),
   ]
@@ -224,7 +244,7 @@ function explained(
 
 interface Case {
   name?: string
-  as?: { subject?: string; email?: string; groups?: string[]; kind?: string; reason?: string }
+  as?: Somebody
   on?: string | { resource: string; labels?: Record<string, string> }
   at?: string
   from?: string
@@ -259,16 +279,7 @@ async function test(context: Context): Promise<number> {
     const at = one.at === undefined ? nowMs : Date.parse(one.at)
     if (Number.isNaN(at))
       throw new CustodyError('CUSTODY-CLI-006', `${file}: ${name}: at: ${one.at} is no time`)
-    const principal: PrincipalFacts = {
-      subject: one.as?.subject ?? 'somebody',
-      issuer: 'custody:test',
-      email: one.as?.email ?? null,
-      kind: one.as?.kind ?? 'human',
-      method: 'custody-token',
-      groups: one.as?.groups ?? [],
-      authenticatedMs: at,
-      reason: one.as?.reason ?? null,
-    }
+    const principal = principalOf(one.as ?? {}, 'custody:test', at)
     const resource =
       typeof one.on === 'object'
         ? { name: one.on.resource, protocol: 'postgres', labels: one.on.labels ?? {} }
@@ -302,32 +313,22 @@ function strictest(decisions: readonly Decision[]): Decision {
   return decisions.reduce((worst, one) => (RANK[one.outcome] > RANK[worst.outcome] ? one : worst))
 }
 
-const PAGE = 1000
-
 /** What the policies would have said of what was recorded, where it differs from what was decided then. */
 async function backtest(context: Context): Promise<number> {
-  const { given, output, nowMs } = context
+  const { output, nowMs } = context
   const configuration = configurationOf(context)
   const set = policiesOf(context, configuration)
   const api = openApi(context.home, context.environment)
-  const since = moment('since', given.text('since') ?? '7d', nowMs)
+  const filters = filtersOf(context)
+  const since = filters.since ?? moment('since', '7d', nowMs)
   const changes = new Map<string, { was: string; now: Decision; count: number; example: Json }>()
   let looked = 0
   let cutShort = 0
   /** Requests seen whose command has not been seen: they are one command, told of twice. */
   const requests = new Set<string>()
   for (const kind of ['approval.requested', 'command.started', 'command.blocked']) {
-    let cursor: string | undefined
-    do {
-      const page: Json = await api.get<Json>('/api/v1/events', {
-        kind,
-        since,
-        until: moment('until', given.text('until'), nowMs),
-        identity: given.text('identity'),
-        resource: given.text('resource'),
-        limit: PAGE,
-        cursor,
-      })
+    const pages = pagesOf(api, '/api/v1/events', { ...filters, kind, since }, 'events')
+    for await (const page of pages)
       for (const event of page.events) {
         const { statement } = event
         if (statement?.language !== 'sql') continue
@@ -337,15 +338,11 @@ async function backtest(context: Context): Promise<number> {
         else if (kind === 'command.blocked' && !event.decision?.version) continue
         looked++
         if (looked % 10_000 === 0) output.remark(`custody: ${looked} commands looked at`)
-        // What was cut can't be read again, and counts as not understood.
-        const whole = !statement.textDigest
-        if (!whole) cutShort++
+        if (statement.textDigest) cutShort++
         const then =
           kind === 'command.started' ? 'allow' : kind === 'command.blocked' ? 'block' : 'hold'
         const was = event.decision?.approval ? 'hold' : then
-        const decisions = (
-          whole ? analysed(statement.text) : [{ facts: unanalysed('cut in the record') }]
-        ).map(({ facts }) =>
+        const decisions = recordedFacts(statement).map((facts) =>
           decide(set, recordedPrincipal(event), recordedResource(event, configuration), facts, {
             nowMs: Date.parse(event.time),
             timeZone: configuration.policy?.timeZone,
@@ -361,8 +358,6 @@ async function backtest(context: Context): Promise<number> {
         if (known) known.count++
         else changes.set(key, { was, now, count: 1, example: event })
       }
-      cursor = page.next ?? undefined
-    } while (cursor !== undefined)
   }
   const sorted = [...changes.values()].sort(
     (a, b) => RANK[b.now.outcome] - RANK[a.now.outcome] || b.count - a.count,
@@ -404,10 +399,10 @@ async function backtest(context: Context): Promise<number> {
             was,
             now.outcome,
             String(count),
-            example.who?.email ?? example.who?.subject ?? '',
+            who(example.who),
             example.path?.resource ?? '',
             now.outcome === 'allow' ? now.policies.join(', ') : now.reason,
-            String(example.statement.text).replace(/\s+/g, ' '),
+            oneLine(String(example.statement.text)),
           ]),
           output.columns,
         ),
@@ -418,6 +413,31 @@ async function backtest(context: Context): Promise<number> {
     )
   }
   return 0
+}
+
+/**
+ * What a recorded command does: as the gateway found it, which knew what its database had made its own; and what is not
+ * recorded, by its text.
+ */
+function recordedFacts(statement: Json): CommandFacts[] {
+  // What was cut can't be read again, and counts as not understood.
+  if (statement.textDigest) return [unanalysed('cut in the record')]
+  const read = analysed(statement.text).map(({ facts }) => facts)
+  const { verbs, objects, fingerprint, understood } = statement
+  if (!(verbs?.length > 0)) return read
+  const facts = read.length === 1 ? read[0]! : unanalysed('several statements')
+  return [
+    {
+      ...facts,
+      verbs,
+      objects,
+      fingerprint,
+      understood,
+      // Nothing that it was found to do besides is known to only read.
+      readOnly:
+        facts.readOnly && understood && verbs.every((verb: string) => facts.verbs.includes(verb)),
+    },
+  ]
 }
 
 function recordedPrincipal(event: Json): PrincipalFacts {

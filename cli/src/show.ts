@@ -186,6 +186,7 @@ export function timelineTable(entries: Json[], style: Style): string[] {
   )
 }
 
+/** White space of any length as one space. */
 export function oneLine(text: string): string {
   return text.replace(/\s+/g, ' ').trim()
 }

@@ -88,8 +88,15 @@ const SETTINGS = {
 } as const
 
 const TABLE = 'custody.events'
-/** What the connecting client's own protocols are called; reading through the API is no session. */
-const SESSION_ID = /^[0-9a-f-]{4,36}$/i
+/** That an identifier begins as `asked` does; null where none can. */
+function rangeOf(column: string, asked: string): Condition | null {
+  const hex = asked.replaceAll('-', '').toLowerCase()
+  if (!/^[0-9a-f]{4,32}$/.test(hex) || asked.length > 36) return null
+  return {
+    sql: [`${column} >= ${idParameter('low')}`, `${column} <= ${idParameter('high')}`],
+    parameters: { low: hex.padEnd(32, '0'), high: hex.padEnd(32, 'f') },
+  }
+}
 
 export function createStore(client: ClickHouseClient): Store {
   async function rows(
@@ -275,17 +282,9 @@ LIMIT {most:UInt32}`,
     },
 
     async approval(asked) {
-      const hex = asked.replaceAll('-', '').toLowerCase()
-      if (!SESSION_ID.test(asked) || hex.length < 4 || hex.length > 32)
-        throw notFound(`${JSON.stringify(asked.slice(0, 64))} is no request`)
-      const condition = {
-        sql: [
-          "kind = 'approval.requested'",
-          `approval.request >= ${idParameter('low')}`,
-          `approval.request <= ${idParameter('high')}`,
-        ],
-        parameters: { low: hex.padEnd(32, '0'), high: hex.padEnd(32, 'f') },
-      }
+      const range = rangeOf('approval.request', asked)
+      if (!range) throw notFound(`${JSON.stringify(asked.slice(0, 64))} is no request`)
+      const condition = { ...range, sql: ["kind = 'approval.requested'", ...range.sql] }
       const found = await page(condition, { limit: 5 }, ['output', 'response'])
       if (found.items.length > 1)
         throw notFound(`${asked} is the beginning of several requests`, found.items.map(requestOf))
@@ -309,20 +308,10 @@ LIMIT {most:UInt32}`,
         if (!last) throw notFound('there is no session yet')
         return String(last.session)
       }
-      const hex = asked.replaceAll('-', '').toLowerCase()
-      if (!SESSION_ID.test(asked) || hex.length < 4 || hex.length > 32)
+      const range = rangeOf('session', asked)
+      if (!range)
         throw notFound(`${JSON.stringify(asked.slice(0, 64))} is no session`, await recent(scope))
-      const condition = scoped(
-        {
-          sql: [
-            "kind = 'session.opened'",
-            `session >= ${idParameter('low')}`,
-            `session <= ${idParameter('high')}`,
-          ],
-          parameters: { low: hex.padEnd(32, '0'), high: hex.padEnd(32, 'f') },
-        },
-        scope,
-      )
+      const condition = scoped({ ...range, sql: ["kind = 'session.opened'", ...range.sql] }, scope)
       const opened = await page(condition, { limit: 5 }, WITHOUT)
       const ids = opened.items.map((event) => String(event.session))
       if (ids.length === 1) return ids[0]!

@@ -5,25 +5,16 @@
  */
 import { type ChildProcess, fork, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import {
-  closeSync,
-  existsSync,
-  mkdirSync,
-  openSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs'
+import { closeSync, existsSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { createClient } from '@clickhouse/client'
 import { verifyLog } from '@custody/cli'
 import { listRecorders, openReader } from '@custody/event-log'
 import { issueToken, loadTokenKeys } from '@custody/identity'
-import { freePort, homeAt, prepareHome } from '@custody/kit'
+import { freePort, prepareHome } from '@custody/kit'
 import { decodeMessage, uuidText } from '@custody/schemas'
-import { startPostgres, temporaryDirectory } from '@custody/test-support'
+import { seeded, startPostgres, temporaryDirectory } from '@custody/test-support'
 import { startLoad, TAG } from './load'
-import { seeded } from './random'
 
 export interface CrashOptions {
   /** Times the proxy is killed. */
@@ -68,10 +59,8 @@ export async function runCrash(o: CrashOptions): Promise<CrashResult> {
   const { kills, seed = 1, clients = 6, liveMsMax = 500 } = o
   const progress = o.progress ?? (() => {})
   const random = seeded(seed)
-  const directory = temporaryDirectory('custody-crash-')
-  const home = homeAt(join(directory.path, 'home'))
-  mkdirSync(home.directory, { recursive: true })
-  prepareHome(home.directory)
+  const directory = temporaryDirectory('crash')
+  const home = prepareHome(join(directory.path, 'home'))
   const output = openSync(join(directory.path, 'processes.log'), 'a')
   const children = new Set<ChildProcess>()
   const server = await startPostgres({
@@ -87,7 +76,7 @@ export async function runCrash(o: CrashOptions): Promise<CrashResult> {
       `listen: {postgres: ${port}}
 log: {segmentBytes: 2097152, reserveBytes: 65536}
 resources:
-  target: {protocol: postgres, address: "${server.address}", account: ${server.user}, password: {literal: ${JSON.stringify(server.password)}}, database: ${server.database}, tls: disable}
+  target: ${server.resource({ database: server.database, tls: 'disable' })}
 `,
     )
     const keys = await loadTokenKeys(home, 'local')

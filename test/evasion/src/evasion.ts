@@ -5,9 +5,9 @@
 import { chmodSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { createTokenVerifier, issueToken, loadTokenKeys } from '@custody/identity'
-import { homeAt, parseConfiguration, prepareHome, silentLogger } from '@custody/kit'
+import { parseConfiguration, prepareHome, silentLogger } from '@custody/kit'
 import { createProxy } from '@custody/proxy'
-import { psql, startPostgres, temporaryDirectory } from '@custody/test-support'
+import { postgresUrl, psql, startPostgres, temporaryDirectory } from '@custody/test-support'
 import { Client } from 'pg'
 import { ATTEMPTS, type Attempt, FIXTURE, STATE, type Step } from './attempts'
 import { BACKSLASHES, READS, SHOP, WRITES } from './ordinary'
@@ -46,13 +46,11 @@ export async function runEvasion(o: EvasionOptions = {}): Promise<EvasionResult>
     wronglyBlocked: 0,
     findings: [],
   }
-  const directory = temporaryDirectory('custody-evasion-')
+  const directory = temporaryDirectory('evasion')
   const server = await startPostgres({
     settings: { log_min_messages: 'fatal', max_connections: '60' },
   })
-  const home = homeAt(join(directory.path, 'home'))
-  mkdirSync(home.directory, { recursive: true })
-  prepareHome(home.directory)
+  const home = prepareHome(join(directory.path, 'home'))
   // Where the server itself can write, whoever it runs as.
   const files = join(directory.path, 'files')
   mkdirSync(files)
@@ -73,13 +71,13 @@ export async function runEvasion(o: EvasionOptions = {}): Promise<EvasionResult>
       await run(`create database ${template}`)
     await run(FIXTURE, 'evasion_template')
     await run(SHOP, 'shop_template')
-    const target = `protocol: postgres, address: "${server.address}", account: ${server.user}, password: {literal: ${JSON.stringify(server.password)}}, durability: os, recording: digest`
+    const target = server.resource({ durability: 'os', recording: 'digest' })
     const configuration = parseConfiguration(`
 listen: {postgres: 0}
 log: {reserveBytes: 65536}
 resources:
-  analysts: {${target}}
-  careful: {${target}}
+  analysts: ${target}
+  careful: ${target}
 policy:
   templates:
     - {use: read-only-analyst, resources: [analysts]}
@@ -216,8 +214,7 @@ async function take(
 ): Promise<string[]> {
   const put = (text: string) => text.replaceAll('FILE', file).replaceAll('DIRECTORY', files)
   if (typeof step === 'object' && 'psql' in step) {
-    const url = `postgresql://${place.user}:${encodeURIComponent(place.password)}@${place.host}:${place.port}/${encodeURIComponent(place.database)}`
-    await psql(url, ['-c', put(step.psql)], { input: step.input })
+    await psql(postgresUrl(place), ['-c', put(step.psql)], { input: step.input })
     return []
   }
   if (typeof step === 'object' && 'call' in step) {
@@ -269,8 +266,7 @@ async function ordinary(
     for (const sql of statements) {
       result.ordinary++
       if (/^copy .* to stdout/.test(sql)) {
-        const url = `postgresql://${place.user}:${encodeURIComponent(place.password)}@${place.host}:${place.port}/${encodeURIComponent(place.database)}`
-        const { code, stderr } = await psql(url, ['-o', '/dev/null', '-c', sql])
+        const { code, stderr } = await psql(postgresUrl(place), ['-o', '/dev/null', '-c', sql])
         if (code !== 0) blocked(sql, stderr)
         continue
       }
@@ -283,8 +279,7 @@ async function ordinary(
     }
     for (const command of BACKSLASHES) {
       result.ordinary++
-      const url = `postgresql://${place.user}:${encodeURIComponent(place.password)}@${place.host}:${place.port}/${encodeURIComponent(place.database)}`
-      const { stderr } = await psql(url, ['-o', '/dev/null', '-c', command])
+      const { stderr } = await psql(postgresUrl(place), ['-o', '/dev/null', '-c', command])
       if (/custody refused|ERROR/.test(stderr)) blocked(command, stderr)
     }
   } finally {

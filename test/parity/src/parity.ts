@@ -2,11 +2,10 @@
  * Runs the corpus direct and through Custody and compares what came back, byte for byte, message by message.
  * What may differ is what names the one connection it is on, and is listed in `normalised`; nothing else is let pass.
  */
-import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { openReader } from '@custody/event-log'
 import { createTokenVerifier, issueToken, loadTokenKeys } from '@custody/identity'
-import { homeAt, parseConfiguration, prepareHome, silentLogger } from '@custody/kit'
+import { parseConfiguration, prepareHome, silentLogger } from '@custody/kit'
 import { createProxy } from '@custody/proxy'
 import { decodeMessage, type Event, sha256, uuidText } from '@custody/schemas'
 import { startPostgres, temporaryDirectory } from '@custody/test-support'
@@ -41,14 +40,12 @@ const FIRST_OWN_OID = 16_384
 
 export async function runParity(o: ParityOptions = {}): Promise<ParityResult> {
   const progress = o.progress ?? (() => {})
-  const directory = temporaryDirectory('custody-parity-')
+  const directory = temporaryDirectory('parity')
   const server = await startPostgres({
     authentication: 'password',
     settings: { max_connections: '50', log_min_messages: 'fatal' },
   })
-  const home = homeAt(join(directory.path, 'home'))
-  mkdirSync(home.directory, { recursive: true })
-  prepareHome(home.directory)
+  const home = prepareHome(join(directory.path, 'home'))
   let proxy: ReturnType<typeof createProxy> | undefined
   try {
     await server.query('create database parity_template')
@@ -62,7 +59,7 @@ export async function runParity(o: ParityOptions = {}): Promise<ParityResult> {
 listen: {postgres: 0}
 log: {reserveBytes: 65536}
 resources:
-  parity: {protocol: postgres, address: "${server.address}", account: ${server.user}, password: {literal: ${JSON.stringify(server.password)}}, database: proxied, tls: disable, durability: os}
+  parity: ${server.resource({ database: 'proxied', tls: 'disable', durability: 'os' })}
 `)
     const keys = await loadTokenKeys(home, 'local')
     const { token } = await issueToken(keys, { subject: 'parity' })

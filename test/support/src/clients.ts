@@ -20,6 +20,20 @@ export interface ProgramOptions {
   started?(pid: number): void
 }
 
+/** A `postgresql://` URL, whatever characters its parts have. */
+export function postgresUrl(at: {
+  host: string
+  port: number
+  user: string
+  password: string
+  database: string
+  sslmode?: string
+}): string {
+  const credentials = `${encodeURIComponent(at.user)}:${encodeURIComponent(at.password)}`
+  const mode = at.sslmode ? `?sslmode=${at.sslmode}` : ''
+  return `postgresql://${credentials}@${at.host}:${at.port}/${encodeURIComponent(at.database)}${mode}`
+}
+
 /** Runs psql without any personal settings. The address is a `postgresql://` URL. */
 export function psql(
   url: string,

@@ -3,7 +3,7 @@
  * ever skipped in silence.
  */
 export { certificateFor, type TestCertificate } from './certificate'
-export { clientProgram, type Output, pgbench, psql, runProgram } from './clients'
+export { clientProgram, type Output, pgbench, postgresUrl, psql, runProgram } from './clients'
 export { type OidcProvider, startOidcProvider } from './oidc'
 export {
   type PostgresServer,
@@ -11,4 +11,6 @@ export {
   type ServerOrigin,
   startPostgres,
 } from './postgres'
+export { seeded } from './random'
+export { runSuite } from './suite'
 export { temporaryDirectory } from './temporary'

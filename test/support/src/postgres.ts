@@ -16,7 +16,7 @@ import {
 } from '@custody/postgres-server'
 import { Client, type ClientConfig, type QueryResult } from 'pg'
 import { certificateFor, type TestCertificate } from './certificate'
-import { type Output, pgbench, psql } from './clients'
+import { type Output, pgbench, postgresUrl, psql } from './clients'
 import { temporaryDirectory } from './temporary'
 
 export type ServerOrigin = 'address' | 'docker' | 'installed' | 'npm'
@@ -52,6 +52,8 @@ export interface PostgresServer {
   readonly certificate?: TestCertificate
   /** The server's process, where it is ours. */
   readonly pid?: number
+  /** This server as a resource of a configuration, with further settings: JSON, which is YAML too. */
+  resource(settings?: object): string
   url(o?: { database?: string; user?: string; password?: string; sslmode?: string }): string
   query(sql: string, values?: unknown[]): Promise<QueryResult>
   /** A connected node-postgres client; the caller ends it. */
@@ -264,15 +266,15 @@ async function dockerAnswers(): Promise<boolean> {
   })
 }
 
-type Core = Omit<PostgresServer, 'address' | 'url' | 'query' | 'connect' | 'psql' | 'pgbench'>
+type Core = Omit<
+  PostgresServer,
+  'address' | 'resource' | 'url' | 'query' | 'connect' | 'psql' | 'pgbench'
+>
 
 function handle(core: Core): PostgresServer {
   const url: PostgresServer['url'] = (o = {}) => {
-    const user = encodeURIComponent(o.user ?? core.user)
-    const password = encodeURIComponent(o.password ?? core.password)
-    const database = encodeURIComponent(o.database ?? core.database)
-    const mode = o.sslmode ? `?sslmode=${o.sslmode}` : ''
-    return `postgresql://${user}:${password}@${core.host}:${core.port}/${database}${mode}`
+    const { host, port, user, password, database } = core
+    return postgresUrl({ host, port, user, password, database, ...o })
   }
   const connect: PostgresServer['connect'] = async (o = {}) => {
     const client = new Client({
@@ -290,6 +292,14 @@ function handle(core: Core): PostgresServer {
   return {
     ...core,
     address: `${core.host}:${core.port}`,
+    resource: (settings) =>
+      JSON.stringify({
+        protocol: 'postgres',
+        address: `${core.host}:${core.port}`,
+        account: core.user,
+        password: { literal: core.password },
+        ...settings,
+      }),
     url,
     connect,
     async query(sql, values) {

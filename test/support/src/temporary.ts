@@ -13,5 +13,7 @@ export function temporaryDirectory(
 ): { path: string; remove(): Promise<void> } {
   const path = mkdtempSync(join(tmpdir(), `custody-${name}-`))
   if (o.open) chmodSync(path, 0o755)
-  return { path, remove: () => rm(path, { recursive: true, force: true, maxRetries: 5 }) }
+  // What was just stopped may still be writing its last.
+  const settings = { recursive: true, force: true, maxRetries: 10, retryDelay: 200 }
+  return { path, remove: () => rm(path, settings) }
 }

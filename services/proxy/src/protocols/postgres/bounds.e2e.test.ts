@@ -1,76 +1,39 @@
 /** What is bounded stays bounded, with real servers: slow, silent, vanishing and too many peers. */
-import { mkdirSync } from 'node:fs'
 import { connect, type Socket } from 'node:net'
-import { join } from 'node:path'
 import { connect as connectTls } from 'node:tls'
-import { openReader } from '@custody/event-log'
-import { createTokenVerifier, issueToken, loadTokenKeys } from '@custody/identity'
-import { homeAt, parseConfiguration, prepareHome, silentLogger } from '@custody/kit'
-import { decodeMessage, type Event } from '@custody/schemas'
-import { type PostgresServer, startPostgres, temporaryDirectory } from '@custody/test-support'
+import { type PostgresServer, startPostgres } from '@custody/test-support'
 import { Client } from 'pg'
-import { createProxy, type Proxy as RunningProxy } from '../../proxy'
+import { proxyUnderTest } from './proxy-under-test'
 
 const MiB = 1024 * 1024
 let server: PostgresServer
-let proxy: RunningProxy
 let port: number
-/** Another gateway, which ends idle sessions. */
-let impatient: RunningProxy
+/** Of another gateway, which ends idle sessions. */
 let impatientPort: number
+let impatientToken: string
 let token: string
-const directory = temporaryDirectory('custody-bounds-')
-const home = homeAt(join(directory.path, 'home'))
+const custody = proxyUnderTest('bounds')
+const { events } = custody
 
 beforeAll(async () => {
   server = await startPostgres({ settings: { max_connections: '300' } })
-  mkdirSync(home.directory, { recursive: true })
-  prepareHome(home.directory)
   const written = `
-listen: {postgres: 0}
-log: {reserveBytes: 65536}
 limits: {handshakeMsMax: 1000, stalledMsMax: 1500, connectionsMax: 230, handshakesMax: 20, statementBytesMax: 1000, parametersBytesMax: 500, statementsPerConnectionMax: 5}
 resources:
-  shop: {protocol: postgres, address: "${server.address}", account: ${server.user}, password: {literal: ${JSON.stringify(server.password)}}, database: ${server.database}, recording: digest}
+  shop: ${server.resource({ database: server.database, recording: 'digest' })}
 `
-  const configuration = parseConfiguration(written)
-  const keys = await loadTokenKeys(home, 'local')
-  token = (await issueToken(keys, { subject: 'ada' })).token
-  proxy = createProxy({
-    configuration,
-    home,
-    verifier: await createTokenVerifier(home, configuration),
-    logger: silentLogger(),
-  })
-  port = (await proxy.start()).ports.postgres
-  impatient = createProxy({
-    configuration: parseConfiguration(
-      written
-        .replace('limits: {', 'limits: {idleMsMax: 1000, ')
-        .replace('listen:', 'gateway: impatient\nlisten:'),
-    ),
-    home,
-    verifier: await createTokenVerifier(home, configuration),
-    logger: silentLogger(),
-  })
-  impatientPort = (await impatient.start()).ports.postgres
+  token = await custody.token({ subject: 'ada' })
+  impatientToken = await custody.token({ subject: 'ada' }, 'impatient')
+  ;({ port } = await custody.start(written))
+  ;({ port: impatientPort } = await custody.start(
+    written.replace('limits: {', 'gateway: impatient\nlimits: {idleMsMax: 1000, '),
+  ))
 })
 
 afterAll(async () => {
-  await proxy?.stop()
-  await impatient?.stop()
+  await custody.stop()
   await server?.stop()
-  await directory.remove()
 })
-
-async function events(recorder = 'proxy-local'): Promise<Event[]> {
-  const reader = openReader({ directory: home.log, recorder })
-  const all: Event[] = []
-  for (let batch = await reader.read(MiB); batch; batch = await reader.read(MiB))
-    all.push(...batch.messages.map(decodeMessage))
-  reader.close()
-  return all
-}
 
 async function until<T>(look: () => Promise<T | undefined | false>): Promise<T> {
   for (;;) {
@@ -80,12 +43,12 @@ async function until<T>(look: () => Promise<T | undefined | false>): Promise<T> 
   }
 }
 
-async function signedIn(at = port): Promise<Client> {
+async function signedIn(at = port, password = token): Promise<Client> {
   const client = new Client({
     host: '127.0.0.1',
     port: at,
     user: 'ada',
-    password: token,
+    password,
     database: 'shop',
     ssl: { rejectUnauthorized: false },
   })
@@ -112,7 +75,7 @@ const reasons = async (recorder?: string) =>
     .map(({ lifecycle }) => lifecycle?.reason ?? '')
 
 test('a session that nobody uses is ended, and says why', async () => {
-  const client = await signedIn(impatientPort)
+  const client = await signedIn(impatientPort, impatientToken)
   const error = await new Promise<Error & { code?: string }>((resolve) =>
     client.on('error', resolve),
   )
@@ -126,7 +89,7 @@ test('a session that nobody uses is ended, and says why', async () => {
 })
 
 test('a running command is not idleness', async () => {
-  const client = await signedIn(impatientPort)
+  const client = await signedIn(impatientPort, impatientToken)
   const result = await client.query('select 1 as one from pg_sleep(2)')
   expect(result.rows).toEqual([{ one: 1 }])
   await client.end()

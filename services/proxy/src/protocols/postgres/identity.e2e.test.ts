@@ -1,88 +1,51 @@
 /** Ways in, with real clients, a real PostgreSQL and a real OpenID provider. */
-import { mkdirSync } from 'node:fs'
-import { join } from 'node:path'
-import { openReader } from '@custody/event-log'
-import { createTokenVerifier } from '@custody/identity'
-import { homeAt, parseConfiguration, prepareHome, silentLogger } from '@custody/kit'
-import { decodeMessage, type Event } from '@custody/schemas'
+import type { Event } from '@custody/schemas'
 import {
   type OidcProvider,
   type PostgresServer,
+  postgresUrl,
   psql,
   startOidcProvider,
   startPostgres,
-  temporaryDirectory,
 } from '@custody/test-support'
 import { Client } from 'pg'
-import { createProxy, type Proxy as RunningProxy } from '../../proxy'
+import { proxyUnderTest } from './proxy-under-test'
 
-const directory = temporaryDirectory('custody-identity-')
-const home = homeAt(join(directory.path, 'home'))
+const custody = proxyUnderTest('identity')
 let provider: OidcProvider
 let server: PostgresServer
-let proxy: RunningProxy
 let port: number
 
 beforeAll(async () => {
   ;[provider, server] = await Promise.all([startOidcProvider(), startPostgres()])
-  mkdirSync(home.directory, { recursive: true })
-  prepareHome(home.directory)
-  const configuration = parseConfiguration(
-    JSON.stringify({
-      listen: { postgres: 0 },
-      log: { reserveBytes: 65536 },
-      identity: {
-        issuers: [
-          {
-            issuer: provider.issuer,
-            audiences: ['custody-cli', 'urn:custody'],
-            claims: { groups: 'groups' },
-            user: 'ci',
-            rules: [
-              { when: { repository: 'acme/shop' }, groups: ['deploy'], kind: 'service' },
-              { when: { email: '*@example.com' } },
-            ],
-          },
-        ],
-      },
-      resources: {
-        shop: {
-          protocol: 'postgres',
-          address: server.address,
-          account: server.user,
-          password: { literal: server.password },
-          database: server.database,
-        },
-      },
-    }),
-  )
-  proxy = createProxy({
-    configuration,
-    home,
-    verifier: await createTokenVerifier(home, configuration),
-    logger: silentLogger(),
-  })
-  port = (await proxy.start()).ports.postgres
+  const issuer = {
+    issuer: provider.issuer,
+    audiences: ['custody-cli', 'urn:custody'],
+    claims: { groups: 'groups' },
+    user: 'ci',
+    rules: [
+      { when: { repository: 'acme/shop' }, groups: ['deploy'], kind: 'service' },
+      { when: { email: '*@example.com' } },
+    ],
+  }
+  ;({ port } = await custody.start(`
+identity: ${JSON.stringify({ issuers: [issuer] })}
+resources:
+  shop: ${server.resource({ database: server.database })}
+`))
 })
 
 afterAll(async () => {
-  await proxy?.stop()
+  await custody.stop()
   await server?.stop()
   await provider?.stop()
-  await directory.remove()
 })
 
-const url = (user: string, token: string) =>
-  `postgresql://${encodeURIComponent(user)}:${token}@127.0.0.1:${port}/shop?sslmode=require`
+const url = (user: string, password: string) =>
+  postgresUrl({ host: '127.0.0.1', port, user, password, database: 'shop', sslmode: 'require' })
 
-async function lastOf(kind: string): Promise<Event> {
-  const reader = openReader({ directory: home.log, recorder: 'proxy-local' })
-  const all: Event[] = []
-  for (let batch = await reader.read(1 << 20); batch; batch = await reader.read(1 << 20))
-    all.push(...batch.messages.map(decodeMessage))
-  reader.close()
-  return all.filter((event) => event.kind === kind).at(-1)!
-}
+const lastOf = async (kind: string): Promise<Event> =>
+  (await custody.events()).filter((event) => event.kind === kind).at(-1)!
 
 test('an ID token is a password, the e-mail address or subject the user', async () => {
   const token = await provider.idToken('ada')

@@ -3,25 +3,18 @@
  * writes. The server's own tables say what reached it.
  */
 import { spawn } from 'node:child_process'
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { openReader, openRecorder, type Recorder } from '@custody/event-log'
-import { createTokenVerifier, issueToken, loadTokenKeys } from '@custody/identity'
-import { homeAt, parseConfiguration, prepareHome, silentLogger } from '@custody/kit'
-import { decodeMessage, type Event, uuidText, type Who } from '@custody/schemas'
-import {
-  clientProgram,
-  type PostgresServer,
-  psql,
-  startPostgres,
-  temporaryDirectory,
-} from '@custody/test-support'
+import { openRecorder, type Recorder } from '@custody/event-log'
+import { type Event, uuidText, type Who } from '@custody/schemas'
+import { clientProgram, type PostgresServer, psql, startPostgres } from '@custody/test-support'
 import { Client } from 'pg'
-import { createProxy, type Proxy as RunningProxy } from '../../proxy'
+import type { Proxy as RunningProxy } from '../../proxy'
+import { proxyUnderTest } from './proxy-under-test'
 
-const directory = temporaryDirectory('custody-policy-')
-const home = homeAt(join(directory.path, 'home'))
-const policyFile = join(directory.path, 'own.cedar')
+const custody = proxyUnderTest('policy')
+const { directory, events, home } = custody
+const policyFile = join(directory, 'own.cedar')
 const POLICY = `
 @id("all") permit (principal, action, resource);
 @id("drop") @reason("a drop is for ever") @approvers("dba") @expires("30s") @remember("fingerprint 1h")
@@ -44,50 +37,24 @@ beforeAll(async () => {
   server = await startPostgres({
     sql: 'create table salaries(a int); insert into salaries values (1); create role boss; create table t(a int); insert into t select generate_series(1, 10)',
   })
-  mkdirSync(home.directory, { recursive: true })
-  prepareHome(home.directory)
   writeFileSync(policyFile, POLICY)
-  const configuration = parseConfiguration(`
-listen: {postgres: 0}
-log: {reserveBytes: 65536}
+  token = await custody.token({ subject: 'ada', email: 'ada@example.com' })
+  ;({ proxy, port } = await custody.start(`
 limits: {commandsHeldMax: 2}
 policy: {files: [${policyFile}]}
 resources:
-  shop: {protocol: postgres, address: "${server.address}", account: ${server.user}, password: {literal: ${JSON.stringify(server.password)}}, database: ${server.database}}
-`)
-  token = (
-    await issueToken(await loadTokenKeys(home, 'local'), {
-      subject: 'ada',
-      email: 'ada@example.com',
-    })
-  ).token
-  proxy = createProxy({
-    configuration,
-    home,
-    verifier: await createTokenVerifier(home, configuration),
-    logger: silentLogger(),
-  })
-  port = (await proxy.start()).ports.postgres
+  shop: ${server.resource({ database: server.database })}
+`))
   people = await openRecorder({ directory: home.log, recorder: 'query-local', reserveBytes: 0 })
 })
 
 afterAll(async () => {
   await people?.close()
-  await proxy?.stop()
+  await custody.stop()
   await server?.stop()
-  await directory.remove()
 })
 
 const url = (more = '') => `postgresql://ada:${token}@127.0.0.1:${port}/shop?sslmode=require${more}`
-
-async function events(): Promise<Event[]> {
-  const reader = openReader({ directory: home.log, recorder: 'proxy-local' })
-  const all: Event[] = []
-  for (let batch = await reader.read(1 << 20); batch; batch = await reader.read(1 << 20))
-    all.push(...batch.messages.map(decodeMessage))
-  reader.close()
-  return all
-}
 
 /** Waits for the request that is open now. */
 async function requested(): Promise<Event> {
@@ -501,16 +468,10 @@ describe('policies change while sessions run', () => {
   })
 
   test('a proxy with a broken set does not start', async () => {
-    writeFileSync(join(directory.path, 'bad.cedar'), 'permit (')
-    const other = createProxy({
-      configuration: parseConfiguration(
-        `gateway: other\nlisten: {postgres: 0}\nlog: {reserveBytes: 0}\npolicy: {files: [${join(directory.path, 'bad.cedar')}]}`,
-      ),
-      home,
-      verifier: { verify: async () => Promise.reject(new Error('never')) },
-      logger: silentLogger(),
+    const bad = join(directory, 'bad.cedar')
+    writeFileSync(bad, 'permit (')
+    await expect(custody.start(`gateway: other\npolicy: {files: [${bad}]}`)).rejects.toMatchObject({
+      code: 'CUSTODY-POLICY-001',
     })
-    await expect(other.start()).rejects.toMatchObject({ code: 'CUSTODY-POLICY-001' })
-    await other.stop()
   })
 })

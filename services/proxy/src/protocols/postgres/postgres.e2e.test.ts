@@ -1,82 +1,46 @@
 /** The proxy with real clients against a real PostgreSQL; what it recorded is read back from the log. */
 import { createHash } from 'node:crypto'
-import { mkdirSync } from 'node:fs'
 import { connect, type Socket } from 'node:net'
 import { join } from 'node:path'
-import { openReader } from '@custody/event-log'
-import { createTokenVerifier, issueToken, loadTokenKeys, revokeToken } from '@custody/identity'
-import { homeAt, parseConfiguration, prepareHome, silentLogger } from '@custody/kit'
-import { decodeMessage, type Event, sha256 } from '@custody/schemas'
-import { type PostgresServer, psql, startPostgres, temporaryDirectory } from '@custody/test-support'
+import { issueToken, loadTokenKeys, revokeToken } from '@custody/identity'
+import { type Event, sha256 } from '@custody/schemas'
+import { type PostgresServer, postgresUrl, psql, startPostgres } from '@custody/test-support'
 import { Client } from 'pg'
-import { createProxy, type Proxy as RunningProxy } from '../../proxy'
+import { proxyUnderTest } from './proxy-under-test'
 
 let server: PostgresServer
-let proxy: RunningProxy
 let port: number
 let token: string
-const directory = temporaryDirectory('custody-proxy-')
-const home = homeAt(join(directory.path, 'home'))
+const custody = proxyUnderTest('proxy')
+const { events, home } = custody
 
 beforeAll(async () => {
   server = await startPostgres({
     sql: 'create table customers(id int primary key, email text); insert into customers select i, i || $$@example.com$$ from generate_series(1, 1000) i',
   })
-  mkdirSync(home.directory, { recursive: true })
-  prepareHome(home.directory)
-  const target = `protocol: postgres, address: "${server.address}", account: ${server.user}, password: {literal: ${JSON.stringify(server.password)}}, tls: prefer, database: ${server.database}`
-  const configuration = parseConfiguration(`
-listen: {postgres: 0}
-log: {reserveBytes: 65536}
+  const target = (settings: object = {}) =>
+    server.resource({ tls: 'prefer', database: server.database, ...settings })
+  token = await custody.token({ subject: 'ada', email: 'ada@example.com', groups: ['oncall'] })
+  ;({ port } = await custody.start(`
 limits: {handshakeMsMax: 1500, frameBytesMax: 1048576}
 resources:
-  shop: {${target}}
-  quiet: {${target}, recording: digest}
-  head: {${target}, recording: {head: 100}}
-  gone: {${target.replace(server.address, '127.0.0.1:1')}}
-`)
-  const keys = await loadTokenKeys(home, 'local')
-  token = (await issueToken(keys, { subject: 'ada', email: 'ada@example.com', groups: ['oncall'] }))
-    .token
-  proxy = createProxy({
-    configuration,
-    home,
-    verifier: await createTokenVerifier(home, configuration),
-    logger: silentLogger(),
-  })
-  port = (await proxy.start()).ports.postgres
+  shop: ${target()}
+  quiet: ${target({ recording: 'digest' })}
+  head: ${target({ recording: { head: 100 } })}
+  gone: ${target({ address: '127.0.0.1:1' })}
+`))
 })
 
 afterAll(async () => {
-  await proxy?.stop()
+  await custody.stop()
   await server?.stop()
-  await directory.remove()
 })
 
-function url(
-  resource: string,
-  o: { user?: string; password?: string; sslmode?: string } = {},
-): string {
-  return `postgresql://${encodeURIComponent(o.user ?? 'ada')}:${o.password ?? token}@127.0.0.1:${port}/${encodeURIComponent(resource)}?sslmode=${o.sslmode ?? 'require'}`
-}
-
-/** Every event so far; fails if the chain or the sequence has a gap. */
-async function events(): Promise<Event[]> {
-  const reader = openReader({ directory: home.log, recorder: 'proxy-local' })
-  const all: Event[] = []
-  let previous: Buffer = Buffer.alloc(32)
-  for (let batch = await reader.read(1 << 20); batch; batch = await reader.read(1 << 20)) {
-    for (const message of batch.messages) {
-      const event = decodeMessage(message)
-      expect(event.sequence).toBe(all.length)
-      expect(event.previous.equals(previous)).toBe(true)
-      previous = sha256(message)
-      all.push(event)
-    }
-  }
-  reader.close()
-  return all
-}
+const url = (database: string, o: { user?: string; password?: string; sslmode?: string } = {}) =>
+  postgresUrl({
+    ...{ host: '127.0.0.1', port, user: 'ada', password: token, database, sslmode: 'require' },
+    ...o,
+  })
 
 async function commandsOf(
   run: () => Promise<unknown>,
