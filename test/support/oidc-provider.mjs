@@ -25,7 +25,7 @@ async function start(port, keys) {
         application_type: 'native',
         grant_types: ['authorization_code', 'urn:ietf:params:oauth:grant-type:device_code'],
         response_types: ['code'],
-        redirect_uris: ['http://127.0.0.1/callback'],
+        redirect_uris: ['http://127.0.0.1/callback', 'http://127.0.0.1/sign-in/callback'],
       },
       {
         client_id: 'ci',

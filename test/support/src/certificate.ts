@@ -10,6 +10,16 @@ export interface TestCertificate {
   key: string
 }
 
+/** For who must sign with RSA. */
+export async function rsaCertificate(): Promise<TestCertificate> {
+  const made = await generate([{ name: 'commonName', value: 'signer' }], {
+    keyType: 'rsa',
+    keySize: 2048,
+    algorithm: 'sha256',
+  })
+  return { certificate: made.cert, key: made.private }
+}
+
 export async function certificateFor(
   names: readonly string[] = ['localhost', '127.0.0.1'],
 ): Promise<TestCertificate> {

@@ -2,7 +2,8 @@
  * Real servers and real clients for tests. A server that cannot be had fails the test that asked for it; nothing here is
  * ever skipped in silence.
  */
-export { certificateFor, type TestCertificate } from './certificate'
+export { Browser, type Form } from './browser'
+export { certificateFor, rsaCertificate, type TestCertificate } from './certificate'
 export { clientProgram, type Output, pgbench, postgresUrl, psql, runProgram } from './clients'
 export { type OidcProvider, startOidcProvider } from './oidc'
 export {
@@ -12,5 +13,6 @@ export {
   startPostgres,
 } from './postgres'
 export { seeded } from './random'
+export { type Assertion, type SamlProvider, startSamlSimulator } from './saml'
 export { runSuite } from './suite'
 export { temporaryDirectory } from './temporary'

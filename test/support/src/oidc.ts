@@ -1,12 +1,12 @@
 /**
- * A real OpenID provider for tests, and somebody who signs in there as a browser does: following redirects, keeping cookies,
- * filling in forms.
+ * A real OpenID provider for tests, and somebody who signs in there.
  */
 import { spawn } from 'node:child_process'
 import { createHash, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
+import { Browser } from './browser'
 
 export interface OidcProvider {
   issuer: string
@@ -16,6 +16,8 @@ export interface OidcProvider {
   idToken(account: string): Promise<string>
   /** Signs in at a page that somebody was sent to, and answers what the browser was left with: a URL and its page. */
   browse(url: string, account: string): Promise<{ url: string; page: string }>
+  /** The same with a browser that is at the provider already. */
+  signIn(browser: Browser, account: string): Promise<void>
   /** From now on signs with another key. */
   rotate(): Promise<void>
   stop(): Promise<void>
@@ -88,6 +90,7 @@ export async function startOidcProvider(): Promise<OidcProvider> {
       return answer.id_token!
     },
     browse,
+    signIn,
     async rotate() {
       child.kill('SIGHUP')
       await until('rotated')
@@ -101,46 +104,27 @@ export async function startOidcProvider(): Promise<OidcProvider> {
   }
 }
 
-const STEPS_MAX = 25
-
-/** As a browser would, up to a page without a form or one that is not the provider's. */
-async function browse(start: string, account: string): Promise<{ url: string; page: string }> {
-  const cookies = new Map<string, string>()
-  const { host } = new URL(start)
-  let url = start
-  let body: URLSearchParams | undefined
-  for (let step = 0; step < STEPS_MAX; step++) {
-    if (new URL(url).host !== host && new URL(url).port === '9') return { url, page: '' }
-    const response: Response = await fetch(url, {
-      method: body ? 'POST' : 'GET',
-      redirect: 'manual',
-      headers: { cookie: [...cookies].map(([name, value]) => `${name}=${value}`).join('; ') },
-      ...(body && { body }),
-    })
-    for (const line of response.headers.getSetCookie()) {
-      const [pair = ''] = line.split(';')
-      cookies.set(pair.slice(0, pair.indexOf('=')), pair.slice(pair.indexOf('=') + 1))
-    }
-    body = undefined
-    const location = response.headers.get('location')
-    if (location) {
-      url = new URL(location, url).href
-      continue
-    }
-    const page = await response.text()
-    const form = /<form[^>]*action="([^"]*)"[^>]*>([\s\S]*?)<\/form>/.exec(page)
-    if (!form || new URL(url).host !== host) return { url, page }
-    url = new URL(form[1]!.replaceAll('&amp;', '&'), url).href
-    body = new URLSearchParams()
-    for (const [input] of form[2]!.matchAll(/<input[^>]*>/g)) {
-      const name = /name="([^"]*)"/.exec(input)?.[1]
-      if (name) body.set(name, /value="([^"]*)"/.exec(input)?.[1] ?? '')
-    }
-    if (body.has('login')) body.set('login', account)
-    if (body.has('password')) body.set('password', 'any')
-  }
-  throw new Error(`no end after ${STEPS_MAX} pages: ${url}`)
+async function browse(url: string, account: string): Promise<{ url: string; page: string }> {
+  const browser = await new Browser().open(url)
+  await signIn(browser, account)
+  return { url: browser.url, page: browser.page }
 }
+
+/** Goes through the provider's pages as this account, until it is sent away or there is nothing more to fill in. */
+async function signIn(browser: Browser, account: string): Promise<void> {
+  const { host } = new URL(browser.url)
+  for (let step = 0; step < PAGES_MAX; step++) {
+    const [form] = browser.forms()
+    if (new URL(browser.url).host !== host || !form) return
+    const values: Record<string, string> = {}
+    if (form.values.has('login')) values.login = account
+    if (form.values.has('password')) values.password = 'any'
+    await browser.submit(values)
+  }
+  throw new Error(`no end after ${PAGES_MAX} pages: ${browser.url}`)
+}
+
+const PAGES_MAX = 10
 
 async function freePort(): Promise<number> {
   const server = createServer()
