@@ -4,7 +4,7 @@
  */
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
+import { existsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type ClickHouseClient, createClient } from '@clickhouse/client'
 import {
@@ -14,7 +14,7 @@ import {
   type RecordedSession,
 } from '@custody/event-log'
 import { avroContainer, createIngest } from '@custody/ingest'
-import { createLogger, freePort, homeAt, prepareHome } from '@custody/kit'
+import { createLogger, freePort, prepareHome } from '@custody/kit'
 import { newUuid, nowMicros } from '@custody/schemas'
 import { seeded, temporaryDirectory } from '@custody/test-support'
 import { migrate } from '@custody/warehouse'
@@ -41,10 +41,8 @@ const BLOCK_EVENTS = 100
 export async function benchStore(o: StoreOptions, table: Table): Promise<string[]> {
   const notes: string[] = []
   const directory = temporaryDirectory('custody-bench-store-')
-  const home = homeAt(o.keep ?? join(directory.path, 'home'))
+  const home = prepareHome(o.keep ?? join(directory.path, 'home'))
   const filled = existsSync(join(home.directory, 'filled'))
-  mkdirSync(home.directory, { recursive: true })
-  prepareHome(home.directory)
   const port = await freePort()
   const password = 'bench'
   let warehouse: ChildProcess | null = null

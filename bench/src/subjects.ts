@@ -7,7 +7,7 @@ import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync }
 import { connect } from 'node:net'
 import { dirname, join } from 'node:path'
 import { issueToken, loadTokenKeys } from '@custody/identity'
-import { freePort, homeAt, prepareHome } from '@custody/kit'
+import { freePort, prepareHome } from '@custody/kit'
 import { certificateFor, type PostgresServer } from '@custody/test-support'
 
 export interface Subject {
@@ -139,9 +139,7 @@ export async function startSubjects(
   async function startCustody(
     durability: string,
   ): Promise<{ port: number; pid: number; token: string }> {
-    const home = homeAt(join(directory, `custody-${durability}`))
-    mkdirSync(home.directory, { recursive: true })
-    prepareHome(home.directory)
+    const home = prepareHome(join(directory, `custody-${durability}`))
     const file = join(directory, `custody-${durability}.yaml`)
     const port = await freePort()
     writeFileSync(
