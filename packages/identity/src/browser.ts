@@ -183,6 +183,9 @@ function samlProvider(provider: SamlProvider, verifier: CredentialVerifier): Sig
         const one = await saml(callbackUrl, JSON.parse(memory) as { id: string | null })
         const { profile, loggedOut } = await one.validatePostResponseAsync({ SAMLResponse })
         if (!profile || loggedOut) throw new Error('it vouches for nobody')
+        // The library looks at the issuer of logout requests only.
+        if (profile.issuer !== provider.idpIssuer)
+          throw new Error(`the issuer is ${JSON.stringify(profile.issuer)}`)
         if (!profile.nameID) throw new Error('it has no NameID')
         // An identifier that is new at every sign-in names nobody.
         if (/:transient$/.test(profile.nameIDFormat ?? ''))

@@ -1,2 +1,3 @@
 /** What PostgreSQL statements do, for whoever has to decide on them or show them. */
+export { READING } from './reading-functions'
 export * from './statements'

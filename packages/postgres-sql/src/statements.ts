@@ -656,11 +656,6 @@ function nameOf(list: unknown): string {
   return String((last?.String as Node | undefined)?.sval ?? '')
 }
 
-/** Whether a function that only computes is so by PostgreSQL's own doing, and by which names that is known. */
-export function readingFunctions(): readonly string[] {
-  return [...READING]
-}
-
 function listName(object: Node): string {
   const items = ((object.List as Node)?.items as Node[]) ??
     ((object.TypeName as Node)?.names as Node[]) ?? [object]

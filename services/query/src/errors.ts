@@ -19,6 +19,7 @@ const STATUS: Record<string, number> = {
   'CUSTODY-TOKEN-003': 401,
   'CUSTODY-TOKEN-004': 401,
   'CUSTODY-TOKEN-005': 401,
+  'CUSTODY-TOKEN-006': 401,
 }
 
 export interface ErrorAnswer {

@@ -5,7 +5,7 @@
  * Refuses to take a database for harmless that can't be asked: then nothing that names a table is understood.
  */
 import type { Duplex } from 'node:stream'
-import { analyse, readingFunctions, type StatementAnalysis } from '@custody/postgres-sql'
+import { analyse, READING, type StatementAnalysis } from '@custody/postgres-sql'
 import { FrameCutter } from './frames'
 import { Backend, cstring, Frontend, message, readErrorFields, WireError } from './wire'
 
@@ -39,9 +39,7 @@ union all
 select 'operator', '', o.oprname, '' from pg_catalog.pg_operator o where o.oprcode::pg_catalog.oid in (select oid from unsafe)
 union all
 select 'function', '', p.proname, '' from pg_catalog.pg_proc p where p.oid in (select oid from unsafe)
-  and p.proname in (${readingFunctions()
-    .map((name) => `'${name}'`)
-    .join(', ')})
+  and p.proname in (${[...READING].map((name) => `'${name}'`).join(', ')})
 union all
 select case c.castcontext when 'e' then 'cast' else 'implicit' end, '', t.typname, ''
   from pg_catalog.pg_cast c join pg_catalog.pg_type t on t.oid = c.casttarget where c.castfunc in (select oid from unsafe)
