@@ -4,6 +4,7 @@
 import { spawn } from 'node:child_process'
 import { existsSync, readdirSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
+import { missingBinaries, npmBinaries } from '@custody/postgres-server'
 
 export interface Output {
   code: number | null
@@ -60,6 +61,21 @@ export function pgbench(
   }
   const database = decodeURIComponent(at.pathname.slice(1))
   return runProgram(clientProgram('pgbench'), [...args, database], { ...o, env })
+}
+
+/**
+ * Connects with PostgreSQL 18's own client library, which presents this token by OAUTHBEARER, and asks one question. No
+ * released psql can be given a token; the library can. Python only loads it.
+ */
+export function libpqWithToken(conninfo: string, token: string, sql: string): Promise<Output> {
+  const shipped = npmBinaries()
+  if (!shipped) throw missingBinaries()
+  const library = join(shipped.directory, '../lib/libpq.so.5.18')
+  return runProgram('python3', [join(__dirname, '../libpq-oauth.py'), library, conninfo, sql], {
+    input: token,
+    // The provider of these tests speaks plain HTTP, which the library asks to be told is meant so.
+    env: { PGOAUTHDEBUG: 'UNSAFE' },
+  })
 }
 
 /** Where the program is: PATH, or a version's directory as Debian has them. */

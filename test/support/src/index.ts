@@ -4,7 +4,15 @@
  */
 export { Browser, type Form } from './browser'
 export { certificateFor, rsaCertificate, type TestCertificate } from './certificate'
-export { clientProgram, type Output, pgbench, postgresUrl, psql, runProgram } from './clients'
+export {
+  clientProgram,
+  libpqWithToken,
+  type Output,
+  pgbench,
+  postgresUrl,
+  psql,
+  runProgram,
+} from './clients'
 export { type OidcProvider, startOidcProvider } from './oidc'
 export {
   type PostgresServer,

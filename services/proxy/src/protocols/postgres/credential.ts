@@ -111,7 +111,7 @@ export async function askBearer(
 function bearerOf(first: string): string {
   const parts = first.split('\x01')
   // No channel binding: `n` or `y`. An authzid would be another's name.
-  if (parts.length < 3 || !/^[ny],(a=)?,$/.test(parts[0]!) || parts.at(-1) !== '')
+  if (parts.length < 4 || !/^[ny],,$/.test(parts[0]!) || parts.at(-1) !== '' || parts.at(-2) !== '')
     throw new WireError('not the beginning of OAUTHBEARER')
   const auth = parts.slice(1, -2).filter((one) => one.startsWith('auth='))
   if (auth.length !== 1) throw new WireError('OAUTHBEARER without exactly one auth')
