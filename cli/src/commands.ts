@@ -22,9 +22,9 @@ import {
   usageError,
   wholeNumber,
 } from './arguments'
-import { type Api, openApi, type Page, pagesOf, reachable, WAIT_MS } from './client'
+import { type Api, ApiError, openApi, type Page, pagesOf, reachable, WAIT_MS } from './client'
 import { filtersOf, late, PERIOD, showList, WHOSE } from './lists'
-import { login, logout } from './login'
+import { login, logout, signIn } from './login'
 import type { Output } from './output'
 import { policy } from './policy'
 import {
@@ -210,6 +210,9 @@ const token: Command = {
   },
 }
 
+/** Nobody is signed in, or not any more. */
+const SIGN_IN_AGAIN = new Set(['CUSTODY-API-001', 'CUSTODY-TOKEN-003', 'CUSTODY-TOKEN-004'])
+
 const connect: Command = {
   name: 'connect',
   takes: '<resource>[/<database>] [-- <client arguments>]',
@@ -217,10 +220,19 @@ const connect: Command = {
   details: [
     'The token goes to the client by its environment, so it is in no process list.',
     'With --print only the URL is printed, for any other client. Exits as the client does.',
+    'Where nobody is signed in, and no local administrator, it begins with that (see login).',
   ],
   options: {
     ...WHO,
     print: { help: 'print the URL, token included, instead of starting a client' },
+    reason: {
+      value: 'text',
+      help: 'what the session is for; recorded, and policies may ask for it',
+    },
+    issuer: { value: 'url', help: 'where to sign in, should that be needed' },
+    device: { help: 'to sign in: show a code to type elsewhere, instead of opening a browser' },
+    console: { help: 'to sign in: by way of Custody’s own pages, which also know SAML' },
+    'no-browser': { help: 'to sign in: only print the address to open' },
   },
   positionalsMin: 1,
   positionalsMax: 1,
@@ -228,13 +240,25 @@ const connect: Command = {
     'custody connect demo',
     "custody connect demo -- -c 'select 1'",
     'custody connect demo/other --print',
+    "custody connect demo --reason 'INC-42'",
   ],
   async run(context) {
     const { given, output, environment } = context
-    const one = api(context)
+    let one = api(context)
     const [wanted = ''] = given.positionals
     const name = wanted.split('/', 1)[0]!
-    const { resources } = await one.get<Json>('/api/v1/status')
+    const ask = () => one.get<Json>('/api/v1/status')
+    const { resources, listen } = await ask().catch(async (error) => {
+      if (
+        !(error instanceof ApiError) ||
+        !SIGN_IN_AGAIN.has(error.code) ||
+        environment.CUSTODY_TOKEN
+      )
+        throw error
+      await signIn(context)
+      one = api(context)
+      return ask()
+    })
     const resource = resources.find((each: Json) => each.name === name)
     if (!resource)
       throw new CustodyError(
@@ -242,15 +266,17 @@ const connect: Command = {
         `there is no resource ${JSON.stringify(name)}${resources.length > 0 ? `; there is ${resources.map((each: Json) => each.name).join(', ')}` : ''}`,
       )
     const runtime = one.status
-    if (!runtime)
-      throw new CustodyError(
-        'CUSTODY-CLI-001',
-        'where its gateway listens is known only in its own home directory',
-      )
+    const host = runtime ? reachable(runtime.host) : (listen.host ?? new URL(one.url).hostname)
     const issued = one.isAdministrator
       ? await issue(context)
       : await one.post<Json>('/api/v1/tokens/own', { ttlSeconds: ownTtl(given) })
-    const at = `${reachable(runtime.host)}:${runtime.ports.postgres}/${encodeURIComponent(wanted)}?sslmode=require`
+    const port = runtime?.ports.postgres ?? listen.postgres
+    const reason = given.text('reason')
+    // As a start-up setting: any client sends it along, and it ends at the gateway.
+    const options = reason
+      ? `&options=${encodeURIComponent(`-c custody.reason=${reason.replace(/[\s\\]/g, '\\$&')}`)}`
+      : ''
+    const at = `${host}:${port}/${encodeURIComponent(wanted)}?sslmode=require${options}`
     const user = encodeURIComponent(issued.subject)
     const url = `postgresql://${user}:${issued.token}@${at}`
     if (output.json) output.object({ url, expires: issued.expires, id: issued.id })

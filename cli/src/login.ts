@@ -4,12 +4,13 @@
  * Refuses to keep what the provider gave; it is used once.
  */
 import { spawn } from 'node:child_process'
+import { createHash, randomBytes } from 'node:crypto'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { CustodyError } from '@custody/kit'
 import type { Configuration as Client } from 'openid-client'
 import { usageError } from './arguments'
-import { openApi, storeToken } from './client'
+import { type Api, ApiError, openApi, storeToken } from './client'
 import type { Command, Context } from './commands'
 import type { Json } from './show'
 
@@ -32,58 +33,79 @@ export const login: Command = {
   options: {
     issuer: { value: 'url', help: 'which provider, where there are several' },
     device: { help: 'show a code to type elsewhere, instead of opening a browser' },
+    console: { help: 'by way of Custody’s own pages, which also know SAML' },
     'no-browser': { help: 'only print the address to open' },
   },
   positionalsMin: 0,
   positionalsMax: 0,
   examples: ['custody login', 'custody login --device'],
   async run(context) {
-    const { given, output, environment, home } = context
-    const api = openApi(home, environment)
-    const { issuers } = await api.get<{ issuers: Issuer[] }>('/api/v1/identity')
-    const wanted = given.text('issuer')
-    const issuer = wanted ? issuers.find((one) => one.issuer === wanted) : issuers[0]
-    if (!issuer)
-      throw new CustodyError(
-        'CUSTODY-CLI-007',
-        issuers.length === 0
-          ? 'no identity provider is configured to sign in at'
-          : `there is no provider ${wanted}; there is ${issuers.map((one) => one.issuer).join(', ')}`,
-      )
-    if (!wanted && issuers.length > 1)
-      throw usageError(`--issuer is needed: ${issuers.map((one) => one.issuer).join(', ')}`, login)
-    let idToken: string | undefined
-    try {
-      const oidc = await import('openid-client')
-      const url = new URL(issuer.issuer)
-      const client = await oidc.discovery(url, issuer.clientId, undefined, oidc.None(), {
-        execute: url.protocol === 'http:' ? [oidc.allowInsecureRequests] : [],
-      })
-      idToken = await (given.has('device') ? byDevice : byBrowser)(oidc, client, issuer, context)
-    } catch (cause) {
-      if (cause instanceof CustodyError) throw cause
-      const { message, error_description: described } = cause as Error & {
-        error_description?: string
-      }
-      throw new CustodyError('CUSTODY-CLI-008', `signing in failed: ${described ?? message}`, {
-        cause,
-      })
-    }
-    if (!idToken)
-      throw new CustodyError(
-        'CUSTODY-CLI-008',
-        'the provider gave no ID token; is `openid` among the scopes?',
-      )
-    const answer = await openApi(home, { ...environment, CUSTODY_TOKEN: idToken }).post<Json>(
-      '/api/v1/tokens/own',
-      {},
-    )
-    const { token, id, subject, email, expires } = answer
-    storeToken(environment, api.url, { token, id, subject, expires })
-    if (output.json) output.object({ subject, email, expires, id })
-    else output.line(`You are ${email ?? subject}, until ${expires}.`)
+    const { subject, email, expires, id } = await signIn(context)
+    if (context.output.json) context.output.object({ subject, email, expires, id })
+    else context.output.line(`You are ${email ?? subject}, until ${expires}.`)
     return 0
   },
+}
+
+/** Signs in and keeps the token; answers what is told of it. */
+export async function signIn(context: Context): Promise<Json> {
+  const { given, environment, home } = context
+  const api = openApi(home, environment)
+  const { issuers, browser } = await api.get<{ issuers: Issuer[]; browser: boolean }>(
+    '/api/v1/identity',
+  )
+  const wanted = given.text('issuer')
+  const issuer = wanted ? issuers.find((one) => one.issuer === wanted) : issuers[0]
+  const throughConsole = given.has('console') || (issuers.length === 0 && browser)
+  if (!issuer && !throughConsole)
+    throw new CustodyError(
+      'CUSTODY-CLI-007',
+      issuers.length === 0
+        ? 'no identity provider is configured to sign in at'
+        : `there is no provider ${wanted}; there is ${issuers.map((one) => one.issuer).join(', ')}`,
+    )
+  if (!wanted && !throughConsole && issuers.length > 1)
+    throw usageError(`--issuer is needed: ${issuers.map((one) => one.issuer).join(', ')}`, login)
+  let answer: Json
+  try {
+    answer = throughConsole
+      ? await byConsole(context, api)
+      : await exchanged(context, await atProvider(context, issuer!))
+  } catch (cause) {
+    if (cause instanceof CustodyError || cause instanceof ApiError) throw cause
+    const { message, error_description: described } = cause as Error & {
+      error_description?: string
+    }
+    throw new CustodyError('CUSTODY-CLI-008', `signing in failed: ${described ?? message}`, {
+      cause,
+    })
+  }
+  const { token, id, subject, expires } = answer
+  storeToken(environment, api.url, { token, id, subject, expires })
+  return answer
+}
+
+async function atProvider(context: Context, issuer: Issuer): Promise<string> {
+  const oidc = await import('openid-client')
+  const url = new URL(issuer.issuer)
+  const client = await oidc.discovery(url, issuer.clientId, undefined, oidc.None(), {
+    execute: url.protocol === 'http:' ? [oidc.allowInsecureRequests] : [],
+  })
+  const how = context.given.has('device') ? byDevice : byBrowser
+  const idToken = await how(oidc, client, issuer, context)
+  if (!idToken)
+    throw new CustodyError(
+      'CUSTODY-CLI-008',
+      'the provider gave no ID token; is `openid` among the scopes?',
+    )
+  return idToken
+}
+
+function exchanged({ home, environment }: Context, idToken: string): Promise<Json> {
+  return openApi(home, { ...environment, CUSTODY_TOKEN: idToken }).post<Json>(
+    '/api/v1/tokens/own',
+    {},
+  )
 }
 
 export const logout: Command = {
@@ -111,23 +133,58 @@ async function byBrowser(oidc: Oidc, client: Client, issuer: Issuer, context: Co
   const verifier = oidc.randomPKCECodeVerifier()
   const state = oidc.randomState()
   const nonce = oidc.randomNonce()
+  const challenge = await oidc.calculatePKCECodeChallenge(verifier)
+  const answered = await throughBrowser(context, state, (redirect) =>
+    oidc.buildAuthorizationUrl(client, {
+      redirect_uri: redirect.href,
+      scope: issuer.scopes.join(' '),
+      code_challenge: challenge,
+      code_challenge_method: 'S256',
+      state,
+      nonce,
+    }),
+  )
+  const tokens = await oidc.authorizationCodeGrant(client, answered, {
+    pkceCodeVerifier: verifier,
+    expectedState: state,
+    expectedNonce: nonce,
+  })
+  return tokens.id_token
+}
+
+/** By the console, which knows providers that a command line can't speak to: SAML, confidential clients. */
+async function byConsole(context: Context, api: Api): Promise<Json> {
+  const random = () => randomBytes(32).toString('base64url')
+  const verifier = random()
+  const state = random()
+  const challenge = createHash('sha256').update(verifier).digest('base64url')
+  const answered = await throughBrowser(context, state, ({ port }) => {
+    const url = new URL('/sign-in/cli', api.url)
+    url.search = new URLSearchParams({ port, state, challenge }).toString()
+    return url
+  })
+  return api.post<Json>('/api/v1/tokens/exchange', {
+    code: answered.searchParams.get('code'),
+    verifier,
+  })
+}
+
+/** Sends the browser somewhere and waits on loopback until it comes back with `state`: where to, with its answer. */
+async function throughBrowser(
+  context: Context,
+  state: string,
+  whereTo: (redirect: URL) => URL,
+): Promise<URL> {
   const server = createServer()
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
     server.listen(0, '127.0.0.1', resolve)
   })
-  const redirect = `http://127.0.0.1:${(server.address() as AddressInfo).port}/callback`
+  const redirect = new URL(`http://127.0.0.1:${(server.address() as AddressInfo).port}/callback`)
+  let timer: NodeJS.Timeout | undefined
   try {
-    const url = oidc.buildAuthorizationUrl(client, {
-      redirect_uri: redirect,
-      scope: issuer.scopes.join(' '),
-      code_challenge: await oidc.calculatePKCECodeChallenge(verifier),
-      code_challenge_method: 'S256',
-      state,
-      nonce,
-    })
     const answered = new Promise<URL>((resolve, reject) => {
-      const timer = setTimeout(
+      timer = setTimeout(
         () => reject(new Error(`nobody signed in within ${BROWSER_MS_MAX / 60_000} minutes`)),
         BROWSER_MS_MAX,
       )
@@ -138,22 +195,18 @@ async function byBrowser(oidc: Oidc, client: Client, issuer: Issuer, context: Co
           response.writeHead(404).end()
           return
         }
-        clearTimeout(timer)
         response
           .writeHead(200, { 'content-type': 'text/plain; charset=utf-8', connection: 'close' })
           .end('You can close this window and go back to the terminal.\n')
         resolve(asked)
       })
     })
+    const url = whereTo(redirect)
     context.output.remark(`Sign in here:\n\n  ${url.href}\n`)
     if (!context.given.has('no-browser')) openBrowser(url.href)
-    const tokens = await oidc.authorizationCodeGrant(client, await answered, {
-      pkceCodeVerifier: verifier,
-      expectedState: state,
-      expectedNonce: nonce,
-    })
-    return tokens.id_token
+    return await answered
   } finally {
+    clearTimeout(timer)
     server.close()
     server.closeAllConnections()
   }

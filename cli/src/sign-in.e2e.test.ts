@@ -189,7 +189,11 @@ describe('signing in with a browser', () => {
       ],
       ['another issuer', { account: 'ada', bend: () => ({ issuer: 'urn:other' }) }, /issuer/i],
       ['of no request', { account: 'ada', bend: () => ({ inResponseTo: '_1' }) }, /InResponseTo/i],
-      ['expired', { account: 'ada', bend: () => ({ notOnOrAfter: -120 }) }, /subject confirmation/i],
+      [
+        'expired',
+        { account: 'ada', bend: () => ({ notOnOrAfter: -120 }) },
+        /subject confirmation/i,
+      ],
       ['not yet', { account: 'ada', bend: () => ({ notBefore: 600 }) }, /not yet/i],
       [
         'changed afterwards',

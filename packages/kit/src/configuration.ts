@@ -163,6 +163,8 @@ const schema = z.strictObject({
   listen: z
     .strictObject({
       host: z.string().min(1).default('127.0.0.1'),
+      /** The name by which clients reach it, where that is not the host of the console's URL. */
+      publicHost: z.string().min(1).optional(),
       postgres: port.default(15_432),
       console: port.default(15_480),
     })

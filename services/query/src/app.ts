@@ -9,9 +9,10 @@ import {
   issueToken,
   Locks,
   revokeToken,
+  signInProviders,
   type TokenKeys,
 } from '@custody/identity'
-import type { Configuration, Home, Logger } from '@custody/kit'
+import { type Configuration, type Home, type Logger, readStatus } from '@custody/kit'
 import { uuidBytes } from '@custody/schemas'
 import swagger from '@fastify/swagger'
 import Fastify, { type FastifyInstance, type FastifyRequest } from 'fastify'
@@ -143,9 +144,11 @@ export async function buildApp(o: AppOptions): Promise<FastifyInstance> {
   )
   app.get('/api/v1/identity', { schema: schema.identity }, async () => ({
     gateway: o.configuration.gateway,
-    issuers: o.configuration.identity.issuers.flatMap(({ issuer, clientId, scopes }) =>
-      clientId === undefined ? [] : [{ issuer, clientId, scopes }],
+    issuers: o.configuration.identity.issuers.flatMap(
+      ({ issuer, clientId, clientSecret, scopes }) =>
+        clientId === undefined || clientSecret !== undefined ? [] : [{ issuer, clientId, scopes }],
     ),
+    browser: signInProviders(o.configuration.identity, o.verifier).length > 0,
   }))
   app.get('/metrics', { schema: { hide: true } }, async (_request, reply) => {
     reply.type(metrics.registry.contentType)
@@ -414,6 +417,11 @@ function routes(api: FastifyInstance, o: AppOptions, answering: Answering): void
         held: known?.[1].items.filter(({ state }) => state === 'waiting').length ?? null,
         behind: lag.reduce((sum, one) => sum + one.behind, 0),
         recorders: lag.map(({ recorder, behind, head }) => ({ recorder, events: head, behind })),
+        // Where native clients connect to; no host of its own: where this API is.
+        listen: {
+          host: o.configuration.listen.publicHost ?? null,
+          postgres: readStatus(o.home)?.ports.postgres ?? o.configuration.listen.postgres,
+        },
         resources: Object.entries(o.configuration.resources).map(
           ([name, { protocol, labels }]) => ({
             name,

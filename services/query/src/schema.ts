@@ -200,7 +200,11 @@ export const identity = {
     200: {
       description: 'Issuers with a client for the command line',
       type: 'object',
-      properties: { gateway: { type: 'string' }, issuers: list('issuer, clientId, scopes') },
+      properties: {
+        gateway: { type: 'string' },
+        issuers: list('issuer, clientId, scopes'),
+        browser: { type: 'boolean', description: 'Whether people can sign in at /sign-in' },
+      },
     },
   },
 }
@@ -308,6 +312,10 @@ export const status = {
       type: ['object', 'null'],
       description:
         'The policies in force: `version` (null: none), and `problem` where newer files are not good',
+    },
+    listen: {
+      type: 'object',
+      description: 'Where native clients connect to; `host` null: where this API is',
     },
     recorders: list('A recorder'),
     resources: list('A resource'),
