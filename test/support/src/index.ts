@@ -12,3 +12,8 @@ export {
   startPostgres,
 } from './postgres'
 export { temporaryDirectory } from './temporary'
+export {
+  startVaultSimulator,
+  type VaultSimulator,
+  type VaultTrouble,
+} from './vault-simulator'
