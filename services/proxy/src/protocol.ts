@@ -5,7 +5,7 @@
 import type { Socket } from 'node:net'
 import type { SecureContext } from 'node:tls'
 import type { Recorder } from '@custody/event-log'
-import type { Configuration, Logger } from '@custody/kit'
+import type { Configuration, Logger, Secrets } from '@custody/kit'
 import type { Who } from '@custody/schemas'
 import type { Approvals } from './approvals'
 import type { Gate } from './gate'
@@ -31,6 +31,8 @@ export interface ProtocolServices {
   gate: Gate
   approvals: Approvals
   verifier: CredentialVerifier
+  /** Of the targets. */
+  secrets: Secrets
   /** Certificate that clients see, or null where TLS is not offered. */
   tls: SecureContext | null
   logger: Logger
