@@ -45,5 +45,5 @@ export {
   type Secret,
   type VaultSecret,
 } from './secret'
-export { createSecrets, type Secrets, type SecretsOptions } from './secrets'
+export { createSecrets, type Refusal, type Secrets, type SecretsOptions } from './secrets'
 export type { VaultSettings } from './vault'

@@ -273,7 +273,10 @@ describe('a Vault that does not answer as it should', () => {
 })
 
 describe('a target that refuses the value', () => {
-  const isRefusal = (error: unknown) => (error as Error).message === 'refused'
+  const isRefusal = (error: unknown) => {
+    const { message } = error as Error
+    return message === 'refused' ? 'wrong' : message === 'unclear' ? 'unclear' : null
+  }
   const target = (good: string) => {
     const tried: string[] = []
     return {
@@ -308,19 +311,33 @@ describe('a target that refuses the value', () => {
     expect(vault.requests).toHaveLength(2)
   })
 
-  test('makes the value unfit to outlast Vault, until a target takes it', async () => {
+  test('makes the value unfit to outlast Vault there, until that target takes it', async () => {
     const secrets = reader({}, { pauseMs: 1 })
+    const here = inVault()
+    const elsewhere = inVault()
     const refusing = target('another')
-    await expect(secrets.use(inVault(), refusing.signIn, isRefusal)).rejects.toThrow('refused')
+    await expect(secrets.use(here, refusing.signIn, isRefusal)).rejects.toThrow('refused')
     vault.trouble = 'sealed'
     later(10)
-    expect((await failureOf(secrets.read(inVault()))).code).toBe('CUSTODY-VAULT-001')
+    expect((await failureOf(secrets.read(here))).code).toBe('CUSTODY-VAULT-001')
+    expect(await secrets.read(elsewhere)).toBe(VALUE)
     vault.trouble = null
     later(10)
-    await secrets.use(inVault(), target(VALUE).signIn, isRefusal)
+    await secrets.use(here, target(VALUE).signIn, isRefusal)
     vault.trouble = 'sealed'
-    later(60)
-    expect(await secrets.read(inVault())).toBe(VALUE)
+    later(120)
+    expect(await secrets.read(here)).toBe(VALUE)
+  })
+
+  test('for an unclear reason gets the second try, and the value stays fit', async () => {
+    const secrets = reader()
+    const at = inVault()
+    const unclear = () => Promise.reject(new Error('unclear'))
+    await expect(secrets.use(at, unclear, isRefusal)).rejects.toThrow('unclear')
+    expect(vault.requests).toHaveLength(2)
+    vault.trouble = 'sealed'
+    later(120)
+    expect(await secrets.read(at)).toBe(VALUE)
   })
 
   test('a file that changed meanwhile is tried; a literal is not', async () => {

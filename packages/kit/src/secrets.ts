@@ -12,15 +12,18 @@ export interface Secrets {
   /** The value to sign in with now. */
   read(secret: Secret): Promise<string>
   /**
-   * Signs in with the value. Where the target refuses it (`refused` says which errors mean that) and a read past the cache
-   * gives another one, signs in once more with that.
+   * Signs in with the value. Where the target refuses it and a read past the cache gives another one, signs in once more
+   * with that. What one target refuses is not refused for others: `secret` is the one object in its resource's settings.
    */
   use<T>(
     secret: Secret,
     signIn: (value: string) => Promise<T>,
-    refused: (error: unknown) => boolean,
+    refusalOf: (error: unknown) => Refusal | null,
   ): Promise<T>
 }
+
+/** `wrong`: the value itself was refused. `unclear`: the sign-in was, and what a client asked for may be the reason. */
+export type Refusal = 'wrong' | 'unclear'
 
 export interface SecretsOptions {
   logger?: Logger
@@ -37,8 +40,6 @@ const PAUSE_MS = 1000
 interface Kept {
   value: string | null
   readMs: number
-  /** The target has refused this value. */
-  refused: boolean
   failure: { error: unknown; untilMs: number } | null
   /** Of the last read for a refusal: refused sign-ins must not become a load on Vault. */
   rereadMs: number
@@ -57,19 +58,21 @@ export function createSecrets(
   const clients = new Map<string, VaultClient>()
   // As many as the configuration names.
   const all = new Map<string, Kept>()
+  /** The values that targets have refused, by their resources' settings. */
+  const wrong = new WeakMap<VaultSecret, string>()
 
   return { read, use }
 
   async function read(secret: Secret): Promise<string> {
     if (!('vault' in secret)) return readSecret(secret, environment)
     const kept = keptOf(secret)
-    const known = !kept.refused || Date.now() - kept.rereadMs < pauseMs
+    const known = !isWrong(secret, kept) || Date.now() - kept.rereadMs < pauseMs
     if (kept.value !== null && known && Date.now() - kept.readMs < seconds('cacheSecondsMax'))
       return kept.value
     try {
       return await readVault(secret, kept)
     } catch (error) {
-      if (isUnanswered(error) && mayGoOn(kept)) return kept.value
+      if (isUnanswered(error) && mayGoOn(kept) && !isWrong(secret, kept)) return kept.value
       throw error
     }
   }
@@ -77,15 +80,15 @@ export function createSecrets(
   async function use<T>(
     secret: Secret,
     signIn: (value: string) => Promise<T>,
-    refused: (error: unknown) => boolean,
+    refusalOf: (error: unknown) => Refusal | null,
   ): Promise<T> {
     const attempt = async (value: string) => {
       try {
         const signedIn = await signIn(value)
-        mark(secret, value, false)
+        if ('vault' in secret) wrong.delete(secret)
         return signedIn
       } catch (error) {
-        if (refused(error)) mark(secret, value, true)
+        if ('vault' in secret && refusalOf(error) === 'wrong') wrong.set(secret, value)
         throw error
       }
     }
@@ -93,7 +96,7 @@ export function createSecrets(
     try {
       return await attempt(value)
     } catch (error) {
-      const other = refused(error) ? await another(secret, value) : null
+      const other = refusalOf(error) ? await another(secret, value) : null
       if (other === null) throw error
       return await attempt(other)
     }
@@ -122,16 +125,12 @@ export function createSecrets(
     return await readVault(secret, kept)
   }
 
-  function mark(secret: Secret, value: string, refused: boolean): void {
-    if (!('vault' in secret)) return
-    const kept = keptOf(secret)
-    if (kept.value === value) kept.refused = refused
+  function isWrong(secret: VaultSecret, kept: Kept): boolean {
+    return kept.value !== null && wrong.get(secret) === kept.value
   }
 
   function mayGoOn(kept: Kept): kept is Kept & { value: string } {
-    return (
-      kept.value !== null && !kept.refused && Date.now() - kept.readMs < seconds('staleSecondsMax')
-    )
+    return kept.value !== null && Date.now() - kept.readMs < seconds('staleSecondsMax')
   }
 
   function seconds(bound: 'cacheSecondsMax' | 'staleSecondsMax'): number {
@@ -145,7 +144,6 @@ export function createSecrets(
       kept = {
         value: null,
         readMs: 0,
-        refused: false,
         failure: null,
         rereadMs: 0,
         reading: null,
@@ -163,7 +161,6 @@ export function createSecrets(
       .read(secret, readMsMax)
       .then(
         (value) => {
-          if (value !== kept.value) kept.refused = false
           kept.value = value
           kept.readMs = Date.now()
           kept.failure = null
@@ -181,10 +178,11 @@ export function createSecrets(
     return kept.reading
   }
 
-  function warn({ vault: at }: VaultSecret, kept: Kept, error: unknown): void {
+  function warn(secret: VaultSecret, kept: Kept, error: unknown): void {
+    const { vault: at } = secret
     // Vault is there and says no: what it said before counts no more.
     if (!isUnanswered(error)) kept.value = null
-    const goesOn = mayGoOn(kept)
+    const goesOn = mayGoOn(kept) && !isWrong(secret, kept)
     logger?.warn(
       {
         err: error,

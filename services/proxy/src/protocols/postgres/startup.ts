@@ -7,7 +7,13 @@ import { createHash, type X509Certificate } from 'node:crypto'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { type SecureContext, TLSSocket } from 'node:tls'
-import { CustodyError, isCustodyError, type PostgresResource, type Secrets } from '@custody/kit'
+import {
+  CustodyError,
+  isCustodyError,
+  type PostgresResource,
+  type Refusal,
+  type Secrets,
+} from '@custody/kit'
 import { connectTarget, startTls } from '../../upstream'
 import { md5Password, ScramClient } from './scram'
 import {
@@ -298,7 +304,7 @@ export async function signIn(
   }
   if (!resource.password) return attempt(null)
   try {
-    return await secrets.use(resource.password, attempt, isCredentialRefusal)
+    return await secrets.use(resource.password, attempt, refusalOf)
   } catch (error) {
     throw isCustodyError(error) && /^CUSTODY-(CONFIG|VAULT)-/.test(error.code)
       ? // Where the secret is kept is for the record and the log, not for the client.
@@ -310,11 +316,13 @@ export async function signIn(
   }
 }
 
-/** invalid_password, and what PostgreSQL and poolers before it answer to a role that may not sign in. */
-function isCredentialRefusal(error: unknown): boolean {
-  return (
-    error instanceof TargetRefusedError && ['28P01', '28000'].includes(error.fields.get('C') ?? '')
-  )
+/**
+ * 28P01 is about the password. 28000 is about the role, the database and where we come from as well: the database is what
+ * a client chooses, so it must not make a good password count as a wrong one.
+ */
+function refusalOf(error: unknown): Refusal | null {
+  const code = error instanceof TargetRefusedError ? error.fields.get('C') : undefined
+  return code === '28P01' ? 'wrong' : code === '28000' ? 'unclear' : null
 }
 
 async function authenticate(
