@@ -424,6 +424,9 @@ test('a configuration that is shown or refused holds none', () => {
     text.replace(/\{literal: "(.*?)"\}/, `{literal: '$1', env: X}`),
     text.replace(/\{literal: "(.*?)"\}/, '{vault: $1}'),
     text.replace(/\{literal: "(.*?)"\}/, '[$1]'),
+    `${text}\nextra: |${planted.literal}\n  x\n`,
+    `${text}\nextra: !${planted.literal}!x y\n`,
+    `${text}\nextra: ]\n${planted.literal}\n`,
   ]
   for (const [index, one] of broken.entries())
     try {
