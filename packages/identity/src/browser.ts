@@ -8,8 +8,8 @@ import {
   type Configuration,
   CustodyError,
   type OidcIssuer,
-  readSecret,
   type SamlProvider,
+  type Secrets,
 } from '@custody/kit'
 import type { Who } from '@custody/schemas'
 import type { CredentialVerifier, Principal } from './index'
@@ -44,10 +44,13 @@ const GROUPS_MAX = 500
 export function signInProviders(
   identity: Configuration['identity'],
   verifier: CredentialVerifier,
+  secrets: Secrets,
 ): SignInProvider[] {
   return [
     ...identity.issuers.flatMap((issuer) =>
-      issuer.clientId === undefined ? [] : [oidcProvider(issuer, issuer.clientId, verifier)],
+      issuer.clientId === undefined
+        ? []
+        : [oidcProvider(issuer, issuer.clientId, verifier, secrets)],
     ),
     ...identity.saml.map((provider) => samlProvider(provider, verifier)),
   ]
@@ -57,6 +60,7 @@ function oidcProvider(
   issuer: OidcIssuer,
   clientId: string,
   verifier: CredentialVerifier,
+  secrets: Secrets,
 ): SignInProvider {
   type Oidc = typeof import('openid-client')
   type Client = Awaited<ReturnType<Oidc['discovery']>>
@@ -66,7 +70,7 @@ function oidcProvider(
       // A module of the other kind; loaded where it is needed.
       const oidc = await import('openid-client')
       const url = new URL(issuer.issuer)
-      const secret = issuer.clientSecret ? readSecret(issuer.clientSecret) : undefined
+      const secret = issuer.clientSecret ? await secrets.read(issuer.clientSecret) : undefined
       const client = await oidc.discovery(
         url,
         clientId,

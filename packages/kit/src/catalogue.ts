@@ -259,6 +259,10 @@ export const catalogue = {
     meaning: 'PostgreSQL refuses to run as root, and there is no other account to run it as.',
     duty: 'Run Custody as an ordinary user, or create the account `postgres`.',
   },
+  'CUSTODY-SECRET-001': {
+    meaning: 'The credential for the target can’t be read, so nobody can be signed in there.',
+    duty: 'Ask whoever runs the gateway: its log and the event of the refusal say what is missing.',
+  },
   'CUSTODY-START-001': {
     meaning: 'A process of Custody did not start or ended unexpectedly.',
     duty: 'Read the cause in the message and in the log file it names, then start again. Nothing recorded is lost.',
@@ -304,6 +308,18 @@ export const catalogue = {
   'CUSTODY-TOKEN-005': {
     meaning: 'The identity is locked: whatever token it presents is refused.',
     duty: 'Ask an administrator; `custody unlock <identity>` ends it.',
+  },
+  'CUSTODY-VAULT-001': {
+    meaning: 'Vault can’t be asked, or what answers is not Vault as it should be.',
+    duty: 'Check vault.address, vault.tlsCa and Vault itself (sealed? redirecting to another node?). A value that it gave before is used for staleSecondsMax.',
+  },
+  'CUSTODY-VAULT-002': {
+    meaning: 'Vault refuses Custody: the login, its token, or the path.',
+    duty: 'Check token, appRole or kubernetes under vault, the namespace, and that the policy there permits to read `<mount>/data/<path>`.',
+  },
+  'CUSTODY-VAULT-003': {
+    meaning: 'Vault has no such secret or key, or its latest version is deleted.',
+    duty: 'Check mount, path and key of the secret that the message names; the engine must be KV version 2.',
   },
 } as const satisfies Record<string, CatalogueEntry>
 

@@ -7,7 +7,7 @@ import { dirname, resolve } from 'node:path'
 import { LineCounter, parseDocument } from 'yaml'
 import { z } from 'zod'
 import { CustodyError } from './errors'
-import type { Secret } from './secret'
+import type { KeptSecret, Secret } from './secret'
 
 const KiB = 1024
 const MiB = 1024 * KiB
@@ -34,16 +34,109 @@ const address = z
     message: 'the port must be at most 65535',
   })
 
+/** TLS, or this very machine; without a user, a query or a fragment, which would end up in messages. */
+function isSafeUrl(text: string): boolean {
+  try {
+    const url = new URL(text)
+    const local = ['127.0.0.1', '[::1]', 'localhost'].includes(url.hostname)
+    return (
+      (url.protocol === 'https:' || (url.protocol === 'http:' && local)) &&
+      url.username === '' &&
+      url.password === '' &&
+      url.search === '' &&
+      url.hash === ''
+    )
+  } catch {
+    return false
+  }
+}
+
+const vaultAddress = z.string().refine(isSafeUrl, {
+  message: 'must be an https URL (http on this machine only) without user, query and fragment',
+})
+
+/** Of Vault: segments between slashes, none of them `.` or `..`, which a URL would resolve; the end may not be a dot. */
+const vaultPath = z
+  .string()
+  .max(1024)
+  .regex(
+    /^(?!\.{1,2}(\/|$))[^/\p{C}]+(\/(?!\.{1,2}(\/|$))[^/\p{C}]+)*$/u,
+    'must be segments between single slashes, without one at its beginning or end',
+  )
+  .refine((path) => !path.endsWith('.'), { message: 'must not end in a dot' })
+
+const vaultNamespace = z
+  .string()
+  .regex(/^[A-Za-z0-9_.-]+(\/[A-Za-z0-9_.-]+)*\/?$/, 'must be names between slashes')
+
+function exactlyOne(value: object, of: readonly string[]): boolean {
+  return of.filter((one) => (value as Record<string, unknown>)[one] !== undefined).length === 1
+}
+
+const env = z.string().min(1).optional()
+const file = z.string().min(1).optional()
+
 const secret = z
   .strictObject({
     literal: z.string().optional(),
-    env: z.string().min(1).optional(),
-    file: z.string().min(1).optional(),
+    env,
+    file,
+    vault: z
+      .strictObject({
+        mount: vaultPath.default('secret'),
+        path: vaultPath,
+        key: z.string().min(1),
+        address: vaultAddress.optional(),
+        namespace: vaultNamespace.optional(),
+      })
+      .optional(),
   })
-  .refine((value) => Object.values(value).filter((v) => v !== undefined).length === 1, {
-    message: 'must have exactly one of literal, env, file',
+  .refine((value) => exactlyOne(value, ['literal', 'env', 'file', 'vault']), {
+    message: 'must have exactly one of literal, env, file, vault',
   })
   .transform((value) => value as Secret)
+
+const keptSecret = z
+  .strictObject({ env, file })
+  .refine((value) => exactlyOne(value, ['env', 'file']), {
+    message: 'must have exactly one of env, file',
+  })
+  .transform((value) => value as KeptSecret)
+
+/** Where secrets of the form `{ vault: … }` are, and as whom Custody reads them. */
+const vault = z
+  .strictObject({
+    address: vaultAddress,
+    token: keptSecret.optional(),
+    appRole: z
+      .strictObject({
+        mount: vaultPath.default('approle'),
+        roleId: z.string().min(1),
+        secretId: keptSecret,
+      })
+      .optional(),
+    kubernetes: z
+      .strictObject({
+        mount: vaultPath.default('kubernetes'),
+        role: z.string().min(1),
+        tokenFile: z.string().min(1).default('/var/run/secrets/kubernetes.io/serviceaccount/token'),
+      })
+      .optional(),
+    namespace: vaultNamespace.optional(),
+    /** Authorities that its certificate must come from; the system's own when not given. */
+    tlsCa: z.string().min(1).optional(),
+    /** A value is asked for again after so long. */
+    cacheSecondsMax: z.int().min(0).max(86_400).default(60),
+    /** While Vault does not answer, a value is used for so long; 0 not at all. */
+    staleSecondsMax: z
+      .int()
+      .min(0)
+      .max(7 * 86_400)
+      .default(3600),
+  })
+  .refine((value) => exactlyOne(value, ['token', 'appRole', 'kubernetes']), {
+    message: 'must have exactly one of token, appRole, kubernetes',
+  })
 
 function isTimeZone(name: string): boolean {
   try {
@@ -158,7 +251,7 @@ const samlProvider = z.strictObject({
 
 const groups = (names: string[]) => z.array(z.string().min(1)).max(100).default(names)
 
-const schema = z.strictObject({
+const settings = z.strictObject({
   gateway: name.default('local'),
   listen: z
     .strictObject({
@@ -219,6 +312,7 @@ const schema = z.strictObject({
         .prefault({}),
     })
     .prefault({}),
+  vault: vault.optional(),
   resources: z.record(name, postgresResource).default({}),
   /** Without it everything is permitted (and recorded); with it, what no policy permits is blocked. */
   policy: z
@@ -274,6 +368,27 @@ const schema = z.strictObject({
       drainMsMax: z.int().min(0).default(10_000),
     })
     .prefault({}),
+})
+
+/** Every secret that may be in a configuration, but for those of `vault` itself, which are never literal. */
+function* secretsOf(
+  configuration: z.output<typeof settings>,
+): Generator<{ path: PropertyKey[]; secret: Secret }> {
+  for (const [name, { password }] of Object.entries(configuration.resources))
+    if (password) yield { path: ['resources', name, 'password'], secret: password }
+  for (const [i, { clientSecret }] of configuration.identity.issuers.entries())
+    if (clientSecret)
+      yield { path: ['identity', 'issuers', i, 'clientSecret'], secret: clientSecret }
+}
+
+const schema = settings.superRefine((configuration, context) => {
+  for (const { path, secret } of secretsOf(configuration))
+    if ('vault' in secret && !configuration.vault)
+      context.addIssue({
+        code: 'custom',
+        path: [...path, 'vault'],
+        message: 'needs the settings of vault at the top (vault.address and how to sign in)',
+      })
 })
 
 export type Configuration = z.output<typeof schema> & {
@@ -337,13 +452,22 @@ export function parseConfiguration(text: string, path = 'custody.yaml'): Configu
   const fault = document.errors[0]
   if (fault) {
     const { line, col } = lines.linePos(fault.pos[0])
+    // What the parser quotes after a colon may be a password without quotes.
     throw new CustodyError(
       'CUSTODY-CONFIG-001',
-      `${path}:${line}:${col}: not valid YAML: ${fault.message}`,
-      { cause: fault },
+      `${path}:${line}:${col}: not valid YAML: ${fault.message.replace(/:? *[:!&*"'\\].*$/s, '')}`,
     )
   }
-  const result = schema.safeParse(document.toJS() ?? {})
+  let plain: unknown
+  try {
+    plain = document.toJS()
+  } catch {
+    throw new CustodyError(
+      'CUSTODY-CONFIG-001',
+      `${path}: not valid YAML: an alias (*name) that nothing has as its anchor; quote a text that begins with *`,
+    )
+  }
+  const result = schema.safeParse(plain ?? {})
   if (!result.success) {
     const problems = result.error.issues.flatMap(explain).map(({ at, message }) => {
       const line = lineOf(at)
@@ -371,6 +495,9 @@ export function parseConfiguration(text: string, path = 'custody.yaml'): Configu
 /** One problem per wrong setting; an unknown key is reported at its own path. */
 function explain(issue: z.core.$ZodIssue): { at: PropertyKey[]; message: string }[] {
   if (issue.code === 'unrecognized_keys') {
+    // `{ hunter2 }` instead of `{ literal: hunter2 }` is a key that must not be repeated.
+    if (['password', 'token', 'secretId', 'clientSecret'].includes(String(issue.path.at(-1))))
+      return [{ at: issue.path, message: 'has something that is no form of a secret' }]
     return issue.keys.map((key) => ({ at: [...issue.path, key], message: 'unknown setting' }))
   }
   if (issue.code === 'invalid_key') {
@@ -393,15 +520,23 @@ function resolvePaths(configuration: Configuration, directory: string): void {
   }
   for (const provider of configuration.identity.saml)
     provider.idpCertificates = provider.idpCertificates.map((file) => resolve(directory, file))
-  for (const { clientSecret } of configuration.identity.issuers)
-    if (clientSecret && 'file' in clientSecret)
-      clientSecret.file = resolve(directory, clientSecret.file)
+  for (const { secret } of secretsOf(configuration)) resolveFile(secret)
   const { policy } = configuration
   if (policy) policy.files = policy.files.map((file) => resolve(directory, file))
   for (const resource of Object.values(configuration.resources)) {
     if (resource.tlsCa) resource.tlsCa = resolve(directory, resource.tlsCa)
-    const password = resource.password
-    if (password && 'file' in password) password.file = resolve(directory, password.file)
+  }
+  const { vault } = configuration
+  if (vault) {
+    if (vault.tlsCa) vault.tlsCa = resolve(directory, vault.tlsCa)
+    if (vault.kubernetes)
+      vault.kubernetes.tokenFile = resolve(directory, vault.kubernetes.tokenFile)
+    resolveFile(vault.token)
+    resolveFile(vault.appRole?.secretId)
+  }
+
+  function resolveFile(secret: Secret | undefined): void {
+    if (secret && 'file' in secret) secret.file = resolve(directory, secret.file)
   }
 }
 
@@ -432,10 +567,6 @@ function applyEnvironment(configuration: Configuration, environment: NodeJS.Proc
 /** The same configuration fit to be shown or recorded: literal secrets blanked. */
 export function withoutSecrets(configuration: Configuration): Configuration {
   const copy = structuredClone(configuration)
-  for (const { clientSecret } of copy.identity.issuers)
-    if (clientSecret && 'literal' in clientSecret) clientSecret.literal = '***'
-  for (const resource of Object.values(copy.resources)) {
-    if (resource.password && 'literal' in resource.password) resource.password.literal = '***'
-  }
+  for (const { secret } of secretsOf(copy)) if ('literal' in secret) secret.literal = '***'
   return copy
 }

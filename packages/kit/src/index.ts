@@ -40,4 +40,12 @@ export {
 } from './lifecycle'
 export { createLogger, type Logger, type LoggerOptions, silentLogger } from './logger'
 export { freePort, listen, listenError } from './ports'
-export { readSecret, type Secret } from './secret'
+export {
+  type KeptSecret,
+  type LocalSecret,
+  readSecret,
+  type Secret,
+  type VaultSecret,
+} from './secret'
+export { createSecrets, type Refusal, type Secrets, type SecretsOptions } from './secrets'
+export type { VaultSettings } from './vault'

@@ -1,17 +1,34 @@
 /**
- * Secrets of the configuration: named in it, read when they are needed.
+ * Secrets of the configuration that are on this machine: named in it, read when they are needed.
  * Refuses to keep what it read; a configuration can therefore be shown, hashed and recorded without one secret in it
- * (except `literal`, meant for demonstrations, which `withoutSecrets` blanks).
+ * (except `literal`, meant for demonstrations, which `withoutSecrets` blanks). Those kept in Vault: secrets.ts.
  */
 import { readFileSync } from 'node:fs'
 import { CustodyError } from './errors'
 
-export type Secret = { literal: string } | { env: string } | { file: string }
+/** A secret that Custody itself presents to Vault: never written in the configuration. */
+export type KeptSecret = { env: string } | { file: string }
+export type LocalSecret = { literal: string } | KeptSecret
+/** One key of a secret of Vault's KV engine, version 2. */
+export interface VaultSecret {
+  vault: {
+    mount: string
+    path: string
+    key: string
+    /** Where it is not the address of `vault` at the top. */
+    address?: string | undefined
+    namespace?: string | undefined
+  }
+}
+export type Secret = LocalSecret | VaultSecret
 
 const secretBytesMax = 64 * 1024
 
 /** The secret's value. A trailing line break of a file is not part of it. */
-export function readSecret(secret: Secret, environment: NodeJS.ProcessEnv = process.env): string {
+export function readSecret(
+  secret: LocalSecret,
+  environment: NodeJS.ProcessEnv = process.env,
+): string {
   if ('literal' in secret) return secret.literal
   if ('env' in secret) {
     const value = environment[secret.env]

@@ -6,7 +6,7 @@ import type { Socket } from 'node:net'
 import type { SecureContext } from 'node:tls'
 import type { Recorder } from '@custody/event-log'
 import type { CredentialVerifier, Principal } from '@custody/identity'
-import type { Configuration, Logger } from '@custody/kit'
+import type { Configuration, Logger, Secrets } from '@custody/kit'
 import type { Approvals } from './approvals'
 import type { Gate } from './gate'
 import type { SignIns } from './sign-ins'
@@ -20,6 +20,8 @@ export interface ProtocolServices {
   approvals: Approvals
   signIns: SignIns
   verifier: CredentialVerifier
+  /** Of the targets. */
+  secrets: Secrets
   /** Certificate that clients see, or null where TLS is not offered. */
   tls: SecureContext | null
   logger: Logger

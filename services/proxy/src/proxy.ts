@@ -6,6 +6,7 @@ import {
   type Configuration,
   CustodyError,
   createLogger,
+  createSecrets,
   type Home,
   type Logger,
   readStatus,
@@ -51,6 +52,12 @@ export function createProxy(options: ProxyOptions): Proxy {
   let listener: Listener | null = null
   return {
     async start() {
+      for (const [resource, { password }] of Object.entries(configuration.resources))
+        if (password && 'literal' in password)
+          logger.warn(
+            { resource },
+            'the password of this resource stands in the configuration: fit for demonstrations only, use env, file or vault',
+          )
       recorder = await openRecorder({
         directory: home.log,
         recorder: `proxy-${configuration.gateway}`,
@@ -94,6 +101,7 @@ export function createProxy(options: ProxyOptions): Proxy {
         approvals,
         signIns,
         verifier: options.verifier,
+        secrets: createSecrets(configuration.vault, { logger }),
         tls,
         logger,
       })

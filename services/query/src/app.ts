@@ -5,11 +5,10 @@
 
 import type { Recorder } from '@custody/event-log'
 import {
-  type CredentialVerifier,
   issueToken,
   Locks,
   revokeToken,
-  signInProviders,
+  type SignInProvider,
   type TokenKeys,
 } from '@custody/identity'
 import { type Configuration, type Home, type Logger, readStatus } from '@custody/kit'
@@ -35,7 +34,7 @@ export interface AppOptions {
   home: Home
   keys: TokenKeys
   access: Access
-  verifier: CredentialVerifier
+  providers: readonly SignInProvider[]
   store: Store
   watch: Watch
   freshness: Freshness
@@ -148,7 +147,7 @@ export async function buildApp(o: AppOptions): Promise<FastifyInstance> {
       ({ issuer, clientId, clientSecret, scopes }) =>
         clientId === undefined || clientSecret !== undefined ? [] : [{ issuer, clientId, scopes }],
     ),
-    browser: signInProviders(o.configuration.identity, o.verifier).length > 0,
+    browser: o.providers.length > 0,
   }))
   app.get('/metrics', { schema: { hide: true } }, async (_request, reply) => {
     reply.type(metrics.registry.contentType)

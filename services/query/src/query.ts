@@ -3,8 +3,20 @@
  */
 import { ClickHouseLogLevel, createClient } from '@clickhouse/client'
 import { openRecorder, type Recorder } from '@custody/event-log'
-import { type CredentialVerifier, createTokenVerifier, loadTokenKeys } from '@custody/identity'
-import { type Configuration, createLogger, type Home, type Logger, listenError } from '@custody/kit'
+import {
+  type CredentialVerifier,
+  createTokenVerifier,
+  loadTokenKeys,
+  signInProviders,
+} from '@custody/identity'
+import {
+  type Configuration,
+  createLogger,
+  createSecrets,
+  type Home,
+  type Logger,
+  listenError,
+} from '@custody/kit'
 import type { FastifyInstance } from 'fastify'
 import { createAccess } from './access'
 import { buildApp } from './app'
@@ -68,7 +80,11 @@ export function createQuery(options: QueryOptions): Query {
       home,
       keys: await loadTokenKeys(home, configuration.gateway),
       access: createAccess(home, configuration, verifier),
-      verifier,
+      providers: signInProviders(
+        configuration.identity,
+        verifier,
+        createSecrets(configuration.vault),
+      ),
       store: createStore(client),
       watch: createWatch(recorder, configuration.gateway),
       freshness: createFreshness(home.log, recorder.name),

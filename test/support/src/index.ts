@@ -24,3 +24,8 @@ export { seeded } from './random'
 export { type Assertion, type SamlProvider, startSamlSimulator } from './saml'
 export { runSuite } from './suite'
 export { temporaryDirectory } from './temporary'
+export {
+  startVaultSimulator,
+  type VaultSimulator,
+  type VaultTrouble,
+} from './vault-simulator'

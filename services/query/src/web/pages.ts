@@ -5,7 +5,7 @@
  * Refuses changes that did not come from a page of its own, and to send anybody to another site but the providers configured.
  */
 import { createHash } from 'node:crypto'
-import { type SignInProvider, signInProviders, type TokenKeys } from '@custody/identity'
+import type { SignInProvider, TokenKeys } from '@custody/identity'
 import { type Configuration, CustodyError, isCustodyError } from '@custody/kit'
 import { uuidBytes, type Who } from '@custody/schemas'
 import { parse as parseCookies, serialize as serializeCookie } from 'cookie'
@@ -33,7 +33,7 @@ export interface PagesOptions {
   configuration: Configuration
   keys: TokenKeys
   access: Access
-  verifier: Parameters<typeof signInProviders>[1]
+  providers: readonly SignInProvider[]
   store: Store
   watch: Watch
   freshness: Freshness
@@ -68,7 +68,7 @@ export async function registerPages(app: FastifyInstance, o: PagesOptions): Prom
   const isSecure = settings.url?.startsWith('https:') === true
   const sessionCookie = cookieName(isSecure)
   const signInCookie = `${sessionCookie}-sign-in`
-  const providers = signInProviders(o.configuration.identity, o.verifier)
+  const { providers } = o
   const underWay = new Pending<SignInUnderWay>()
   const cliCodes = new Pending<CliCode>()
 

@@ -5,7 +5,7 @@
  */
 import { randomBytes } from 'node:crypto'
 import type { Recorder } from '@custody/event-log'
-import type { Logger, PostgresResource } from '@custody/kit'
+import type { Logger, PostgresResource, Secrets } from '@custody/kit'
 import { analyse } from '@custody/postgres-sql'
 import { newUuid, nowMicros, type Who } from '@custody/schemas'
 import { CATALOGUE_QUERY, Catalogue, questionTarget } from './catalogue'
@@ -85,6 +85,7 @@ export class Catalogues {
   constructor(
     private readonly recorder: Recorder,
     private readonly gateway: string,
+    private readonly secrets: Secrets,
     private readonly logger: Logger,
   ) {}
 
@@ -174,6 +175,7 @@ export class Catalogues {
         ]),
         randomBytes(4),
         LOAD_MS_MAX,
+        this.secrets,
       )
       const timer = setTimeout(
         () => target.stream.destroy(new Error(`no answer within ${LOAD_MS_MAX} ms`)),

@@ -92,8 +92,8 @@ class Postgres implements Protocol {
     private readonly handshakeMsMax: number,
     intervalMs: number,
   ) {
-    const { recorder, configuration, logger } = services
-    this.catalogues = new Catalogues(recorder, configuration.gateway, logger)
+    const { recorder, configuration, secrets, logger } = services
+    this.catalogues = new Catalogues(recorder, configuration.gateway, secrets, logger)
     this.checking = setInterval(() => {
       const now = Date.now()
       for (const live of this.live.values()) live.relay?.check(now)
@@ -246,6 +246,7 @@ class Postgres implements Protocol {
         forwarded,
         secret,
         this.services.configuration.limits.targetConnectMsMax,
+        this.services.secrets,
       )
       if (target.tls) path.targetTls = describeTls(target.tls)
       session = recorder.openSession(principal.who, path, {
@@ -476,6 +477,11 @@ class Postgres implements Protocol {
       destroySoon(stream)
       return
     }
+    if (isCustodyError(error) && error.code === 'CUSTODY-SECRET-001')
+      this.services.logger.error(
+        { code: error.code, reason: error.details.recorded },
+        'nobody can be signed in at a target',
+      )
     if (
       !isCustodyError(error) &&
       !(error instanceof WireError) &&
@@ -597,6 +603,7 @@ const SQLSTATES: Record<string, string> = {
   'CUSTODY-PG-012': '28000',
   'CUSTODY-PG-015': '42501',
   'CUSTODY-PG-018': '28000',
+  'CUSTODY-SECRET-001': '08001',
 }
 
 function sqlstateOf(error: unknown): string {

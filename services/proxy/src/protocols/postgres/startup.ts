@@ -7,7 +7,13 @@ import { createHash, type X509Certificate } from 'node:crypto'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { type SecureContext, TLSSocket } from 'node:tls'
-import { CustodyError, type PostgresResource, readSecret } from '@custody/kit'
+import {
+  CustodyError,
+  isCustodyError,
+  type PostgresResource,
+  type Refusal,
+  type Secrets,
+} from '@custody/kit'
 import { connectTarget, startTls } from '../../upstream'
 import { md5Password, ScramClient } from './scram'
 import {
@@ -250,33 +256,60 @@ export async function reachTarget(
   }
 }
 
-/** Signs in at the target with the resource's own account. `clientSecret` is the cancel key that the client will know. */
+/**
+ * Signs in at the target with the resource's own account, whose password is read anew for each sign-in, and once more where
+ * the target refuses it and it has changed meanwhile. `clientSecret` is the cancel key that the client will know.
+ */
 export async function signIn(
   resource: PostgresResource,
   database: string,
   asked: ReadonlyMap<string, string>,
   clientSecret: Buffer,
   connectMsMax: number,
+  secrets: Secrets,
 ): Promise<SignedIn> {
-  const { stream, tls } = await reachTarget(resource, connectMsMax)
-  const timer = setTimeout(
-    () => stream.destroy(new Error(`no sign-in within ${connectMsMax} ms`)),
-    connectMsMax,
-  )
-  try {
-    const parameters = new Map(asked)
-    parameters.set('user', resource.account)
-    parameters.set('database', database)
-    stream.write(startupMessage(parameters))
-    const reader = new ByteReader(stream)
-    await authenticate(stream, reader, resource, tls)
-    return await welcome(stream, reader, tls, clientSecret)
-  } catch (error) {
-    stream.destroy()
-    throw error
-  } finally {
-    clearTimeout(timer)
+  const attempt = async (password: string | null): Promise<SignedIn> => {
+    const { stream, tls } = await reachTarget(resource, connectMsMax)
+    const timer = setTimeout(
+      () => stream.destroy(new Error(`no sign-in within ${connectMsMax} ms`)),
+      connectMsMax,
+    )
+    try {
+      const parameters = new Map(asked)
+      parameters.set('user', resource.account)
+      parameters.set('database', database)
+      stream.write(startupMessage(parameters))
+      const reader = new ByteReader(stream)
+      await authenticate(stream, reader, resource, tls, password)
+      return await welcome(stream, reader, tls, clientSecret)
+    } catch (error) {
+      stream.destroy()
+      throw error
+    } finally {
+      clearTimeout(timer)
+    }
   }
+  if (!resource.password) return attempt(null)
+  try {
+    return await secrets.use(resource.password, attempt, refusalOf)
+  } catch (error) {
+    throw isCustodyError(error) && /^CUSTODY-(CONFIG|VAULT)-/.test(error.code)
+      ? // Where the secret is kept is for the record and the log, not for the client.
+        new CustodyError('CUSTODY-SECRET-001', 'the credential for the target can’t be read', {
+          cause: error,
+          details: { recorded: `${error.code}: ${error.message}` },
+        })
+      : error
+  }
+}
+
+/**
+ * 28P01 is about the password. 28000 is about the role, the database and where we come from as well: the database is what
+ * a client chooses, so it must not make a good password count as a wrong one.
+ */
+function refusalOf(error: unknown): Refusal | null {
+  const code = error instanceof TargetRefusedError ? error.fields.get('C') : undefined
+  return code === '28P01' ? 'wrong' : code === '28000' ? 'unclear' : null
 }
 
 async function authenticate(
@@ -284,8 +317,8 @@ async function authenticate(
   reader: ByteReader,
   resource: PostgresResource,
   tls: TLSSocket | null,
+  password: string | null,
 ): Promise<void> {
-  const password = resource.password ? readSecret(resource.password) : null
   const need = (): string => {
     if (password === null)
       throw new CustodyError(
@@ -298,7 +331,7 @@ async function authenticate(
   const answer = (body: Buffer) => stream.write(message(0x70, body))
   for (;;) {
     const { type, body } = await reader.message(SIGN_IN_BYTES_MAX)
-    if (type === Backend.errorResponse) refuse(body)
+    if (type === Backend.errorResponse) refuse(body, password)
     if (type === Backend.noticeResponse || type === Backend.negotiateProtocolVersion) continue
     if (type !== Backend.authentication)
       throw new WireError(`the target sent message type 0x${type.toString(16)} while signing in`)
@@ -344,7 +377,13 @@ async function authenticate(
   }
 }
 
-function refuse(body: Buffer): never {
+function refuse(body: Buffer, password: string | null = null): never {
+  // It may have been given in clear text, and is not to be repeated to the client or in the record.
+  if (password && body.includes(password))
+    throw new CustodyError(
+      'CUSTODY-PG-008',
+      'the target refused the sign-in; its words are withheld, since they hold the credential',
+    )
   throw new TargetRefusedError(
     message(Backend.errorResponse, body),
     readErrorFields(body, 0, body.length),
