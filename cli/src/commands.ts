@@ -430,7 +430,14 @@ function answering(name: 'approve' | 'deny', summary: string): Command {
       'A request is named by its identifier or the beginning of it. Nobody answers their own.',
       'As somebody else than the local administrator: set CUSTODY_TOKEN to a token of theirs.',
     ],
-    options: { comment: { value: 'text', help: 'why; the one who asked is told' } },
+    options: {
+      comment: { value: 'text', help: 'why; the one who asked is told' },
+      ...(name === 'approve' && {
+        force: {
+          help: 'in an emergency: alone, where a policy lets you (@force); needs a comment, raises an alert',
+        },
+      }),
+    },
     positionalsMin: 1,
     positionalsMax: 1,
     examples: [`custody ${name} 01a1fcb8 --comment 'INC-42, agreed with Ada'`],
@@ -439,7 +446,8 @@ function answering(name: 'approve' | 'deny', summary: string): Command {
       const one = api(context)
       const path = `/api/v1/approvals/${encodeURIComponent(given.positionals[0]!)}`
       const comment = given.text('comment')
-      const answer = await one.post<Json>(`${path}/${name}`, comment ? { comment } : {})
+      const how = name === 'approve' && given.has('force') ? 'force' : name
+      const answer = await one.post<Json>(`${path}/${how}`, comment ? { comment } : {})
       const approval = await outcome(
         async () =>
           (await one.get<Json>(`/api/v1/approvals/${answer.request}`, { wait: 500 })).approval,

@@ -9,6 +9,7 @@ import {
   type CommandFacts,
   type Decision,
   decide,
+  loadConfigured,
   loadPolicies,
   type PolicySet,
   type PrincipalFacts,
@@ -17,7 +18,7 @@ import {
   templateNames,
   templateText,
 } from '@custody/policy'
-import { createAnalyser, loadParser, unanalysed } from '@custody/postgres-sql'
+import { createAnalyser, loadParser, statementTexts, unanalysed } from '@custody/postgres-sql'
 import { parse } from 'yaml'
 import { moment, usageError } from './arguments'
 import { openApi, pagesOf } from './client'
@@ -63,7 +64,7 @@ function policiesOf(context: Context, configuration: Configuration): PolicySet {
       'CUSTODY-CLI-005',
       'the configuration has no policy (so everything is permitted); name some with --file or --template',
     )
-  return loadPolicies(readPolicySources(configuration.policy.files), configuration.policy.templates)
+  return loadConfigured(configuration.policy, statementTexts)
 }
 
 function resourceOf(configuration: Configuration, name: string | undefined): ResourceFacts {

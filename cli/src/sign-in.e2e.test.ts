@@ -11,6 +11,7 @@ import {
   clientProgram,
   type OidcProvider,
   type PostgresServer,
+  psql as psqlAt,
   rsaCertificate,
   type SamlProvider,
   startOidcProvider,
@@ -78,16 +79,16 @@ afterAll(async () => {
 
 /** The command's output. */
 async function ran(...words: string[]): Promise<string> {
-  const child = command(...words)
+  const child = command(words)
   const code = await child.ended
   if (code !== 0) throw new Error(`${words.join(' ')}: ${child.said()}`)
   return child.output()
 }
 
-function command(...words: string[]) {
+function command(words: string[], environment: NodeJS.ProcessEnv = {}) {
   const child = spawn(process.execPath, [join(__dirname, '../bin/custody.js'), ...words], {
     cwd: custody.directory,
-    env: custody.environment,
+    env: { ...custody.environment, ...environment },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   return collected(child)
@@ -470,5 +471,63 @@ describe('answering in a browser', () => {
     })
     await approver.open(`${base}/approvals`)
     expect(approver.page).toContain('Nothing waits for you')
+  })
+})
+
+describe('the command line', () => {
+  test('signs in by way of the console, SAML for one, and connects from elsewhere with a reason', async () => {
+    saml.next = { account: 'ada' }
+    // As from another machine: the address of the API is all that is known there.
+    const there = { CUSTODY_HOME: join(custody.directory, 'nowhere'), CUSTODY_URL: base }
+    const connecting = command(
+      ['connect', 'shop', '--print', '--console', '--no-browser', '--reason', 'INC-7 disk full'],
+      there,
+    )
+    const [, url] = await connecting.until(/(http:\S+\/sign-in\/cli\S+)/)
+    const browser = await new Browser().open(url!)
+    await browser.follow('provider=corporate')
+    await browser.submit({})
+    expect(browser.page).toContain('Sign in the command line?')
+    await browser.submit({}, '/sign-in/cli')
+    expect(browser.page).toContain('You can close this window')
+    expect([await connecting.ended, connecting.said()]).toEqual([0, expect.anything()])
+    const printed = connecting.output().trim()
+    expect(printed).toMatch(
+      /^postgresql:\/\/ada:[^@]+@127.0.0.1:\d+\/shop\?sslmode=require&options=/,
+    )
+    const { stdout } = await psqlAt(printed, ['-Atc', 'select 2'])
+    expect(stdout).toBe('2\n')
+    const [opened] = await events('session.opened')
+    expect(opened).toMatchObject({
+      who: { subject: 'ada', issuer: saml.entityId },
+      lifecycle: { attributes: { reason: 'INC-7 disk full' } },
+    })
+    const out = command(['logout'], there)
+    expect(await out.ended).toBe(0)
+    expect(out.output()).toBe('ada is signed out.\n')
+  })
+
+  test('a code is of no use without its other half, nor twice, and its address must be of this machine', async () => {
+    const browser = await signedIn('ada')
+    const ask = (query: string) => browser.open(`${base}/sign-in/cli?${query}`)
+    const good = 'x'.repeat(43)
+    for (const bad of [
+      `port=80&state=${good}&challenge=${good}`,
+      `port=evil.example&state=${good}&challenge=${good}`,
+      `port=9999&state=short&challenge=${good}`,
+      `port=9999&state=${good}`,
+    ])
+      expect((await ask(bad)).status).toBe(400)
+    await ask(`port=9999&state=${good}&challenge=${good}`)
+    await browser.submit({}, '/sign-in/cli')
+    const code = new URL(browser.url).searchParams.get('code')!
+    const exchange = () =>
+      fetch(`${base}/api/v1/tokens/exchange`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify({ code, verifier: 'guessed' }),
+      })
+    expect((await exchange()).status).toBe(401)
+    expect((await exchange()).status).toBe(401)
   })
 })

@@ -329,6 +329,20 @@ const settings = z.strictObject({
           }),
         )
         .default([]),
+      /** Files of statements that were approved beforehand, for some resources and groups (all where none are named). */
+      preApproved: z
+        .array(
+          z.strictObject({
+            file: z.string().min(1),
+            /** Who answers for it; decisions name them. */
+            approvedBy: z.string().min(1),
+            resources: z.array(name).min(1).optional(),
+            groups: z.array(z.string().min(1)).min(1).optional(),
+            /** ISO 8601; from then on it counts no more. */
+            until: z.string().min(1).optional(),
+          }),
+        )
+        .default([]),
       /** Of hours and weekdays in policies. */
       timeZone: z
         .string()
@@ -522,7 +536,10 @@ function resolvePaths(configuration: Configuration, directory: string): void {
     provider.idpCertificates = provider.idpCertificates.map((file) => resolve(directory, file))
   for (const { secret } of secretsOf(configuration)) resolveFile(secret)
   const { policy } = configuration
-  if (policy) policy.files = policy.files.map((file) => resolve(directory, file))
+  if (policy) {
+    policy.files = policy.files.map((file) => resolve(directory, file))
+    for (const list of policy.preApproved) list.file = resolve(directory, list.file)
+  }
   for (const resource of Object.values(configuration.resources)) {
     if (resource.tlsCa) resource.tlsCa = resolve(directory, resource.tlsCa)
   }

@@ -20,11 +20,39 @@ export function refusal(
   asker: Person,
   approver: Person,
 ): string | null {
-  if (approver.kind !== 'human')
-    return `only people answer, and ${approver.subject} is a ${approver.kind}`
-  if (samePerson(asker, approver)) return 'nobody answers their own request'
+  const never = refusalOfAny(asker, approver)
+  if (never !== null) return never
   if (requirements.some((one) => counts(one, approver))) return null
   return `this request is for ${requirementsText(requirements)}`
+}
+
+/** Null where this person may let the command run alone, whatever else is asked for; otherwise why not. */
+export function forceRefusal(
+  force: readonly (readonly string[])[] | null,
+  asker: Person,
+  approver: Person,
+): string | null {
+  const never = refusalOfAny(asker, approver)
+  if (never !== null) return never
+  if (force === null) return 'the policies let nobody force this'
+  if (force.every((groups) => approver.groups.some((group) => groups.includes(group)))) return null
+  return `only ${forceText(force)} may force this`
+}
+
+/** Whatever a policy says. */
+function refusalOfAny(asker: Person, approver: Person): string | null {
+  if (approver.kind !== 'human')
+    return `only people answer, and ${approver.subject} is a ${approver.kind}`
+  return samePerson(asker, approver) ? 'nobody answers their own request' : null
+}
+
+/** As `requirementsText`; events carry it. */
+export function forceText(force: readonly (readonly string[])[]): string {
+  return requirementsText(force.map((approvers) => ({ approvers: [...approvers], required: 1 })))
+}
+
+export function parseForce(text: string | null | undefined): string[][] | null {
+  return text ? parseRequirements(text, 1).map(({ approvers }) => approvers) : null
 }
 
 /** Whether those who said yes are enough. One person counts once for each requirement. */

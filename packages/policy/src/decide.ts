@@ -68,6 +68,8 @@ export interface Decision {
   reason: string
   /** For `hold`: what an approval needs. */
   terms: ApprovalTerms | null
+  /** For `allow`: what somebody is to be told, as the policies that permit it say. */
+  alert: string | null
 }
 
 interface Asked {
@@ -105,6 +107,7 @@ export function decide(
       policies: [...deciding].sort(),
       reason: reasonOf(set, deciding),
       terms: null,
+      alert: alertOf(set, deciding),
     }
 
   if (!approved) {
@@ -133,6 +136,7 @@ export function decide(
         policies: [...all].sort(),
         reason: `${describe(refused.map(({ asked }) => asked))} ${needs(set, all, forbidding.size > 0 ? forbidding : permitting)}`,
         terms: termsOf(set, all),
+        alert: null,
       }
     }
   }
@@ -143,6 +147,7 @@ export function decide(
     policies: [...forbidding].sort(),
     reason: `${describe(refused.map(({ asked }) => asked))}: ${why}`,
     terms: null,
+    alert: null,
   }
 }
 
@@ -318,6 +323,11 @@ function reasonOf(set: PolicySet, ids: ReadonlySet<string>): string {
   return [...new Set(reasons)].sort().join('; ')
 }
 
+function alertOf(set: PolicySet, ids: ReadonlySet<string>): string | null {
+  const alerts = [...ids].flatMap((id) => set.policies.get(id)?.alert ?? [])
+  return alerts.length > 0 ? [...new Set(alerts)].sort().join('; ') : null
+}
+
 function needs(set: PolicySet, ids: ReadonlySet<string>, why: ReadonlySet<string>): string {
   const who = termsOf(set, ids).requirements.map(({ approvers, required }) => {
     const count = required === 1 ? 'an approval' : `${required} approvals`
@@ -352,5 +362,10 @@ function termsOf(set: PolicySet, ids: ReadonlySet<string>): ApprovalTerms {
         ? 'session'
         : 'fingerprint',
     commentRequired: all.some(({ commentRequired }) => commentRequired),
+    // Each policy that asks must let itself be passed over, and by whom is for each to say.
+    force:
+      all.length > 0 && all.every(({ force }) => force !== null)
+        ? all.flatMap(({ force }) => force!)
+        : null,
   }
 }

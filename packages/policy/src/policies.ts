@@ -19,6 +19,7 @@ import {
 } from '@cedar-policy/cedar-wasm/nodejs'
 import { CustodyError } from '@custody/kit'
 import { parseRequirements } from './approvals'
+import { PreApproved, type PreApprovedList } from './pre-approved'
 
 /** The text of one policy file. `name` is what people are shown: a path, or `template <name>`. */
 export interface PolicySource {
@@ -49,6 +50,8 @@ export interface ApprovalTerms {
   rememberSeconds: number
   rememberFor: 'fingerprint' | 'session'
   commentRequired: boolean
+  /** Whose single answer, with a comment, is enough whatever else is asked for: one group of each. Null: nobody's. */
+  force: string[][] | null
 }
 
 export interface PolicyInfo {
@@ -59,6 +62,8 @@ export interface PolicyInfo {
   reason: string | null
   /** Null where it has no annotation about approval. */
   terms: ApprovalTerms | null
+  /** Where it decides, somebody is to be told: in these words. */
+  alert: string | null
 }
 
 export interface PolicyProblem {
@@ -73,6 +78,7 @@ export interface PolicySet {
   policies: ReadonlyMap<string, PolicyInfo>
   /** Whether decisions may depend on the moment, and on what else of the circumstances: words that stand in some policy. */
   uses: Readonly<Record<Circumstance, boolean>>
+  preApproved: PreApproved
   /** Policies that can never apply and the like: it works, but somebody should look. */
   warnings: readonly PolicyProblem[]
 }
@@ -111,6 +117,7 @@ export function templateText(name: string): string {
 export function loadPolicies(
   sources: readonly PolicySource[],
   uses: readonly TemplateUse[] = [],
+  lists: readonly PreApprovedList[] = [],
 ): PolicySet {
   prepareSchema()
   const problems: PolicyProblem[] = []
@@ -173,6 +180,7 @@ export function loadPolicies(
         terms: termsOf(annotations, (message) =>
           problems.push({ source: source.name, line, message }),
         ),
+        alert: annotations.alert ?? null,
       }
       if (!isTemplate) {
         cedar.staticPolicies[id] = text
@@ -204,6 +212,7 @@ export function loadPolicies(
     }
     take({ name: `template ${use.use}`, text }, use)
   }
+  const preApproved = new PreApproved(lists, problems)
   if (policies.size > POLICIES_MAX)
     problems.push({
       source: 'policy',
@@ -232,7 +241,7 @@ export function loadPolicies(
   fail(problems)
 
   const version = createHash('sha256')
-    .update(JSON.stringify([vocabulary, cedar]))
+    .update(JSON.stringify([vocabulary, cedar, ...(lists.length > 0 ? [lists] : [])]))
     .digest('hex')
   const prepared = preparsePolicySet(version, cedar as CedarPolicySet)
   if (prepared.type === 'failure')
@@ -241,6 +250,7 @@ export function loadPolicies(
     version,
     policies,
     uses: usesOf(Object.values({ ...cedar.staticPolicies, ...cedar.templates })),
+    preApproved,
     warnings,
   }
 }
@@ -283,7 +293,17 @@ function links(use: TemplateUse, text: string): Record<string, EntityUidJson>[] 
   )
 }
 
-const KNOWN = new Set(['id', 'reason', 'approvers', 'approvals', 'expires', 'remember', 'comment'])
+const KNOWN = new Set([
+  'id',
+  'reason',
+  'approvers',
+  'approvals',
+  'expires',
+  'remember',
+  'comment',
+  'force',
+  'alert',
+])
 
 function termsOf(
   annotations: Record<string, string>,
@@ -292,8 +312,10 @@ function termsOf(
   for (const name of Object.keys(annotations))
     if (!KNOWN.has(name))
       problem(`the annotation @${name} means nothing here; there are @${[...KNOWN].join(', @')}`)
-  const { approvers, approvals, expires, remember, comment } = annotations
-  if ([approvers, approvals, expires, remember, comment].every((value) => value === undefined))
+  const { approvers, approvals, expires, remember, comment, force } = annotations
+  if (
+    [approvers, approvals, expires, remember, comment, force].every((value) => value === undefined)
+  )
     return null
   let required = 1
   if (approvals !== undefined) {
@@ -307,7 +329,10 @@ function termsOf(
     rememberSeconds: 0,
     rememberFor: 'fingerprint',
     commentRequired: false,
+    force: force === undefined ? null : parseRequirements(force, 1).map((one) => one.approvers),
   }
+  if (terms.force?.some((groups) => groups.length === 0))
+    problem('@force must name groups: "oncall, sre-leads" (any of them)')
   if (approvers !== undefined && terms.requirements.some((one) => one.approvers.length === 0))
     problem('@approvers must name groups: "dba, sre" (any of them), "dba & security" (both)')
   if (annotations.expires !== undefined) {

@@ -4,9 +4,11 @@ import {
   type Circumstances,
   type CommandFacts,
   decide,
+  forceRefusal,
   loadPolicies,
   type PolicySet,
   type PrincipalFacts,
+  parseForce,
   templateNames,
   vocabulary,
 } from './index'
@@ -387,5 +389,96 @@ describe('templates', () => {
     outcomes(set, { 'insert into t values (1)': 'allow' })
     const alone = loadPolicies([], [{ use: 'agents-read-only' }])
     outcomes(alone, { 'insert into t values (1)': 'hold', 'grant all on t to x': 'block' }, agent)
+  })
+})
+
+describe('statements approved beforehand', () => {
+  const list = {
+    name: 'migration.sql',
+    approvedBy: 'ada',
+    statements: ['-- of today\n  drop table old;', 'drop table older'],
+    resources: ['shop'],
+    groups: ['deploy'],
+    until: '2026-12-01T00:00:00Z',
+  }
+  const before = Date.parse('2026-11-30T23:59:59Z')
+  const { preApproved } = loadPolicies([], [{ use: 'allow-everything' }], [list])
+
+  test('the words count, not the kind', () => {
+    for (const same of ['drop table old', ' drop table old ;\n', '-- why\ndrop table old'])
+      expect(preApproved.find(same, ['deploy'], 'shop', before)).toEqual({
+        list: 'migration.sql',
+        approvedBy: 'ada',
+      })
+    for (const other of [
+      'drop table  old',
+      'DROP TABLE old',
+      'drop table olds',
+      'drop table old; drop table x',
+      '',
+    ])
+      expect(preApproved.find(other, ['deploy'], 'shop', before)).toBeNull()
+  })
+
+  test('for its groups, on its resources, until it ends', () => {
+    const sql = 'drop table older'
+    expect(preApproved.find(sql, ['dba'], 'shop', before)).toBeNull()
+    expect(preApproved.find(sql, ['deploy'], 'other', before)).toBeNull()
+    expect(preApproved.find(sql, ['deploy'], 'shop', before + 2000)).toBeNull()
+    expect(preApproved.find(sql, ['deploy'], 'shop', before)).not.toBeNull()
+  })
+
+  test('a list is part of the set’s version, and one that is wrong is refused', () => {
+    const of = (...lists: (typeof list)[]) =>
+      loadPolicies([], [{ use: 'allow-everything' }], lists).version
+    expect(of(list)).not.toBe(of())
+    expect(of(list)).not.toBe(of({ ...list, statements: ['drop table old'] }))
+    expect(() => of({ ...list, until: 'soon' })).toThrow(
+      'migration.sql:1: until: "soon" is no date',
+    )
+    expect(() => of({ ...list, statements: [] })).toThrow('there is no statement in it')
+  })
+})
+
+describe('forcing', () => {
+  const asker = { subject: 'bo', issuer: 'i', email: null, groups: ['oncall'], kind: 'human' }
+  const one = (subject: string, ...groups: string[]) => ({ ...asker, subject, groups })
+
+  test('only by who may, never for oneself, never by a program', () => {
+    expect(forceRefusal([['oncall', 'sre']], asker, one('ada', 'sre'))).toBeNull()
+    expect(forceRefusal([['oncall'], ['sre']], asker, one('ada', 'sre'))).toMatch(
+      /only oncall & sre/,
+    )
+    expect(forceRefusal(null, asker, one('ada', 'sre'))).toMatch(/nobody force/)
+    expect(forceRefusal([['oncall']], asker, asker)).toMatch(/own request/)
+    expect(forceRefusal([['oncall']], asker, { ...one('x', 'oncall'), kind: 'agent' })).toMatch(
+      /only people/,
+    )
+    expect(parseForce('oncall & sre, dba')).toEqual([['oncall'], ['sre', 'dba']])
+    expect(parseForce(null)).toBeNull()
+  })
+
+  test('every policy that asks must let itself be passed over', () => {
+    const forbid = (id: string, force: string) =>
+      `@id("${id}") @approvers("dba") ${force} forbid (principal, action == Action::"sql:drop", resource) unless { context.approved };`
+    const held = (text: string) => {
+      const set = own(`@id("all") permit (principal, action, resource);\n${text}`)
+      return ask(set, 'drop table t').terms?.force
+    }
+    expect(held(forbid('a', '@force("oncall")'))).toEqual([['oncall']])
+    expect(held(forbid('a', '@force("oncall")') + forbid('b', '@force("sre, x")'))?.sort()).toEqual(
+      [['oncall'], ['sre', 'x']],
+    )
+    expect(held(forbid('a', '@force("oncall")') + forbid('b', ''))).toBeNull()
+    expect(() => own(forbid('a', '@force("")'))).toThrow('@force must name groups')
+  })
+})
+
+test('a policy that permits may say that somebody is to be told', () => {
+  const set = loadPolicies([], [{ use: 'break-glass', groups: ['dba'] }])
+  const who = { groups: ['dba'], reason: 'INC-1' }
+  expect(ask(set, 'drop table t', who)).toMatchObject({
+    outcome: 'allow',
+    alert: 'break-glass',
   })
 })

@@ -166,6 +166,12 @@ export function analyse(sql: string, standardConformingStrings = true): Analysis
   }
 }
 
+/** The texts of the statements in a file; the whole where it is not understood. */
+export function statementTexts(sql: string): string[] {
+  const bytes = Buffer.from(sql)
+  return analyse(sql).statements.map(({ start, end }) => bytes.toString('utf8', start, end))
+}
+
 /** Where a statement ends, its semicolon not included. */
 function endOf(raw: { stmt_location?: number; stmt_len?: number }, bytes: number): number {
   return raw.stmt_len ? (raw.stmt_location ?? 0) + raw.stmt_len : bytes

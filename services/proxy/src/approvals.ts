@@ -6,7 +6,14 @@
  */
 
 import type { RecordedSession, Recorder } from '@custody/event-log'
-import { type ApprovalTerms, enough, refusal, requirementsText } from '@custody/policy'
+import {
+  type ApprovalTerms,
+  enough,
+  forceRefusal,
+  forceText,
+  refusal,
+  requirementsText,
+} from '@custody/policy'
 import {
   type ApprovalDraft,
   type Encoded,
@@ -145,10 +152,24 @@ export class Approvals {
       waitedMicros: micros - held.sinceMicros,
       required: total(held.question.terms),
     }
+    const forced = event?.approval?.state === 'forced'
     this.options.recorder.record(
       { kind: `approval.${state}`, time: micros, parent: event?.id, approval },
       held.question.session,
     )
+    if (forced)
+      this.options.recorder.record(
+        {
+          kind: 'alert.approval-forced',
+          time: micros,
+          parent: event?.id,
+          decision: held.question.decision,
+          statement: held.question.statement,
+          approval,
+          lifecycle: { state: 'changed', reason: `forced by ${nameOf(approver)}` },
+        },
+        held.question.session,
+      )
     if (state === 'approved')
       held.tell({
         state,
@@ -167,6 +188,12 @@ export class Approvals {
     if (held === undefined) return
     const { terms, session } = held.question
     const { approver } = approval
+    if (approval.state === 'forced') {
+      // Alone, in an emergency: only with a word why.
+      if (forceRefusal(terms.force, session.who, approver) === null && approval.comment)
+        this.end(held, 'approved', event)
+      return
+    }
     if (refusal(terms.requirements, session.who, approver) !== null) return
     if (terms.commentRequired && !approval.comment) return
     if (approval.state === 'denied') {
@@ -188,6 +215,7 @@ function total(terms: ApprovalTerms): number {
 function termsText(terms: ApprovalTerms): Record<string, string> {
   return {
     approvers: requirementsText(terms.requirements),
+    ...(terms.force && { force: forceText(terms.force) }),
     ...(terms.commentRequired && { comment: 'required' }),
     ...(terms.rememberSeconds > 0 && {
       remember: `${terms.rememberFor} ${terms.rememberSeconds}s`,

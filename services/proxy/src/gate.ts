@@ -11,6 +11,7 @@ import {
   type Decision,
   decide,
   type PolicySet,
+  type PreApproval,
   type PrincipalFacts,
   type ResourceFacts,
 } from '@custody/policy'
@@ -25,6 +26,8 @@ export interface Verdict {
   reason: string
   /** For a hold: what an approval needs. */
   terms: ApprovalTerms | null
+  /** For an allow: what somebody is to be told of it. */
+  alert: string | null
 }
 
 /** An approval that a command may rely on. */
@@ -58,6 +61,7 @@ const UNRESTRICTED: Verdict = {
   code: '',
   reason: '',
   terms: null,
+  alert: null,
 }
 
 /** Where policies ask for it, time and the age of a sign-in are looked at anew this often. */
@@ -126,8 +130,12 @@ export class SessionGate {
     return this.policies.current !== null
   }
 
-  /** `grant`: the approval that was given for this very command. */
-  decide(command: CommandFacts, grant: Grant | null = null): Verdict {
+  /** `grant`: the approval that was given for this very command. `text`: what it says, where that is certain. */
+  decide(
+    command: CommandFacts,
+    grant: Grant | null = null,
+    text: (() => string) | null = null,
+  ): Verdict {
     const { problem } = this.recorder
     if (problem !== null) {
       this.recorder.refusedCommands++
@@ -152,7 +160,11 @@ export class SessionGate {
     }
     if (verdict.outcome !== 'hold') return verdict
     const relied = grant ?? this.recall(command.fingerprint, nowMs)
-    return relied === null ? verdict : this.evaluate(current, command, nowMs, relied)
+    if (relied !== null) return this.evaluate(current, command, nowMs, relied)
+    if (text === null || current.preApproved.isEmpty) return verdict
+    const { principal, resource } = this.facts
+    const found = current.preApproved.find(text(), principal.groups, resource.name, nowMs)
+    return found === null ? verdict : this.evaluate(current, command, nowMs, null, found)
   }
 
   /** From now on an approval covers more than the command that it was given for. */
@@ -180,6 +192,7 @@ export class SessionGate {
     command: CommandFacts,
     nowMs: number,
     grant: Grant | null,
+    preApproval: PreApproval | null = null,
   ): Verdict {
     const { principal, resource, sourceAddress, application, database } = this.facts
     const circumstances: Circumstances = {
@@ -188,10 +201,14 @@ export class SessionGate {
       sourceAddress,
       application,
       database,
-      approvedMs: grant?.approvedMs ?? null,
+      approvedMs: grant?.approvedMs ?? (preApproval ? nowMs : null),
     }
     const started = process.hrtime.bigint()
     const decision = decide(set, principal, resource, command, circumstances)
+    if (preApproval) {
+      decision.policies.push(`pre-approved:${preApproval.list}`)
+      decision.reason = `${decision.reason}; approved beforehand by ${preApproval.approvedBy}`
+    }
     return verdictOf(
       decision,
       set,
@@ -207,7 +224,7 @@ function verdictOf(
   evaluationMicros: number,
   approval: Buffer | undefined,
 ): Verdict {
-  const { outcome, policies, reason, terms } = decision
+  const { outcome, policies, reason, terms, alert } = decision
   return {
     outcome,
     decision: encodeDecision({
@@ -221,6 +238,7 @@ function verdictOf(
     code: outcome === 'block' ? 'CUSTODY-POLICY-002' : '',
     reason,
     terms,
+    alert,
   }
 }
 

@@ -5,7 +5,8 @@
 import { statSync } from 'node:fs'
 import type { Recorder } from '@custody/event-log'
 import { type Configuration, isCustodyError, type Logger } from '@custody/kit'
-import { loadPolicies, type PolicySet, policyFiles, readPolicySources } from '@custody/policy'
+import { configuredFiles, loadConfigured, type PolicySet } from '@custody/policy'
+import { statementTexts } from '@custody/postgres-sql'
 import type { PolicyStore } from './gate'
 
 const LOOK_MS = 1000
@@ -30,7 +31,7 @@ export class Policies implements PolicyStore {
   start(): void {
     if (!this.settings) return
     this.stamp = this.look()
-    this.take(this.load())
+    this.take(this.load(this.settings))
     this.timer = setInterval(() => this.again(), LOOK_MS)
     this.timer.unref()
   }
@@ -44,7 +45,7 @@ export class Policies implements PolicyStore {
     if (stamp === this.stamp) return
     this.stamp = stamp
     try {
-      const set = this.load()
+      const set = this.load(this.settings!)
       // Good again, be it as before: that the problem is over is said as well.
       if (set.version !== this.current?.version || this.problem !== null) this.take(set)
       this.problem = null
@@ -81,12 +82,12 @@ export class Policies implements PolicyStore {
     this.current = set
   }
 
-  private load(): PolicySet {
-    return loadPolicies(readPolicySources(this.settings?.files ?? []), this.settings?.templates)
+  private load(settings: NonNullable<Configuration['policy']>): PolicySet {
+    return loadConfigured(settings, statementTexts)
   }
 
   private look(): string {
-    return policyFiles(this.settings?.files ?? [])
+    return (this.settings ? configuredFiles(this.settings) : [])
       .map((file) => {
         const stat = statSync(file, { throwIfNoEntry: false })
         return stat ? `${file} ${stat.ino} ${stat.size} ${stat.mtimeMs}` : `${file} -`

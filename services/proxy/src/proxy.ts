@@ -11,6 +11,7 @@ import {
   type Logger,
   readStatus,
 } from '@custody/kit'
+import { loadParser } from '@custody/postgres-sql'
 import { Approvals, nameOf } from './approvals'
 import { loadCertificate } from './certificate'
 import { Gate } from './gate'
@@ -71,6 +72,7 @@ export function createProxy(options: ProxyOptions): Proxy {
             ? logger.error({ code: problem.code }, problem.message)
             : logger.info('the event log takes commands again'),
       })
+      await loadParser()
       policies = new Policies(configuration.policy, recorder, logger)
       policies.start()
       const gate = new Gate(recorder, policies)

@@ -3,7 +3,7 @@
  * takes effect, in the gateway, it is looked at again.
  * Refuses answers of who asked, of who may not, without a comment where one is needed, and after the end.
  */
-import { type Person, parseRequirements, refusal } from '@custody/policy'
+import { forceRefusal, type Person, parseForce, parseRequirements, refusal } from '@custody/policy'
 import { uuidBytes, type Who } from '@custody/schemas'
 import type { Role } from './access'
 import { badRequest, conflict, forbidden, notFound } from './errors'
@@ -22,7 +22,8 @@ export interface Answerer {
 }
 
 export interface Answer {
-  state: 'approved' | 'denied'
+  /** `forced`: alone, whatever else is asked for, where the policies let somebody. */
+  state: 'approved' | 'denied' | 'forced'
   comment: string | null
   /** By which way it came: cli, api, console, slack, … */
   channel: string
@@ -35,6 +36,8 @@ export interface Answering {
   find(answerer: Answerer, id: string): Promise<JsonObject>
   /** Why this person may not answer, or null. */
   refusal(answerer: Answerer, approval: JsonObject): string | null
+  /** Why this person may not let it run alone, or null. */
+  forceRefusal(answerer: Answerer, approval: JsonObject): string | null
   /** Rejects with a CustodyError that may be shown. */
   answer(
     from: Omit<Reader, 'who'>,
@@ -50,13 +53,23 @@ export function createAnswering(store: Store, watch: Watch, freshness: Freshness
       ? refusal(requirementsOf(approval), approval.who as unknown as Person, who)
       : 'this needs the role approver; console.roles in the configuration says which groups have it'
 
+  const mayNotForce = ({ who, roles }: Answerer, approval: JsonObject): string | null =>
+    roles.has('approver')
+      ? forceRefusal(
+          parseForce(approval.force as string | null),
+          approval.who as unknown as Person,
+          who,
+        )
+      : 'this needs the role approver; console.roles in the configuration says which groups have it'
+
   const concerns = (answerer: Answerer, approval: JsonObject): boolean => {
     const { scope, who } = answerer
     if (scope === null || 'without' in scope) return true
     const asker = approval.who as unknown as Person
     return (
       (asker.subject === who.subject && asker.issuer === who.issuer) ||
-      mayNot(answerer, approval) === null
+      mayNot(answerer, approval) === null ||
+      mayNotForce(answerer, approval) === null
     )
   }
 
@@ -70,6 +83,7 @@ export function createAnswering(store: Store, watch: Watch, freshness: Freshness
     concerns,
     find,
     refusal: mayNot,
+    forceRefusal: mayNotForce,
     async answer(from, answerer, id, { state, comment: said, channel }) {
       // A request that was made a moment ago is known to its approver before it is in the store.
       await freshness.caughtUp(STORE_WAIT_MS)
@@ -78,10 +92,10 @@ export function createAnswering(store: Store, watch: Watch, freshness: Freshness
         throw conflict(
           `the request ${approval.id} is ${approval.state}; there is nothing to answer`,
         )
-      const why = mayNot(answerer, approval)
+      const why = state === 'forced' ? mayNotForce(answerer, approval) : mayNot(answerer, approval)
       if (why !== null) throw forbidden(why)
       const comment = said?.trim() || null
-      if (approval.commentRequired && comment === null)
+      if ((approval.commentRequired || state === 'forced') && comment === null)
         throw badRequest('this request must be answered with a comment')
       await watch.answered(
         { ...from, who: answerer.who },

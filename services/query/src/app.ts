@@ -382,6 +382,7 @@ function routes(api: FastifyInstance, o: AppOptions, answering: Answering): void
   for (const [path, state] of [
     ['approve', 'approved'],
     ['deny', 'denied'],
+    ['force', 'forced'],
   ] as const)
     api.post<{ Params: { id: string }; Body: { comment?: string } | null }>(
       `/approvals/:id/${path}`,

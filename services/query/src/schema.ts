@@ -172,8 +172,14 @@ export const approval = {
   response: answer('The request', { approval: free('A request for approval'), upToDate }),
 }
 
-export const answering = (what: 'approve' | 'deny') => ({
-  summary: what === 'approve' ? 'Let a held command run' : 'Refuse a held command',
+const ANSWERS = {
+  approve: 'Let a held command run',
+  deny: 'Refuse a held command',
+  force: 'Let a held command run alone, whoever else should answer; raises an alert',
+}
+
+export const answering = (what: keyof typeof ANSWERS) => ({
+  summary: ANSWERS[what],
   tags: ['approvals'],
   params: approvalId,
   body: {
@@ -186,7 +192,7 @@ export const answering = (what: 'approve' | 'deny') => ({
   response: {
     ...answer('The answer is recorded', {
       request: { type: 'string' },
-      answer: { type: 'string', enum: ['approved', 'denied'] },
+      answer: { type: 'string', enum: ['approved', 'denied', 'forced'] },
     }),
     409: { description: 'It does not wait any more', ...error },
   },

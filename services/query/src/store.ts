@@ -482,6 +482,8 @@ function approvalOf(event: JsonObject, found: readonly JsonObject[], now: string
     approvers: attributes.approvers ?? '',
     commentRequired: attributes.comment === 'required',
     remember: attributes.remember ?? null,
+    /** Groups one of whom may let it run alone; null: nobody. */
+    force: attributes.force ?? null,
     answers: own
       .filter((one) => one.kind === 'approval.answered')
       .map((one) => {

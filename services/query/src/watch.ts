@@ -59,7 +59,7 @@ export interface Watch {
     reader: Reader,
     requested: {
       request: Buffer
-      state: 'approved' | 'denied'
+      state: 'approved' | 'denied' | 'forced'
       comment: string | null
       channel: string
     },

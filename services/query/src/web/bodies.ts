@@ -45,6 +45,8 @@ export interface ApprovalView {
   csrf: string
   /** Why who looks may not answer, or null. */
   refusal: string | null
+  /** Whether they may let it run alone. */
+  mayForce: boolean
   before: readonly JsonObject[]
 }
 
@@ -81,12 +83,12 @@ ${
 ${
   !waiting
     ? null
-    : view.refusal !== null
+    : view.refusal !== null && !view.mayForce
       ? html`<p class="note">You can’t answer this: ${view.refusal}.</p>`
       : html`<form method="post" action="/approvals/${text(one.id)}/deny"><input type="hidden" name="csrf" value="${view.csrf}">
-<label for="comment">Comment${one.commentRequired ? ' (needed)' : ''}</label>
+<label for="comment">Comment${one.commentRequired ? ' (needed)' : view.mayForce ? ' (needed to force)' : ''}</label>
 <textarea id="comment" name="comment" rows="2" maxlength="2000"${one.commentRequired ? html` required` : null}></textarea>
-<div class="row"><button class="go" formaction="/approvals/${text(one.id)}/approve" accesskey="a">Approve</button><button class="stop" accesskey="d">Deny</button></div></form>`
+<div class="row">${view.refusal === null ? html`<button class="go" formaction="/approvals/${text(one.id)}/approve" accesskey="a">Approve</button><button class="stop" accesskey="d">Deny</button>` : null}${view.mayForce ? html`<button formaction="/approvals/${text(one.id)}/force">Force: run it on my word alone</button>` : null}</div>${view.mayForce ? html`<p class="dim">Forcing passes over whoever else should answer, and raises an alert.</p>` : null}</form>`
 }`
 }
 

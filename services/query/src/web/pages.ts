@@ -432,6 +432,7 @@ export async function registerPages(app: FastifyInstance, o: PagesOptions): Prom
         body: approvalPage(approval, {
           csrf: caller.csrf ?? '',
           refusal: o.answering.refusal(caller, approval),
+          mayForce: o.answering.forceRefusal(caller, approval) === null,
           before,
         }),
       })
@@ -441,6 +442,7 @@ export async function registerPages(app: FastifyInstance, o: PagesOptions): Prom
   for (const [path, state] of [
     ['approve', 'approved'],
     ['deny', 'denied'],
+    ['force', 'forced'],
   ] as const)
     app.post<{ Params: { id: string } }>(
       `/approvals/:id/${path}`,

@@ -14,6 +14,7 @@ import { proxyUnderTest } from './proxy-under-test'
 
 const custody = proxyUnderTest('policy')
 const { directory, events, home } = custody
+const runbook = join(custody.directory, 'runbook.sql')
 const policyFile = join(directory, 'own.cedar')
 const POLICY = `
 @id("all") permit (principal, action, resource);
@@ -21,6 +22,9 @@ const POLICY = `
 forbid (principal, action == Action::"sql:drop", resource) unless { context.approved };
 @id("truncate") @reason("two must agree") @approvals("2") @comment("required") @expires("30s")
 forbid (principal, action == Action::"sql:truncate", resource) unless { context.approved };
+@id("grant") @reason("a grant needs security") @approvers("security") @approvals("2") @force("oncall") @expires("30s")
+forbid (principal, action == Action::"sql:grant", resource) unless { context.approved };
+@id("why") @alert("somebody said why") permit (principal, action == Action::"sql:insert", resource) when { context has reason };
 @id("delete") @reason("soon over") @expires("1s")
 forbid (principal, action == Action::"sql:delete", resource) unless { context.approved };
 @id("salaries") @reason("salaries are nobody's business")
@@ -38,10 +42,14 @@ beforeAll(async () => {
     sql: 'create table salaries(a int); insert into salaries values (1); create role boss; create table t(a int); insert into t select generate_series(1, 10)',
   })
   writeFileSync(policyFile, POLICY)
+  writeFileSync(
+    runbook,
+    '-- reviewed\ndrop table if exists stale;\ndelete from t where a = $1 and true;\n',
+  )
   token = await custody.token({ subject: 'ada', email: 'ada@example.com' })
   ;({ proxy, port } = await custody.start(`
 limits: {commandsHeldMax: 2}
-policy: {files: [${policyFile}]}
+policy: {files: [${policyFile}], preApproved: [{file: ${runbook}, approvedBy: ada, resources: [shop]}]}
 resources:
   shop: ${server.resource({ database: server.database })}
 `))
@@ -349,6 +357,68 @@ describe('held', () => {
     expect((await clients[2]!.query('select 1 as one')).rows).toEqual([{ one: 1 }])
     for (const one of await ended) expect(one.status).toBe('rejected')
     await Promise.all(clients.map((client) => client.end()))
+  })
+
+  test('what was approved beforehand runs at once, and the record says by whom; anything near it does not', async () => {
+    const client = new Client({ connectionString: url('&sslmode=no-verify') })
+    await client.connect()
+    await client.query('drop table if exists stale')
+    const [started] = (await events()).filter(
+      ({ kind, statement }) => kind === 'command.started' && statement?.text?.includes('stale'),
+    )
+    expect(started!.decision).toMatchObject({
+      outcome: 'allow',
+      policies: expect.arrayContaining([`pre-approved:${runbook}`]),
+      reason: expect.stringContaining('approved beforehand by ada'),
+    })
+    // Prepared, with any value.
+    await client.query('delete from t where a = $1 and true', [-1])
+    await expect(client.query('delete from t where a = $1 or true', [-1])).rejects.toThrow(
+      'in time',
+    )
+    // The statement of this name may be another one: then its words prove nothing.
+    await client.query({ name: 's', text: 'delete from t where a = $1 and true', values: [-1] })
+    await client.query('deallocate s; prepare s as select 1')
+    const again = client.query({
+      name: 's',
+      text: 'delete from t where a = $1 and true',
+      values: [-1],
+    })
+    await expect(again).rejects.toThrow()
+    await client.end()
+  })
+
+  test('in an emergency one person may do for all, with a word why, and an alert', async () => {
+    const psqlEnds = psql(url(), ['-c', 'grant select on t to boss'])
+    const request = await requested()
+    expect(request.lifecycle?.attributes).toMatchObject({ force: 'oncall', approvers: 'security' })
+    answer(request, 'forced', { subject: 'cy', groups: ['security'] }, 'me too')
+    answer(request, 'forced', { groups: ['oncall'] })
+    answer(request, 'approved', { groups: ['oncall'] }, 'no')
+    await new Promise((resolve) => setTimeout(resolve, 300))
+    expect((await events()).at(-1)!.kind).toBe('approval.requested')
+    answer(request, 'forced', { groups: ['oncall'] }, 'INC-9')
+    expect((await psqlEnds).stdout).toBe('GRANT\n')
+    const all = await events()
+    const alert = all.find(({ kind }) => kind === 'alert.approval-forced')!
+    expect(alert).toMatchObject({
+      statement: { text: 'grant select on t to boss' },
+      approval: { approver: { subject: 'bo' }, comment: 'INC-9' },
+      lifecycle: { reason: 'forced by bo' },
+    })
+  })
+
+  test('a policy’s alert is raised once a session', async () => {
+    const options = encodeURIComponent('-c custody.reason=INC-3')
+    const ran = await psql(url(`&options=${options}`), [
+      '-c',
+      'insert into t values (100)',
+      '-c',
+      'insert into t values (101)',
+    ])
+    expect(ran.stdout).toBe('INSERT 0 1\nINSERT 0 1\n')
+    const alerts = (await events()).filter(({ kind }) => kind === 'alert.policy')
+    expect(alerts.map(({ lifecycle }) => lifecycle?.reason)).toEqual(['somebody said why'])
   })
 
   test('an approval is remembered for the same fingerprint in the same session, and for no other', async () => {

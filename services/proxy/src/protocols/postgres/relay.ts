@@ -89,6 +89,8 @@ interface Prepared {
   replacing: number
   /** SQL that deallocates it is under way, or failed. */
   gone: boolean
+  /** That this is the statement that will run. */
+  isCertain: boolean
 }
 
 interface Portal {
@@ -245,6 +247,8 @@ export class Relay {
   private changing = 0
   /** This transaction may have changed what only its own session sees. */
   private changedHere = false
+  /** What somebody was told already. */
+  private readonly alerted = new Set<string>()
   private denial: { index: number; verdict: Verdict } | null = null
   private ended = false
   private bytesIn = 0
@@ -490,7 +494,7 @@ export class Relay {
       // What stands behind a statement that makes things may use what it made.
       facts.push(this.refined(statements[i]!, changed))
       changed ||= count > 1 && statements[i]!.makesCode
-      const verdict = this.judge(facts[i]!, i)
+      const verdict = this.judge(facts[i]!, i, () => textOf(textAt(i)))
       verdicts.push(verdict)
       if (verdict.outcome === 'allow') continue
       const text = textAt(i)
@@ -566,6 +570,7 @@ export class Relay {
       columns: undefined,
       replacing: -1,
       gone: false,
+      isCertain: analysis.statements.length <= 1,
     }
     const one = expected(Kind.parse)
     one.prepared = prepared
@@ -622,10 +627,18 @@ export class Relay {
     const parameters = portal?.values
       ? this.readParameters(portal.values, prepared.typeOids)
       : undefined
-    const verdict = this.judge(analysis, 0)
+    const text = prepared.isCertain ? () => textOf(prepared.text) : null
+    const verdict = this.judge(analysis, 0, text)
     if (verdict.outcome !== 'allow') {
-      const { text } = prepared
-      const asked = this.describe('execute', text, text.length, analysis, parameters, 0, 1)
+      const asked = this.describe(
+        'execute',
+        prepared.text,
+        prepared.text.length,
+        analysis,
+        parameters,
+        0,
+        1,
+      )
       if (verdict.outcome === 'hold') this.hold(verdict, analysis, asked, 0, bytes, at)
       else this.refuse(verdict, asked, bytes, at, end, false)
       return
@@ -667,7 +680,7 @@ export class Relay {
       objects: [{ kind: 'function', name: `oid:${oid}`, verb: 'sql:call' }],
     }
     const parameters = this.readParameters(bytes.subarray(at + 9, end), [])
-    const verdict = this.judge(analysis, 0)
+    const verdict = this.judge(analysis, 0, null)
     if (verdict.outcome !== 'allow') {
       const asked = this.describe('function-call', `function ${oid}`, 0, analysis, parameters, 0, 1)
       if (verdict.outcome === 'hold') this.hold(verdict, analysis, asked, 0, bytes, at)
@@ -796,6 +809,19 @@ export class Relay {
       },
       this.session,
     )
+    if (verdict.alert !== null && !this.alerted.has(verdict.alert)) {
+      // Once a session: the rest is in the record, and nobody reads the hundredth.
+      this.alerted.add(verdict.alert)
+      this.recorder.record(
+        {
+          kind: 'alert.policy',
+          command: id,
+          decision: verdict.decision,
+          lifecycle: { state: 'changed', reason: verdict.alert },
+        },
+        this.session,
+      )
+    }
     this.session.open.add(command)
     if (!command.readOnly) this.unsettled++
     if (command.changing) this.changing++
@@ -916,9 +942,9 @@ export class Relay {
   }
 
   /** The verdict on one statement of the request; what a person said of it before counts. */
-  private judge(analysis: StatementAnalysis, index: number): Verdict {
+  private judge(analysis: StatementAnalysis, index: number, text: (() => string) | null): Verdict {
     if (this.denial?.index === index) return this.denial.verdict
-    const verdict = this.parts.gate.decide(analysis, this.grants[index] ?? null)
+    const verdict = this.parts.gate.decide(analysis, this.grants[index] ?? null, text)
     return verdict.outcome === 'hold' && this.parts.approvals.full
       ? denied(verdict, 'too many commands wait for approval already', 'CUSTODY-POLICY-006')
       : verdict
@@ -1635,6 +1661,7 @@ function elsewhere(name: string): Prepared {
     columns: undefined,
     replacing: -1,
     gone: false,
+    isCertain: false,
   }
 }
 
@@ -1643,6 +1670,7 @@ function uncertain(prepared: Prepared, why: string): Prepared {
   const { analysis } = prepared
   return {
     ...prepared,
+    isCertain: false,
     analysis: {
       ...analysis,
       verbs: analysis.understood ? [...analysis.verbs, 'sql:unknown'] : analysis.verbs,
@@ -1661,7 +1689,12 @@ function denied(verdict: Verdict | null, reason: string, code: string): Verdict 
     code,
     reason: verdict === null ? reason : `${reason} (${verdict.reason})`,
     terms: null,
+    alert: null,
   }
+}
+
+function textOf(text: Buffer | string): string {
+  return typeof text === 'string' ? text : text.toString('utf8')
 }
 
 /** The first bytes of a long text, ended at a character. */
