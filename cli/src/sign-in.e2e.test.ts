@@ -427,6 +427,45 @@ describe('a client without a credential', () => {
   })
 })
 
+describe('groups', () => {
+  test('whoever left one keeps nothing that was had by it: sessions end, what was issued is refused', async () => {
+    const before = (await signedIn('ada')).cookie(base, 'custody')!
+    const path = await clientProgram('psql')
+    const client = collected(
+      spawn(
+        path,
+        [`postgresql://ada:${before}@127.0.0.1:${postgresPort}/shop`, '-c', 'select pg_sleep(60)'],
+        {
+          stdio: ['ignore', 'pipe', 'pipe'],
+        },
+      ),
+    )
+    while ((await events('command.started'))[0]?.statement.text !== 'select pg_sleep(60)')
+      await sleep(50)
+    const asked = (token: string) =>
+      fetch(`${base}/api/v1/sessions`, { headers: { authorization: `Bearer ${token}` } })
+    expect((await asked(before)).status).toBe(200)
+    await provider.moveAda()
+    try {
+      // The provider is not asked by itself; what it says at the next sign-in, anywhere, counts everywhere.
+      const after = (await signedIn('ada')).cookie(base, 'custody')!
+      const since = Date.now()
+      expect(await client.ended).toBe(2)
+      expect(Date.now() - since).toBeLessThan(5000)
+      expect(client.said()).toContain('no longer in sre')
+      const refused = await asked(before)
+      expect([refused.status, await refused.json()]).toMatchObject([
+        401,
+        { error: { code: 'CUSTODY-TOKEN-007' } },
+      ])
+      expect((await asked(after)).status).toBe(200)
+    } finally {
+      await provider.moveAda()
+    }
+    expect((await asked((await signedIn('ada')).cookie(base, 'custody')!)).status).toBe(200)
+  })
+})
+
 describe('answering in a browser', () => {
   test('the page says who, what, where and why; only the right person answers, with a comment where one is needed', async () => {
     const bo = (await signedIn('bo')).cookie(base, 'custody')!

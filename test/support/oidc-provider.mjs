@@ -1,6 +1,6 @@
 /**
  * A real OpenID provider (oidc-provider, certified) as a process of its own: any account signs in with any password; Ada and Bo are in
- * groups. Prints its URL. On SIGHUP it rotates its keys.
+ * groups. Prints its URL. On SIGHUP it rotates its keys; on SIGUSR2 Ada leaves the group sre, or comes back to it.
  */
 import { exportJWK, generateKeyPair } from 'jose'
 import Provider from 'oidc-provider'
@@ -15,6 +15,7 @@ const key = async () => {
   }
 }
 let server
+const groups = { ada: ['dba', 'sre'], bo: ['analysts'] }
 async function start(port, keys) {
   const provider = new Provider(`http://127.0.0.1:${port}`, {
     jwks: { keys },
@@ -68,7 +69,7 @@ async function start(port, keys) {
           email: `${id}@example.com`,
           email_verified: !id.startsWith('unverified'),
           name: id[0].toUpperCase() + id.slice(1),
-          groups: { ada: ['dba', 'sre'], bo: ['analysts'] }[id] ?? [],
+          groups: groups[id] ?? [],
         }),
       }
     },
@@ -87,5 +88,9 @@ process.on('SIGHUP', async () => {
   await new Promise((resolve) => server.close(resolve))
   await start(port, [await key()])
   console.log('rotated')
+})
+process.on('SIGUSR2', () => {
+  groups.ada = groups.ada.includes('sre') ? ['dba'] : ['dba', 'sre']
+  console.log('moved')
 })
 console.log('listening')

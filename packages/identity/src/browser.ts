@@ -220,9 +220,11 @@ function samlProvider(provider: SamlProvider, verifier: CredentialVerifier): Sig
       } catch (cause) {
         throw failed(cause)
       }
+      const principal: Principal = { who, expiresMs, vouchedMs: Date.now() }
+      verifier.vouched?.(principal)
       const refused = verifier.standing?.(who)
       if (refused) throw refused
-      return { who, expiresMs }
+      return principal
     },
     metadata: async (callbackUrl) =>
       (await saml(callbackUrl, { id: null })).generateServiceProviderMetadata(null, null),

@@ -27,6 +27,8 @@ export interface Principal {
   expiresMs: number | null
   /** User names that it may come under besides its subject and e-mail address. */
   names?: readonly string[]
+  /** When an identity provider vouched for it, in milliseconds since 1970; absent for what is not a provider's own word. */
+  vouchedMs?: number
 }
 
 export interface CredentialVerifier {
@@ -34,6 +36,8 @@ export interface CredentialVerifier {
   verify(presented: string): Promise<Principal>
   /** Why somebody who was let in may not stay, or null. Cheap: asked of every open session every second. */
   standing?(who: Who): CustodyError | null
+  /** Takes note of what a provider says of somebody now; what it said before may be over with that. */
+  vouched?(principal: Principal): void
 }
 
 export interface TokenRequest {
@@ -123,21 +127,28 @@ export async function createTokenVerifier(
   const keys = await loadTokenKeys(home, configuration.gateway)
   const revoked = new Revocations(home)
   const locks = new Locks(home)
+  const known = new KnownGroups(home)
   const oidc = new OidcVerifier(configuration.identity?.issuers ?? [])
   const standing = (who: Who): CustodyError | null => {
     if (who.tokenId !== null && revoked.has(who.tokenId))
       return new CustodyError('CUSTODY-TOKEN-004', 'the token was revoked')
     if (locks.of(who)) return new CustodyError('CUSTODY-TOKEN-005', 'the identity is locked')
+    const lost = known.lostBy(who)
+    if (lost !== null)
+      return new CustodyError('CUSTODY-TOKEN-007', `the identity is no longer in ${lost}`)
     return null
   }
+  const vouched = (principal: Principal) => known.vouched(principal)
   return {
     standing,
+    vouched,
     async verify(presented) {
       if (!presented) throw new CustodyError('CUSTODY-TOKEN-002', 'no token was presented')
       const issuer = oidc.issuerOf(presented)
       const principal = await (issuer === null
         ? verifyOwn(keys, presented)
         : oidc.verify(presented, issuer))
+      vouched(principal)
       const refused = standing(principal.who)
       if (refused) throw refused
       return principal
@@ -227,6 +238,48 @@ class Revocations {
     this.file.write(Object.fromEntries(kept))
   }
 }
+
+/**
+ * The groups that providers last said people are in. Whoever holds something from before, with a group that is gone since, may
+ * not rely on it: the next sign-in anywhere ends what is open everywhere. People only: jobs of one subject may differ.
+ */
+class KnownGroups {
+  private readonly file: SharedFile<{ groups: string[]; vouchedMs: number }>
+
+  constructor(home: Home) {
+    this.file = new SharedFile(join(home.keys, 'groups.json'))
+  }
+
+  vouched({ who, vouchedMs }: Principal): void {
+    if (vouchedMs === undefined || who.kind !== 'human') return
+    const key = this.keyOf(who)
+    const { [key]: before, ...others } = this.file.read()
+    if (before && before.vouchedMs > vouchedMs) return
+    const groups = [...who.groups].sort()
+    // Not at every sign-in: only what would change an answer is written.
+    if (before && before.groups.join('\0') === groups.join('\0')) return
+    const now = Date.now()
+    const kept = Object.entries(others)
+      .filter(([, one]) => now - one.vouchedMs < KNOWN_MS_MAX)
+      .slice(-(KNOWN_PEOPLE_MAX - 1))
+    this.file.write({ ...Object.fromEntries(kept), [key]: { groups, vouchedMs } })
+  }
+
+  /** A group that this identity claims and is not in any more, or null. */
+  lostBy(who: Who): string | null {
+    if (who.kind !== 'human' || who.groups.length === 0) return null
+    const one = this.file.read()[this.keyOf(who)]
+    return one ? (who.groups.find((group) => !one.groups.includes(group)) ?? null) : null
+  }
+
+  private keyOf({ issuer, subject }: Who): string {
+    return `${issuer} ${subject}`
+  }
+}
+
+/** Longer than any token lives. */
+const KNOWN_MS_MAX = 8 * 86_400_000
+const KNOWN_PEOPLE_MAX = 50_000
 
 /** From now on the token is refused, and the sessions that it opened end within seconds. */
 export function revokeToken(home: Home, id: string): void {

@@ -82,6 +82,7 @@ export class OidcVerifier {
     return {
       who: whoOf(payload, issuer, presented),
       expiresMs: payload.exp! * 1000,
+      vouchedMs: payload.iat! * 1000,
       names: issuer.user === undefined ? [] : [issuer.user],
     }
   }

@@ -300,6 +300,11 @@ export const catalogue = {
     meaning: 'The token was revoked.',
     duty: 'Ask whoever revoked it; a new one can be issued with `custody token`.',
   },
+  'CUSTODY-TOKEN-007': {
+    meaning:
+      'The identity provider has said since that the identity is not in a group that this token names.',
+    duty: 'Sign in again: what is issued now names the groups of now.',
+  },
   'CUSTODY-TOKEN-006': {
     meaning:
       'Signing in at the identity provider failed: it refused, its answer was not for this sign-in, or it can’t be reached. The record says why.',

@@ -20,6 +20,7 @@ const STATUS: Record<string, number> = {
   'CUSTODY-TOKEN-004': 401,
   'CUSTODY-TOKEN-005': 401,
   'CUSTODY-TOKEN-006': 401,
+  'CUSTODY-TOKEN-007': 401,
 }
 
 export interface ErrorAnswer {

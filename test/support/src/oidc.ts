@@ -18,6 +18,8 @@ export interface OidcProvider {
   browse(url: string, account: string): Promise<{ url: string; page: string }>
   /** The same with a browser that is at the provider already. */
   signIn(browser: Browser, account: string): Promise<void>
+  /** Ada leaves the group sre, or comes back to it. */
+  moveAda(): Promise<void>
   /** From now on signs with another key. */
   rotate(): Promise<void>
   stop(): Promise<void>
@@ -91,6 +93,10 @@ export async function startOidcProvider(): Promise<OidcProvider> {
     },
     browse,
     signIn,
+    async moveAda() {
+      child.kill('SIGUSR2')
+      await until('moved')
+    },
     async rotate() {
       child.kill('SIGHUP')
       await until('rotated')
