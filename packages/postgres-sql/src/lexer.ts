@@ -1,6 +1,6 @@
 /**
- * The key under which a statement's analysis is kept: its bytes with integers (and plain strings compared to columns)
- * replaced by a mark, so that statements which differ in such constants alone share one analysis.
+ * The key under which a statement's analysis is kept: its bytes with integers replaced by a mark, so that statements which
+ * differ in those alone share one analysis.
  * Refuses to be clever: any text with a feature that could make a constant mean more is its own key.
  */
 
