@@ -1,10 +1,11 @@
 /**
- * `npm run bench -- [proxy] [ingest] [log] [policy]`: measures Custody beside floors and peers in one run, prints the ratios, and with
+ * `npm run bench -- [proxy] [ingest] [log] [policy] [approvals]`: measures Custody beside floors and peers in one run, prints the ratios, and with
  * `--write` puts the tables into bench/README.md.
  */
 import { cpus, totalmem } from 'node:os'
 import { resolve } from 'node:path'
 import { parseArgs } from 'node:util'
+import { benchApprovals } from './approvals'
 import { benchLog } from './log'
 import { type Row, Table } from './measure'
 import { benchPolicy } from './policy'
@@ -32,7 +33,7 @@ const { values, positionals } = parseArgs({
   },
 })
 
-const HELP = `npm run bench -- [proxy] [ingest] [log] [policy]      (all when none is named)
+const HELP = `npm run bench -- [proxy] [ingest] [log] [policy] [approvals]      (all when none is named)
 
   --quick              two short rounds, a million events
   --rounds <n>         rounds, each of every subject in turn (default 5)
@@ -54,7 +55,7 @@ async function main(): Promise<number> {
     process.stdout.write(HELP)
     return 0
   }
-  const known = ['proxy', 'ingest', 'log', 'policy']
+  const known = ['proxy', 'ingest', 'log', 'policy', 'approvals']
   const wrong = positionals.find((name) => !known.includes(name))
   if (wrong) {
     process.stderr.write(`bench: there is no ${wrong}; there is ${known.join(', ')}\n`)
@@ -94,6 +95,7 @@ async function main(): Promise<number> {
         },
         table,
       )
+    else if (name === 'approvals') notes = await benchApprovals({ rounds, progress }, table)
     else if (name === 'policy') notes = await benchPolicy({ rounds, progress }, table)
     else notes = await benchLog({ rounds, seconds, progress }, table)
     const rows = table.rows()

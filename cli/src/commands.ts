@@ -205,7 +205,10 @@ const token: Command = {
       throw usageError('custody token takes nothing, or `revoke <id>`', token)
     const answer = await api(context).delete<Json>(`/api/v1/tokens/${encodeURIComponent(id)}`)
     if (output.json) output.object(answer)
-    else output.line(`${id} is revoked; it is refused from now on, and the sessions that it opened end within seconds.`)
+    else
+      output.line(
+        `${id} is revoked; it is refused from now on, and the sessions that it opened end within seconds.`,
+      )
     return 0
   },
 }

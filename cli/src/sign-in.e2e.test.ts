@@ -14,11 +14,11 @@ import {
   psql as psqlAt,
   rsaCertificate,
   type SamlProvider,
+  standaloneUnderTest,
   startOidcProvider,
   startPostgres,
   startSamlSimulator,
 } from '@custody/test-support'
-import { standaloneUnderTest } from './standalone-under-test'
 
 const custody = standaloneUnderTest('custody-sign-in-', (directory) => ({
   CUSTODY_CONFIG: join(directory, 'custody.yaml'),

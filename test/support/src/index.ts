@@ -22,6 +22,7 @@ export {
 } from './postgres'
 export { seeded } from './random'
 export { type Assertion, type SamlProvider, startSamlSimulator } from './saml'
+export { type StandaloneUnderTest, standaloneUnderTest } from './standalone'
 export { runSuite } from './suite'
 export { temporaryDirectory } from './temporary'
 export {
