@@ -47,7 +47,7 @@ export class SignIns {
     options.people.on('access.sign-in-answered', (event) => this.hear(event))
   }
 
-  /** `user`: whom the client says that it is. */
+  /** `user`: whom the client says that it is; empty: whoever signs in. */
   ask(path: Path, user: string): SignInAsked {
     const { recorder, people, waitMsMax, waitingMax } = this.options
     const base = this.options.consoleUrl()

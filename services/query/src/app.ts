@@ -27,6 +27,8 @@ import type { ApprovalFilters, SessionFilters, Store } from './store'
 import { timelineOf } from './timeline'
 import { issueOwnToken, OWN_TTL_SECONDS } from './tokens'
 import type { Look, Watch } from './watch'
+import { errorPage } from './web/bodies'
+import { sendPage } from './web/html'
 import { registerPages } from './web/pages'
 
 export interface AppOptions {
@@ -103,6 +105,8 @@ export async function buildApp(o: AppOptions): Promise<FastifyInstance> {
     const { status, answer } = answerOf(
       notFound(`there is nothing at ${request.url.slice(0, 200)}`),
     )
+    if (request.headers.accept?.includes('text/html'))
+      return sendPage(reply, status, { title: 'Not here', body: errorPage(answer.error) })
     return reply.status(status).send(answer)
   })
 

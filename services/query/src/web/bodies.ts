@@ -12,6 +12,13 @@ export function headerOf(caller: Caller | null): Html | undefined {
 <form method="post" action="/sign-out"><input type="hidden" name="csrf" value="${caller.csrf}"><button>Sign out</button></form>`
 }
 
+/** What could not be done, and what to do next. */
+export function errorPage(error: { code: string; message: string; action: string }): Html {
+  return html`<h1>${error.message}</h1>
+<p>${error.action}</p>
+<p class="dim">${error.code}</p>`
+}
+
 export function signInPage(providers: readonly SignInProvider[], to: string): Html {
   const links = providers.map(
     ({ name, label }) =>
@@ -70,7 +77,7 @@ ${parametersOf(statement)}
 <dt>From</dt><dd>${text(path.clientAddress)} <span class="dim">${text(path.clientApplication)}</span></dd>
 <dt>Asked</dt><dd>${when(one.requested)}</dd>
 <dt>Policies</dt><dd>${list((one.decision as JsonObject)?.policies)}</dd>
-<dt>Needs</dt><dd>${text(one.required)} of ${text(one.approvers) || 'anybody else'}</dd>
+<dt>Needs</dt><dd>${one.required === 1 ? 'one answer' : `${text(one.required)} answers`}, of ${text(one.approvers).replaceAll(' & ', ' and of ').replaceAll(', ', ' or ') || 'anybody else'}</dd>
 <dt>Session</dt><dd><code>${text(one.session)}</code></dd>
 <dt>Request</dt><dd><code>${text(one.id)}</code></dd>
 </dl>
@@ -104,7 +111,7 @@ export function activationPage(caller: Caller, code: string, asked: JsonObject |
 <dl>
 <dt>Resource</dt><dd>${text(path.resource)}</dd>
 <dt>From</dt><dd>${text(path.clientAddress)} <span class="dim">${text(path.clientApplication)}</span></dd>
-<dt>As</dt><dd>${text(attributes.user)}</dd>
+<dt>User</dt><dd>${text(attributes.user) || 'whoever signs in'}</dd>
 <dt>Since</dt><dd>${when(asked.time)}</dd>
 </dl>
 <form method="post" action="/activate"><input type="hidden" name="csrf" value="${caller.csrf}"><input type="hidden" name="code" value="${code}">

@@ -23,6 +23,7 @@ import {
   approvalPage,
   approvalsPage,
   cliPage,
+  errorPage,
   headerOf,
   signInPage,
 } from './bodies'
@@ -82,9 +83,7 @@ export async function registerPages(app: FastifyInstance, o: PagesOptions): Prom
     return sendPage(reply, status, {
       title: 'Not possible',
       header: headerOf(request.caller),
-      body: html`<h1>${answer.error.message}</h1>
-<p>${answer.error.action}</p>
-<p class="dim">${answer.error.code}</p>`,
+      body: errorPage(answer.error),
     })
   })
 

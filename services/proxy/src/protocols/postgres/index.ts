@@ -340,7 +340,7 @@ class Postgres implements Protocol {
     const user = greeting.parameters.get('user') ?? ''
     const principal =
       own.signInBy === 'browser'
-        ? await this.byBrowser(greeting, user, path, timer)
+        ? await this.byBrowser(greeting, own.anybody ? '' : user, path, timer)
         : await this.byToken(greeting, own)
     const { subject, email } = principal.who
     if (!own.anybody && user !== subject && user !== email && !principal.names?.includes(user))
