@@ -126,6 +126,192 @@ const oidcIssuer = z.strictObject({
   scopes: z.array(z.string().min(1)).default(['openid', 'email', 'profile']),
 })
 
+/** Where Custody itself sends something. */
+const outboundUrl = z.string().refine(isOutboundUrl, {
+  message: 'must be an https URL (http on this machine only), without a user or password in it',
+})
+
+/** Of channels: https, or this machine; secrets in a URL would be shown with it. */
+export function isOutboundUrl(text: string): boolean {
+  try {
+    const url = new URL(text)
+    if (url.username !== '' || url.password !== '') return false
+    return url.protocol === 'https:' || (url.protocol === 'http:' && isLoopback(url.hostname))
+  } catch {
+    return false
+  }
+}
+
+function isLoopback(host: string): boolean {
+  return ['localhost', '[::1]'].includes(host) || /^127\.\d{1,3}\.\d{1,3}\.\d{1,3}$/.test(host)
+}
+
+const email = z
+  .string()
+  .max(254)
+  .regex(/^[^\s@<>,;:"()[\]\\]+@[^\s@<>,;:"()[\]\\]+$/, 'must be an e-mail address')
+const groups = z.array(z.string().min(1).max(256)).min(1).max(100)
+const statuses = z.array(z.string().min(1).max(100)).min(1).max(20)
+
+/** What every channel has: its name, and which requests it is told of (all, where nothing is said). */
+const everyChannel = {
+  name: name.optional(),
+  /** Only requests that one of these groups may answer. */
+  approvers: groups.optional(),
+  /** Only requests about these resources. */
+  resources: z.array(name).min(1).max(1000).optional(),
+}
+
+const channel = z.discriminatedUnion(
+  'type',
+  [
+    z.strictObject({
+      type: z.literal('slack'),
+      ...everyChannel,
+      /** Of the app's bot: `xoxb-…`. */
+      token: secret,
+      signingSecret: secret,
+      /** Where it posts: a channel's ID. */
+      channel: z.string().min(1).max(100),
+      apiUrl: outboundUrl.default('https://slack.com/api'),
+    }),
+    z.strictObject({
+      type: z.literal('teams'),
+      ...everyChannel,
+      /** Whoever knows it can post, so it is a secret. */
+      url: secret,
+    }),
+    z.strictObject({
+      type: z.literal('email'),
+      ...everyChannel,
+      host: z.string().min(1).max(253),
+      port: port.min(1).default(587),
+      /** `starttls` and `implicit` are never given up; `none` is for this machine only. */
+      tls: z.enum(['starttls', 'implicit', 'none']).default('starttls'),
+      tlsCa: z.string().min(1).optional(),
+      user: z.string().min(1).max(256).optional(),
+      password: secret.optional(),
+      from: email,
+      /** Who is written to; without it those of `approvals.people` who may answer. */
+      to: z.array(email).min(1).max(100).optional(),
+    }),
+    z.strictObject({
+      type: z.literal('webhook'),
+      ...everyChannel,
+      url: outboundUrl,
+      /** Signs what goes out and what comes back: `whsec_` and base64, or any text of 24 characters or more. */
+      secret,
+    }),
+    z.strictObject({
+      type: z.literal('jira'),
+      ...everyChannel,
+      url: outboundUrl,
+      email,
+      token: secret,
+      project: z.string().regex(/^[A-Z][A-Z0-9_]{1,99}$/, 'must be the key of a project'),
+      issueType: z.string().min(1).max(100).default('Task'),
+      /** Names of the statuses that answer. */
+      approved: statuses.default(['Approved']),
+      denied: statuses.default(['Denied']),
+      webhookSecret: secret,
+      /** A transition that is made when the request has ended elsewhere. */
+      settledTransition: z.string().min(1).max(100).optional(),
+    }),
+    z.strictObject({
+      type: z.literal('servicenow'),
+      ...everyChannel,
+      url: outboundUrl,
+      user: z.string().min(1).max(100),
+      password: secret,
+      table: z
+        .string()
+        .regex(/^[a-z][a-z0-9_]{0,79}$/, 'must be the name of a table')
+        .default('change_request'),
+      /** Set on the record besides what Custody sets. */
+      fields: z
+        .record(z.string().regex(/^[a-z][a-z0-9_]{0,79}$/), z.string().max(1000))
+        .default({}),
+      /** The field that answers, and its values that do. */
+      approvalField: z
+        .string()
+        .regex(/^[a-z][a-z0-9_]{0,79}$/)
+        .default('approval'),
+      approved: statuses.default(['approved']),
+      denied: statuses.default(['rejected']),
+      /** Set when the request has ended. */
+      closed: z
+        .record(z.string().regex(/^[a-z][a-z0-9_]{0,79}$/), z.string().max(1000))
+        .default({}),
+      pollSeconds: positive.max(3600).default(15),
+    }),
+    z.strictObject({
+      type: z.literal('pagerduty'),
+      ...everyChannel,
+      routingKey: secret,
+      severity: z.enum(['critical', 'error', 'warning', 'info']).default('warning'),
+      url: outboundUrl.default('https://events.pagerduty.com/v2/enqueue'),
+    }),
+  ],
+  { error: 'must have type: slack, teams, email, webhook, jira, servicenow or pagerduty' },
+)
+
+const approvals = z
+  .strictObject({
+    /** Where people reach the console; links lead there. */
+    externalUrl: outboundUrl.optional(),
+    channels: z.array(channel).max(20).default([]),
+    /** Who somebody at a channel is. Before what is known from their last sign-in. */
+    people: z
+      .array(
+        z.strictObject({
+          email,
+          groups: z.array(z.string().min(1).max(256)).max(100),
+          subject: z.string().min(1).max(256).optional(),
+          issuer: z.string().min(1).max(512).optional(),
+          /** Member ID at Slack, where the address there is another one. */
+          slack: z.string().min(1).max(64).optional(),
+          /** Account ID at Jira, which often shows no addresses. */
+          jira: z.string().min(1).max(128).optional(),
+        }),
+      )
+      .max(10_000)
+      .default([]),
+    /** For how long the groups of somebody's last sign-in are believed at a channel. */
+    groupsHoursMax: z.number().positive().max(720).default(24),
+  })
+  .superRefine(({ channels, people }, context) => {
+    const names = new Set<string>()
+    for (const [i, one] of channels.entries()) {
+      const called = one.name ?? one.type
+      if (names.has(called))
+        context.addIssue({
+          code: 'custom',
+          path: ['channels', i, 'name'],
+          message: `another channel is called ${called}; give each a name of its own`,
+        })
+      names.add(called)
+      if (one.type === 'email' && one.tls === 'none' && !isLoopback(one.host))
+        context.addIssue({
+          code: 'custom',
+          path: ['channels', i, 'tls'],
+          message: 'none is for a mail server on this machine only',
+        })
+    }
+    const known = new Set<string>()
+    for (const [i, { email, slack, jira }] of people.entries())
+      for (const id of [email.toLowerCase(), slack && `slack ${slack}`, jira && `jira ${jira}`]) {
+        if (id === undefined) continue
+        if (known.has(id))
+          context.addIssue({
+            code: 'custom',
+            path: ['people', i],
+            message: `${id} is there more than once`,
+          })
+        known.add(id)
+      }
+  })
+  .prefault({})
+
 const schema = z.strictObject({
   gateway: name.default('local'),
   listen: z
@@ -180,6 +366,8 @@ const schema = z.strictObject({
         .refine(isTimeZone, { message: 'must be an IANA time zone, such as Europe/Madrid' }),
     })
     .optional(),
+  /** How held commands reach people where they are; the console and `custody approvals` need nothing of it. */
+  approvals,
   limits: z
     .strictObject({
       /** One protocol message, either way. PostgreSQL's own limit is just below 1 GiB. */
@@ -216,6 +404,8 @@ export type Configuration = z.output<typeof schema> & {
 export type PostgresResource = z.output<typeof postgresResource>
 export type Resource = PostgresResource
 export type OidcIssuer = z.output<typeof oidcIssuer>
+export type ApprovalSettings = Configuration['approvals']
+export type ChannelSettings = ApprovalSettings['channels'][number]
 export type Limits = Configuration['limits']
 export type RecordingMode = z.output<typeof recording>
 
@@ -330,6 +520,31 @@ function resolvePaths(configuration: Configuration, directory: string): void {
     const password = resource.password
     if (password && 'file' in password) password.file = resolve(directory, password.file)
   }
+  for (const channel of configuration.approvals.channels) {
+    if (channel.type === 'email' && channel.tlsCa) channel.tlsCa = resolve(directory, channel.tlsCa)
+    for (const secret of channelSecrets(channel))
+      if ('file' in secret) secret.file = resolve(directory, secret.file)
+  }
+}
+
+/** Every secret of a channel, so that none is forgotten where they are blanked. */
+function channelSecrets(channel: ChannelSettings): Secret[] {
+  switch (channel.type) {
+    case 'slack':
+      return [channel.token, channel.signingSecret]
+    case 'teams':
+      return [channel.url]
+    case 'email':
+      return channel.password ? [channel.password] : []
+    case 'webhook':
+      return [channel.secret]
+    case 'jira':
+      return [channel.token, channel.webhookSecret]
+    case 'servicenow':
+      return [channel.password]
+    case 'pagerduty':
+      return [channel.routingKey]
+  }
 }
 
 function applyEnvironment(configuration: Configuration, environment: NodeJS.ProcessEnv): void {
@@ -362,5 +577,7 @@ export function withoutSecrets(configuration: Configuration): Configuration {
   for (const resource of Object.values(copy.resources)) {
     if (resource.password && 'literal' in resource.password) resource.password.literal = '***'
   }
+  for (const channel of copy.approvals.channels)
+    for (const secret of channelSecrets(channel)) if ('literal' in secret) secret.literal = '***'
   return copy
 }
