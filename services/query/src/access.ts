@@ -7,7 +7,7 @@ import { createHash, timingSafeEqual } from 'node:crypto'
 import { isIP } from 'node:net'
 import { userInfo } from 'node:os'
 import type { CredentialVerifier } from '@custody/identity'
-import { type Home, isCustodyError, readAdminToken } from '@custody/kit'
+import { type Configuration, type Home, isCustodyError, readAdminToken } from '@custody/kit'
 import type { Who } from '@custody/schemas'
 import { forbidden, unauthenticated, wrongHost } from './errors'
 import type { Scope } from './store'
@@ -81,12 +81,22 @@ function administrator(gateway: string): Who {
   }
 }
 
-/** Addresses can't be rebound, names can: of these only localhost and the configured host are ours. */
-export function checkHost(header: string | undefined, listenHost: string): void {
+/** Names under which this service is reached, besides addresses and localhost. */
+export function ownNames({ listen, approvals }: Configuration): ReadonlySet<string> {
+  const external = approvals.externalUrl
+  return new Set(
+    [listen.host, ...(external ? [new URL(external).hostname] : [])].map((name) =>
+      name.toLowerCase(),
+    ),
+  )
+}
+
+/** Addresses can't be rebound, names can: of these only localhost and the configured ones are ours. */
+export function checkHost(header: string | undefined, names: ReadonlySet<string>): void {
   const name = (header ?? '')
     .replace(/:\d{1,5}$/, '')
     .replace(/^\[(.*)\]$/, '$1')
     .toLowerCase()
-  if (isIP(name) || name === 'localhost' || name === listenHost.toLowerCase()) return
+  if (isIP(name) || name === 'localhost' || names.has(name)) return
   throw wrongHost(`this API is not served under the name ${JSON.stringify(name.slice(0, 64))}`)
 }

@@ -6,17 +6,17 @@
 import type { Recorder } from '@custody/event-log'
 import { issueToken, Locks, revokeToken, type TokenKeys } from '@custody/identity'
 import type { Configuration, Home, Logger } from '@custody/kit'
-import { type Person, parseRequirements, refusal } from '@custody/policy'
 import { uuidBytes } from '@custody/schemas'
 import swagger from '@fastify/swagger'
 import Fastify, { type FastifyInstance, type FastifyRequest } from 'fastify'
 import { Counter, Gauge, Histogram, Registry } from 'prom-client'
-import { type Access, type Caller, checkHost, requireAdministrator } from './access'
-import { answerOf, badRequest, conflict, forbidden, notFound } from './errors'
+import { type Access, type Caller, checkHost, ownNames, requireAdministrator } from './access'
+import { ANSWER_WAIT_MS, type Answering } from './answering'
+import type { Channels } from './channels'
+import { answerOf, badRequest, conflict, notFound } from './errors'
 import { type EventFilters, LIMIT_DEFAULT, LIMIT_MAX } from './filters'
 import type { Freshness } from './freshness'
 import { replayOf } from './replay'
-import type { JsonObject } from './rows'
 import * as schema from './schema'
 import type { ApprovalFilters, SessionFilters, Store } from './store'
 import { timelineOf } from './timeline'
@@ -30,13 +30,13 @@ export interface AppOptions {
   store: Store
   watch: Watch
   freshness: Freshness
+  answering: Answering
+  channels: Channels
   recorder: Recorder
   logger: Logger
   version: string
 }
 
-/** How long an answer waits for its request to be in the store. */
-const ANSWER_WAIT_MS = 2000
 const OWN_TTL_SECONDS = 8 * 3600
 const OWN_TTL_SECONDS_MAX = 12 * 3600
 const BODY_BYTES_MAX = 64 * 1024
@@ -57,15 +57,17 @@ export async function buildApp(o: AppOptions): Promise<FastifyInstance> {
     logger: false,
     bodyLimit: BODY_BYTES_MAX,
     requestTimeout: 60_000,
-    routerOptions: { maxParamLength: 128 },
+    // Links of mails carry who they are for.
+    routerOptions: { maxParamLength: 1024 },
   })
   const metrics = createMetrics(o)
+  const names = ownNames(o.configuration)
   // Schemas of answers are documentation: what is sent is what was found, whole.
   app.setSerializerCompiler(() => (data) => JSON.stringify(data))
   app.decorateRequest('caller', null)
 
   app.addHook('onRequest', async (request) => {
-    checkHost(request.headers.host, o.configuration.listen.host)
+    checkHost(request.headers.host, names)
   })
   app.addHook('onSend', async (_request, reply) => {
     reply.header('cache-control', 'no-store')
@@ -162,6 +164,7 @@ export async function buildApp(o: AppOptions): Promise<FastifyInstance> {
     },
     { prefix: '/api/v1' },
   )
+  await app.register(async (inbound) => o.channels.routes(inbound), { prefix: '/channels' })
   return app
 }
 
@@ -182,6 +185,7 @@ function routes(api: FastifyInstance, o: AppOptions): void {
     return answer
   }
 
+  const { answering } = o
   const locks = new Locks(o.home)
   /** False where what was recorded before the request is not all in the store yet. */
   const fresh = (wait: number | undefined) => o.freshness.caughtUp(wait ?? 0)
@@ -330,7 +334,7 @@ function routes(api: FastifyInstance, o: AppOptions): void {
           })
           const approvals = page.items
             .filter((one) => state === undefined || one.state === state)
-            .filter((one) => concerns(caller, one))
+            .filter((one) => answering.concerns(caller, one))
           return { answer: { approvals, next: page.next, upToDate }, results: approvals.length }
         },
       )
@@ -347,7 +351,7 @@ function routes(api: FastifyInstance, o: AppOptions): void {
         async (caller) => {
           const upToDate = await fresh(request.query.wait)
           return {
-            answer: { approval: await approvalFor(caller, request.params.id), upToDate },
+            answer: { approval: await answering.approvalFor(caller, request.params.id), upToDate },
             results: 1,
           }
         },
@@ -361,43 +365,13 @@ function routes(api: FastifyInstance, o: AppOptions): void {
     api.post<{ Params: { id: string }; Body: { comment?: string } | null }>(
       `/approvals/:id/${path}`,
       { schema: schema.answering(path) },
-      async (request) => {
-        const caller = request.caller!
-        // A request that was made a moment ago is known to its approver before it is in the store.
-        await fresh(ANSWER_WAIT_MS)
-        const approval = await approvalFor(caller, request.params.id)
-        if (approval.state !== 'waiting')
-          throw conflict(
-            `the request ${approval.id} is ${approval.state}; there is nothing to answer`,
-          )
-        const why = refusal(requirementsOf(approval), approval.who as unknown as Person, caller.who)
-        if (why !== null) throw forbidden(why)
-        const comment = request.body?.comment?.trim() || null
-        if (approval.commentRequired && comment === null)
-          throw badRequest('this request must be answered with a comment')
-        await o.watch.answered(
-          { ...from(request), who: caller.who },
-          { request: uuidBytes(String(approval.id)), state, comment },
-        )
-        return { request: approval.id, answer: state }
-      },
+      (request) =>
+        answering.answer(request.caller!, from(request), {
+          request: request.params.id,
+          state,
+          comment: request.body?.comment ?? null,
+        }),
     )
-
-  /** Requests of one's own, those that one may answer, and for who sees everything all of them. */
-  function concerns({ scope, who }: Caller, approval: JsonObject): boolean {
-    if (scope === null) return true
-    const asker = approval.who as unknown as Person
-    return (
-      (asker.subject === who.subject && asker.issuer === who.issuer) ||
-      refusal(requirementsOf(approval), asker, who) === null
-    )
-  }
-
-  async function approvalFor(caller: Caller, id: string): Promise<JsonObject> {
-    const approval = await o.store.approval(id)
-    if (!concerns(caller, approval)) throw notFound(`there is no request ${id}`)
-    return approval
-  }
 
   api.get('/status', { schema: schema.status }, (request) =>
     look(request, { action: 'status', subject: 'status' }, async () => {
@@ -597,10 +571,6 @@ interface TokenBody {
   groups?: string[]
   kind?: 'human' | 'service' | 'agent'
   ttlSeconds?: number
-}
-
-function requirementsOf(approval: JsonObject) {
-  return parseRequirements(String(approval.approvers), Number(approval.required))
 }
 
 function ordinal(cursor: string | undefined): number {

@@ -7,7 +7,9 @@ import { type CredentialVerifier, createTokenVerifier, loadTokenKeys } from '@cu
 import { type Configuration, createLogger, type Home, type Logger, listenError } from '@custody/kit'
 import type { FastifyInstance } from 'fastify'
 import { createAccess } from './access'
+import { createAnswering } from './answering'
 import { buildApp } from './app'
+import { createChannels } from './channels'
 import { createFreshness } from './freshness'
 import { createStore } from './store'
 import { createWatch } from './watch'
@@ -63,14 +65,29 @@ export function createQuery(options: QueryOptions): Query {
     })
     undo.push(() => client.close())
     const verifier = options.verifier ?? (await createTokenVerifier(home, configuration))
+    const store = createStore(client)
+    const watch = createWatch(recorder, configuration.gateway)
+    const freshness = createFreshness(home.log, recorder.name)
+    const answering = createAnswering({ store, watch, freshness })
+    const channels = await createChannels({
+      configuration,
+      home,
+      store,
+      watch,
+      answering,
+      recorder,
+      logger,
+    })
     const app: FastifyInstance = await buildApp({
       configuration,
       home,
       keys: await loadTokenKeys(home, configuration.gateway),
       access: createAccess(home, configuration.gateway, verifier),
-      store: createStore(client),
-      watch: createWatch(recorder, configuration.gateway),
-      freshness: createFreshness(home.log, recorder.name),
+      store,
+      watch,
+      freshness,
+      answering,
+      channels,
       recorder,
       logger,
       version,
@@ -88,6 +105,8 @@ export function createQuery(options: QueryOptions): Query {
       })
     }
     const address = app.server.address() as { port: number }
+    await channels.start(address.port)
+    undo.push(() => channels.stop())
     return { ports: { console: address.port } }
   }
 

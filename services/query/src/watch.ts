@@ -40,7 +40,13 @@ export interface Watch {
   /** Records somebody's answer to a held command; where it takes effect it is looked at again. */
   answered(
     reader: Reader,
-    requested: { request: Buffer; state: 'approved' | 'denied'; comment: string | null },
+    requested: {
+      request: Buffer
+      state: 'approved' | 'denied'
+      comment: string | null
+      /** Where it was given: the API or the command line, if nothing is said. */
+      channel?: string
+    },
   ): Promise<void>
   refused(reader: Omit<Reader, 'who'>, code: string, reason: string): void
 }
@@ -101,7 +107,7 @@ export function createWatch(recorder: Recorder, gateway: string): Watch {
       })
     },
 
-    answered(reader, { request, state, comment }) {
+    answered(reader, { request, state, comment, channel }) {
       return recorded('disk', () => {
         recorder.record({
           kind: 'approval.answered',
@@ -111,7 +117,7 @@ export function createWatch(recorder: Recorder, gateway: string): Watch {
             request,
             state,
             approver: reader.who,
-            channel: reader.application?.startsWith('custody-cli') ? 'cli' : 'api',
+            channel: channel ?? (reader.application?.startsWith('custody-cli') ? 'cli' : 'api'),
             comment,
           },
         })
