@@ -105,8 +105,8 @@ export function createQuery(options: QueryOptions): Query {
       })
     }
     const address = app.server.address() as { port: number }
-    await channels.start(address.port)
     undo.push(() => channels.stop())
+    await channels.start(address.port)
     return { ports: { console: address.port } }
   }
 

@@ -126,31 +126,20 @@ export function createEmail({ settings, links, people, externalUrl }: EmailOptio
       if (sent.size >= SENT_MAX) sent.clear()
       const done = sent.get(request.id) ?? new Set<string>()
       sent.set(request.id, done)
-      const refused: string[] = []
-      let again: Undelivered | null = null
-      let last: unknown = null
-      for (const to of recipients) {
-        if (done.has(to)) continue
-        const link = `${externalUrl()}/channels/link/${links.seal({ channel: name, request: request.id, email: to })}`
-        try {
-          await deliver(
-            {
-              to,
-              subject: line(titleOf(request), SUBJECT_CHARACTERS_MAX),
-              text: textOf(request, link),
-              html: htmlOf(request, link),
-              headers: { 'Message-ID': messageIdOf(request, to, settings.from) },
-            },
-            signal,
-          )
-          done.add(to)
-        } catch (error) {
-          last = error
-          if (!(error instanceof Undelivered)) throw error
-          if (error.again.retry) again = error
-          else refused.push(to)
-        }
-      }
+      const { refused, again, last } = await each(recipients, done, (to) => {
+        const sealed = links.seal({ channel: name, request: request.id, email: to })
+        const link = `${externalUrl()}/channels/link/${sealed}`
+        return deliver(
+          {
+            to,
+            subject: line(titleOf(request), SUBJECT_CHARACTERS_MAX),
+            text: textOf(request, link),
+            html: htmlOf(request, link),
+            headers: { 'Message-ID': messageIdOf(request, to, settings.from) },
+          },
+          signal,
+        )
+      })
       if (again !== null) throw again
       sent.delete(request.id)
       if (done.size === 0) throw last
@@ -162,10 +151,9 @@ export function createEmail({ settings, links, people, externalUrl }: EmailOptio
       const key = `settled ${request.id}`
       const done = sent.get(key) ?? new Set<string>()
       sent.set(key, done)
-      for (const to of recipients) {
-        if (done.has(to)) continue
+      const { again } = await each(recipients, done, (to) => {
         const about = messageIdOf(request, to, settings.from)
-        await deliver(
+        return deliver(
           {
             to,
             subject: `Re: ${line(titleOf(request), SUBJECT_CHARACTERS_MAX)}`,
@@ -175,11 +163,35 @@ export function createEmail({ settings, links, people, externalUrl }: EmailOptio
           },
           signal,
         )
-        done.add(to)
-      }
+      })
+      if (again !== null) throw again
       sent.delete(key)
     },
   }
+}
+
+/** One mail each, whatever becomes of the others'. `done` grows by those that went. */
+async function each(
+  recipients: readonly string[],
+  done: Set<string>,
+  mail: (to: string) => Promise<void>,
+) {
+  const refused: string[] = []
+  let again: Undelivered | null = null
+  let last: unknown = null
+  for (const to of recipients) {
+    if (done.has(to)) continue
+    try {
+      await mail(to)
+      done.add(to)
+    } catch (error) {
+      last = error
+      if (!(error instanceof Undelivered)) throw error
+      if (error.again.retry) again = error
+      else refused.push(to)
+    }
+  }
+  return { refused, again, last }
 }
 
 /** The pages behind the links of all mails. */

@@ -24,6 +24,7 @@ import { createLinks, type Links } from './links'
 import { forgetPositions, Notifier } from './notifier'
 import { createPagerDuty } from './pagerduty'
 import { createPeople, type People } from './people'
+import { malformed } from './proof'
 import { createRiskOf } from './request'
 import { createServiceNow } from './servicenow'
 import { createSlack } from './slack'
@@ -151,7 +152,13 @@ function inboundRules(app: FastifyInstance, desk: ReturnType<typeof createDesk>)
   app.setErrorHandler((error, request, reply) => {
     if (!(error instanceof Recorded)) {
       const name = (request.routeOptions.url ?? '').replace(/^\/channels\//, '') || 'unknown'
-      desk.refused(callerOf(request, { name }), { name }, error)
+      // Of what can't even be read, the framework says so.
+      const status = (error as { statusCode?: number }).statusCode
+      const why =
+        !isCustodyError(error) && status !== undefined && status < 500
+          ? malformed('the call can’t be read')
+          : error
+      desk.refused(callerOf(request, { name }), { name }, why)
     }
     const code = isCustodyError(error) ? error.code : ''
     if (code === 'CUSTODY-API-006' || code === 'CUSTODY-API-007')
