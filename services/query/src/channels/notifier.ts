@@ -4,6 +4,7 @@
  * Every channel has its own queue and turns: one that is slow or down holds up no other.
  * Refuses to try for longer than a request lives, and to keep more waiting than a bound; both end as events.
  */
+import { setMaxListeners } from 'node:events'
 import { forgetConsumer, type Position, type Recorder } from '@custody/event-log'
 import type { ChannelSettings, Logger } from '@custody/kit'
 import { decodeMessage, type Event, readEnvelope, uuidBytes, uuidText } from '@custody/schemas'
@@ -27,9 +28,9 @@ const COMMIT_MS = 2000
 const PASS_BATCHES_MAX = 16
 /** Requests followed at once. */
 const OPEN_MAX = 10_000
-/** Requests that one channel may have waiting for their turn. */
+/** Requests that one channel may have to do with at once. */
 const QUEUE_MAX = 1000
-/** Of one channel under way at once. */
+/** Tries of one channel under way at once. */
 const TURNS_MAX = 4
 const RETRY_MS_MIN = 1000
 const RETRY_MS_MAX = 60_000
@@ -108,6 +109,8 @@ export class Notifier implements OpenRequests {
     this.gateway = new Follower({ directory, recorder: o.follows, consumer: CONSUMER })
     this.own = new Follower({ directory, recorder: o.recorder.name, consumer: CONSUMER })
     for (const { channel } of o.channels) this.queues.set(channel.name, new Queue())
+    // As many listen as there are requests, which have a bound of their own.
+    setMaxListeners(0, this.stopping.signal, this.cutting.signal)
   }
 
   asked(channel: string): Asked[] {
@@ -327,13 +330,15 @@ export class Notifier implements OpenRequests {
     const { channel } = part
     try {
       // What is under way is waited for even if the request ends, so that what it made is found again and settled.
-      part.reference = await this.trying(signal, until, () =>
+      part.reference = await this.trying(this.queues.get(channel.name)!, signal, until, () =>
         channel.ask(open.request, this.cutting.signal),
       )
       part.step = 'asked'
       this.record(open, part, 'done', null)
     } catch (error) {
       if (this.stopping.signal.aborted) return
+      // Where nothing was tried there is nothing to tell; it is done with at the next look.
+      if (error instanceof NotWanted) return
       part.step = 'failed'
       this.failed(open, part, error)
     }
@@ -342,8 +347,11 @@ export class Notifier implements OpenRequests {
   private async settle(open: Open, part: Part): Promise<void> {
     const { channel, reference } = part
     try {
-      await this.trying(this.stopping.signal, Date.now() + SETTLE_MS_MAX, () =>
-        channel.settle(open.request, reference, open.outcome!, this.cutting.signal),
+      await this.trying(
+        this.queues.get(channel.name)!,
+        this.stopping.signal,
+        Date.now() + SETTLE_MS_MAX,
+        () => channel.settle(open.request, reference, open.outcome!, this.cutting.signal),
       )
       part.step = 'settled'
       this.record(open, part, 'done', null)
@@ -355,16 +363,29 @@ export class Notifier implements OpenRequests {
   }
 
   /** Tries until it succeeds, can't, or is not wanted any more. */
-  private async trying<T>(signal: AbortSignal, untilMs: number, attempt: () => Promise<T>) {
+  private async trying<T>(
+    queue: Queue,
+    signal: AbortSignal,
+    untilMs: number,
+    attempt: () => Promise<T>,
+  ): Promise<T> {
     let ms = this.o.retryMsMin ?? RETRY_MS_MIN
+    let last: unknown = new NotWanted()
     for (;;) {
+      await resting(queue.notBeforeMs - Date.now(), signal)
       try {
-        return await attempt()
+        return await queue.turn(async () => {
+          if (signal.aborted || Date.now() > untilMs) throw last
+          return await attempt()
+        })
       } catch (error) {
-        if (!isRetryable(error)) throw error
+        if (!isRetryable(error) || error === last) throw error
+        last = error
+        const { afterMs } = (error as Undelivered).again
+        if (afterMs !== undefined)
+          queue.notBeforeMs = Math.max(queue.notBeforeMs, Date.now() + afterMs)
         // Half of it by chance, so that many do not come back at once; never before what the service asked for.
-        const asked = (error as Undelivered).again.afterMs ?? 0
-        const pause = asked + ms / 2 + (Math.random() * ms) / 2
+        const pause = (afterMs ?? 0) + ms / 2 + (Math.random() * ms) / 2
         ms = Math.min(RETRY_MS_MAX, ms * 2)
         if (signal.aborted || Date.now() + pause > untilMs) throw error
         await resting(pause, signal)
@@ -453,39 +474,48 @@ export async function forgetPositions(directory: string, recorders: string[]): P
   for (const recorder of recorders) await forgetConsumer(directory, CONSUMER, recorder)
 }
 
-/** What one channel has to do, several at a time, never two of one request. */
+/**
+ * What one channel has to do: every request once, and so many tries at a time. Who rests until the next try gives up the
+ * turn, so that requests that fail hold up none that would not; what the service asks to wait holds for all.
+ */
 class Queue {
-  private readonly waiting = new Map<string, () => Promise<void>>()
-  private readonly running = new Map<string, Promise<void>>()
+  private readonly jobs = new Map<string, Promise<void>>()
+  private readonly waiting: (() => void)[] = []
+  private turns = 0
+  notBeforeMs = 0
 
   has(key: string): boolean {
-    return this.waiting.has(key) || this.running.has(key)
+    return this.jobs.has(key)
   }
 
   add(key: string, job: () => Promise<void>): boolean {
-    if (this.waiting.size >= QUEUE_MAX) return false
-    this.waiting.set(key, job)
-    this.next()
+    if (this.jobs.size >= QUEUE_MAX) return false
+    this.jobs.set(
+      key,
+      job().finally(() => this.jobs.delete(key)),
+    )
     return true
   }
 
-  async idle(): Promise<void> {
-    this.waiting.clear()
-    await Promise.all(this.running.values())
-  }
-
-  private next(): void {
-    for (const [key, job] of this.waiting) {
-      if (this.running.size >= TURNS_MAX) return
-      this.waiting.delete(key)
-      const run = job().finally(() => {
-        this.running.delete(key)
-        this.next()
-      })
-      this.running.set(key, run)
+  async turn<T>(attempt: () => Promise<T>): Promise<T> {
+    if (this.turns < TURNS_MAX) this.turns++
+    else await new Promise<void>((resolve) => this.waiting.push(resolve))
+    try {
+      return await attempt()
+    } finally {
+      const next = this.waiting.shift()
+      if (next) next()
+      else this.turns--
     }
   }
+
+  async idle(): Promise<void> {
+    await Promise.all(this.jobs.values())
+  }
 }
+
+/** It ended, or Custody stops, before anything was tried. */
+class NotWanted extends Error {}
 
 function isFor(settings: ChannelSettings, request: HeldRequest): boolean {
   const { approvers, resources } = settings
@@ -510,7 +540,7 @@ function keyOf(request: string, channel: string): string {
 
 function resting(ms: number, signal: AbortSignal): Promise<null> {
   return new Promise((resolve) => {
-    if (signal.aborted) {
+    if (signal.aborted || ms <= 0) {
       resolve(null)
       return
     }

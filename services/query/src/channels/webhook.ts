@@ -13,7 +13,7 @@ import { Freshly, hmac, malformed, same, unproven } from './proof'
 type Settings = Extract<ChannelSettings, { type: 'webhook' }>
 
 const KEY_BYTES_MIN = 24
-const ID = /^[\x21-\x2d\x2f-\x7e]{1,256}$/
+const ID = /^[\x21-\x7e]{1,256}$/
 const SIGNATURES_MAX = 10
 
 export function createWebhook(settings: Settings): Channel {
