@@ -171,6 +171,7 @@ test('one’s own request, one that has ended, and one without its comment', asy
   expect(await send(answer(own.id))).toBe(403)
   const ended = (await asked()).held
   world.finish(ended, 'expired')
+  await world.gateway.recorded('os')
   expect(await send(answer(ended.id))).toBe(403)
   const commented = (await asked({ comment: true })).held
   expect(await send(answer(commented.id, { comment: ' ' }))).toBe(403)
