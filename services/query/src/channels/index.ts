@@ -150,6 +150,8 @@ function inboundRules(app: FastifyInstance, desk: ReturnType<typeof createDesk>)
     request.body ??= Buffer.alloc(0)
   })
   app.setErrorHandler((error, request, reply) => {
+    // Not for us at all; answered as everywhere else.
+    if (isCustodyError(error) && error.code === 'CUSTODY-API-005') throw error
     if (!(error instanceof Recorded)) {
       const name = (request.routeOptions.url ?? '').replace(/^\/channels\//, '') || 'unknown'
       // Of what can't even be read, the framework says so.
