@@ -5,6 +5,7 @@
 export {
   commitPosition,
   committedPosition,
+  forgetConsumer,
   listRecorders,
   listSegments,
   type Position,

@@ -4,7 +4,7 @@
  */
 
 import { readdirSync, readFileSync } from 'node:fs'
-import { mkdir, open, readdir, readFile, rename } from 'node:fs/promises'
+import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { segmentNumber } from './segment'
 
@@ -94,6 +94,15 @@ export async function committedPosition(
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null
     throw error
   }
+}
+
+/** The consumer is no more: what it committed keeps nothing from being freed. */
+export async function forgetConsumer(
+  directory: string,
+  consumer: string,
+  recorder: string,
+): Promise<void> {
+  await rm(consumerFile(directory, consumer, recorder), { force: true })
 }
 
 /** The first segment that some consumer still needs; `expected` consumers that never committed need all. */

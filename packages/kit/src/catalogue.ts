@@ -47,6 +47,37 @@ export const catalogue = {
     meaning: 'The request does not fit what is there now: what it answers has ended.',
     duty: 'Look at it again; it says how it ended.',
   },
+  'CUSTODY-CHANNEL-001': {
+    meaning: 'The service behind an approval channel does not answer, or asks to wait.',
+    duty: 'Nothing at once: it is tried again until the request ends. If it persists, check the service and the way there.',
+  },
+  'CUSTODY-CHANNEL-002': {
+    meaning:
+      'The service behind an approval channel refuses the message, so nobody is asked there.',
+    duty: 'Correct the channel in `approvals.channels` by what the message says (docs/approvals.md). The console and `custody approvals` have the request.',
+  },
+  'CUSTODY-CHANNEL-003': {
+    meaning: 'What came in at an approval channel does not prove that it comes from there.',
+    duty: 'If it was a real answer, compare secret and clock on both sides; otherwise somebody tries to forge one.',
+  },
+  'CUSTODY-CHANNEL-004': {
+    meaning:
+      'A link of a mail is not one that still answers: it was used, its request has ended, or it is none of ours.',
+    duty: 'Look at the request in the console.',
+  },
+  'CUSTODY-CHANNEL-005': {
+    meaning: 'Somebody answered at an approval channel of whom it is not known who they are.',
+    duty: 'Add them to `approvals.people`, or let them sign in once within `approvals.groupsHoursMax`.',
+  },
+  'CUSTODY-CHANNEL-006': {
+    meaning: 'What came in at an approval channel is proven, but no answer that can be understood.',
+    duty: 'Correct what the other side sends (docs/approvals.md).',
+  },
+  'CUSTODY-CHANNEL-007': {
+    meaning:
+      'An approval channel has more to do than it may keep waiting, so nobody is asked there.',
+    duty: 'Find out why the service behind it is slow. The console and `custody approvals` have the request.',
+  },
   'CUSTODY-CLI-001': {
     meaning: 'The command needs a running Custody, and there is none at this home directory.',
     duty: 'Start it with `npm start`, or point CUSTODY_HOME at the directory of one that runs.',

@@ -172,7 +172,7 @@ const postgresResource = z.strictObject({
 
 /** What is said there is known to come from there: TLS, or this very machine. */
 export function mayBeAsked(url: URL): boolean {
-  return url.protocol === 'https:' || ['127.0.0.1', '[::1]', 'localhost'].includes(url.hostname)
+  return url.protocol === 'https:' || (url.protocol === 'http:' && isLoopback(url.hostname))
 }
 
 const issuerUrl = z.string().refine(
@@ -250,6 +250,189 @@ const samlProvider = z.strictObject({
 })
 
 const groups = (names: string[]) => z.array(z.string().min(1)).max(100).default(names)
+
+/** Where Custody itself sends something. */
+const outboundUrl = z.string().refine(isOutboundUrl, {
+  message: 'must be an https URL (http on this machine only), without a user or password in it',
+})
+
+/** Of channels: https, or this machine; secrets in a URL would be shown with it. */
+export function isOutboundUrl(text: string): boolean {
+  try {
+    const url = new URL(text)
+    return url.username === '' && url.password === '' && mayBeAsked(url)
+  } catch {
+    return false
+  }
+}
+
+function isLoopback(host: string): boolean {
+  return ['localhost', '[::1]'].includes(host) || /^127\.\d{1,3}\.\d{1,3}\.\d{1,3}$/.test(host)
+}
+
+const email = z
+  .string()
+  .max(254)
+  .regex(/^[^\s@<>,;:"()[\]\\]+@[^\s@<>,;:"()[\]\\]+$/, 'must be an e-mail address')
+const someGroups = z.array(z.string().min(1).max(256)).min(1).max(100)
+const statuses = z.array(z.string().min(1).max(100)).min(1).max(20)
+
+/** What every channel has: its name, and which requests it is told of (all, where nothing is said). */
+const everyChannel = {
+  name: name.optional(),
+  /** Only requests that one of these groups may answer. */
+  approvers: someGroups.optional(),
+  /** Only requests about these resources. */
+  resources: z.array(name).min(1).max(1000).optional(),
+}
+
+const channel = z.discriminatedUnion(
+  'type',
+  [
+    z.strictObject({
+      type: z.literal('slack'),
+      ...everyChannel,
+      /** Of the app's bot: `xoxb-…`. */
+      token: secret,
+      signingSecret: secret,
+      /** Where it posts: a channel's ID. */
+      channel: z.string().min(1).max(100),
+      apiUrl: outboundUrl.default('https://slack.com/api'),
+    }),
+    z.strictObject({
+      type: z.literal('teams'),
+      ...everyChannel,
+      /** Whoever knows it can post, so it is a secret. */
+      url: secret,
+    }),
+    z.strictObject({
+      type: z.literal('email'),
+      ...everyChannel,
+      host: z.string().min(1).max(253),
+      port: port.min(1).default(587),
+      /** `starttls` and `implicit` are never given up; `none` is for this machine only. */
+      tls: z.enum(['starttls', 'implicit', 'none']).default('starttls'),
+      tlsCa: z.string().min(1).optional(),
+      user: z.string().min(1).max(256).optional(),
+      password: secret.optional(),
+      from: email,
+      /** Who is written to; without it those of `approvals.people` who may answer. */
+      to: z.array(email).min(1).max(100).optional(),
+    }),
+    z.strictObject({
+      type: z.literal('webhook'),
+      ...everyChannel,
+      url: outboundUrl,
+      /** Signs what goes out and what comes back: `whsec_` and base64, or any text of 24 characters or more. */
+      secret,
+    }),
+    z.strictObject({
+      type: z.literal('jira'),
+      ...everyChannel,
+      url: outboundUrl,
+      email,
+      token: secret,
+      project: z.string().regex(/^[A-Z][A-Z0-9_]{1,99}$/, 'must be the key of a project'),
+      issueType: z.string().min(1).max(100).default('Task'),
+      /** Names of the statuses that answer. */
+      approved: statuses.default(['Approved']),
+      denied: statuses.default(['Denied']),
+      webhookSecret: secret,
+      /** A transition that is made when the request has ended elsewhere. */
+      settledTransition: z.string().min(1).max(100).optional(),
+    }),
+    z.strictObject({
+      type: z.literal('servicenow'),
+      ...everyChannel,
+      url: outboundUrl,
+      user: z.string().min(1).max(100),
+      password: secret,
+      table: z
+        .string()
+        .regex(/^[a-z][a-z0-9_]{0,79}$/, 'must be the name of a table')
+        .default('change_request'),
+      /** Set on the record besides what Custody sets. */
+      fields: z
+        .record(z.string().regex(/^[a-z][a-z0-9_]{0,79}$/), z.string().max(1000))
+        .default({}),
+      /** The field that answers, and its values that do. */
+      approvalField: z
+        .string()
+        .regex(/^[a-z][a-z0-9_]{0,79}$/)
+        .default('approval'),
+      approved: statuses.default(['approved']),
+      denied: statuses.default(['rejected']),
+      /** Set when the request has ended. */
+      closed: z
+        .record(z.string().regex(/^[a-z][a-z0-9_]{0,79}$/), z.string().max(1000))
+        .default({}),
+      pollSeconds: positive.max(3600).default(15),
+    }),
+    z.strictObject({
+      type: z.literal('pagerduty'),
+      ...everyChannel,
+      routingKey: secret,
+      severity: z.enum(['critical', 'error', 'warning', 'info']).default('warning'),
+      url: outboundUrl.default('https://events.pagerduty.com/v2/enqueue'),
+    }),
+  ],
+  { error: 'must have type: slack, teams, email, webhook, jira, servicenow or pagerduty' },
+)
+
+const approvals = z
+  .strictObject({
+    channels: z.array(channel).max(20).default([]),
+    /** Who somebody at a channel is. Before what is known from their last sign-in. */
+    people: z
+      .array(
+        z.strictObject({
+          email,
+          groups: z.array(z.string().min(1).max(256)).max(100),
+          subject: z.string().min(1).max(256).optional(),
+          issuer: z.string().min(1).max(512).optional(),
+          /** Member ID at Slack, where the address there is another one. */
+          slack: z.string().min(1).max(64).optional(),
+          /** Account ID at Jira, which often shows no addresses. */
+          jira: z.string().min(1).max(128).optional(),
+        }),
+      )
+      .max(10_000)
+      .default([]),
+    /** For how long the groups of somebody's last sign-in are believed at a channel. */
+    groupsHoursMax: z.number().positive().max(720).default(24),
+  })
+  .superRefine(({ channels, people }, context) => {
+    const names = new Set<string>()
+    for (const [i, one] of channels.entries()) {
+      const called = one.name ?? one.type
+      if (names.has(called))
+        context.addIssue({
+          code: 'custom',
+          path: ['channels', i, 'name'],
+          message: `another channel is called ${called}; give each a name of its own`,
+        })
+      names.add(called)
+      if (one.type === 'email' && one.tls === 'none' && !isLoopback(one.host))
+        context.addIssue({
+          code: 'custom',
+          path: ['channels', i, 'tls'],
+          message: 'none is for a mail server on this machine only',
+        })
+    }
+    const known = new Set<string>()
+    for (const [i, { email, slack, jira }] of people.entries())
+      for (const id of [email.toLowerCase(), slack && `slack ${slack}`, jira && `jira ${jira}`]) {
+        if (id === undefined) continue
+        if (known.has(id))
+          context.addIssue({
+            code: 'custom',
+            path: ['people', i],
+            message: `${id} is there more than once`,
+          })
+        known.add(id)
+      }
+  })
+  .prefault({})
 
 const settings = z.strictObject({
   gateway: name.default('local'),
@@ -350,6 +533,8 @@ const settings = z.strictObject({
         .refine(isTimeZone, { message: 'must be an IANA time zone, such as Europe/Madrid' }),
     })
     .optional(),
+  /** How held commands reach people where they are; the console and `custody approvals` need nothing of it. */
+  approvals,
   limits: z
     .strictObject({
       /** One protocol message, either way. PostgreSQL's own limit is just below 1 GiB. */
@@ -393,6 +578,30 @@ function* secretsOf(
   for (const [i, { clientSecret }] of configuration.identity.issuers.entries())
     if (clientSecret)
       yield { path: ['identity', 'issuers', i, 'clientSecret'], secret: clientSecret }
+  for (const [i, channel] of configuration.approvals.channels.entries())
+    for (const [setting, secret] of Object.entries(secretsOfChannel(channel)))
+      if (secret) yield { path: ['approvals', 'channels', i, setting], secret }
+}
+
+function secretsOfChannel(
+  channel: z.output<typeof settings>['approvals']['channels'][number],
+): Record<string, Secret | undefined> {
+  switch (channel.type) {
+    case 'slack':
+      return { token: channel.token, signingSecret: channel.signingSecret }
+    case 'teams':
+      return { url: channel.url }
+    case 'email':
+      return { password: channel.password }
+    case 'webhook':
+      return { secret: channel.secret }
+    case 'jira':
+      return { token: channel.token, webhookSecret: channel.webhookSecret }
+    case 'servicenow':
+      return { password: channel.password }
+    case 'pagerduty':
+      return { routingKey: channel.routingKey }
+  }
 }
 
 const schema = settings.superRefine((configuration, context) => {
@@ -413,6 +622,8 @@ export type PostgresResource = z.output<typeof postgresResource>
 export type Resource = PostgresResource
 export type SamlProvider = z.output<typeof samlProvider>
 export type OidcIssuer = z.output<typeof oidcIssuer>
+export type ApprovalSettings = Configuration['approvals']
+export type ChannelSettings = ApprovalSettings['channels'][number]
 export type Limits = Configuration['limits']
 export type RecordingMode = z.output<typeof recording>
 
@@ -506,11 +717,23 @@ export function parseConfiguration(text: string, path = 'custody.yaml'): Configu
   }
 }
 
+/** What stands there instead of a secret may be one, and is not repeated. */
+const SECRET_SETTINGS = new Set([
+  'password',
+  'token',
+  'secretId',
+  'clientSecret',
+  'signingSecret',
+  'secret',
+  'webhookSecret',
+  'routingKey',
+])
+
 /** One problem per wrong setting; an unknown key is reported at its own path. */
 function explain(issue: z.core.$ZodIssue): { at: PropertyKey[]; message: string }[] {
   if (issue.code === 'unrecognized_keys') {
     // `{ hunter2 }` instead of `{ literal: hunter2 }` is a key that must not be repeated.
-    if (['password', 'token', 'secretId', 'clientSecret'].includes(String(issue.path.at(-1))))
+    if (SECRET_SETTINGS.has(String(issue.path.at(-1))))
       return [{ at: issue.path, message: 'has something that is no form of a secret' }]
     return issue.keys.map((key) => ({ at: [...issue.path, key], message: 'unknown setting' }))
   }
@@ -543,6 +766,8 @@ function resolvePaths(configuration: Configuration, directory: string): void {
   for (const resource of Object.values(configuration.resources)) {
     if (resource.tlsCa) resource.tlsCa = resolve(directory, resource.tlsCa)
   }
+  for (const channel of configuration.approvals.channels)
+    if (channel.type === 'email' && channel.tlsCa) channel.tlsCa = resolve(directory, channel.tlsCa)
   const { vault } = configuration
   if (vault) {
     if (vault.tlsCa) vault.tlsCa = resolve(directory, vault.tlsCa)

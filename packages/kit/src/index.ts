@@ -4,9 +4,12 @@
  */
 export { type CatalogueEntry, catalogue, type ErrorCode, renderCatalogue } from './catalogue'
 export {
+  type ApprovalSettings,
+  type ChannelSettings,
   type Configuration,
   configurationFile,
   environmentOverrides,
+  isOutboundUrl,
   type Limits,
   loadConfiguration,
   mayBeAsked,

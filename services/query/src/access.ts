@@ -88,7 +88,7 @@ export function createAccess(
   }
 }
 
-function rolesOf(who: Who, byGroup: Configuration['console']['roles']): ReadonlySet<Role> {
+export function rolesOf(who: Who, byGroup: Configuration['console']['roles']): ReadonlySet<Role> {
   const groups = new Set(['everyone', ...who.groups])
   return new Set(
     (Object.keys(byGroup) as Role[]).filter((role) =>

@@ -13,7 +13,8 @@ import type { Scope, Store } from './store'
 import type { Reader, Watch } from './watch'
 
 /** How long an answer waits for its request to be in the store. */
-const STORE_WAIT_MS = 2000
+export const ANSWER_WAIT_MS = 2000
+export const COMMENT_CHARACTERS_MAX = 2000
 
 export interface Answerer {
   who: Who
@@ -22,11 +23,15 @@ export interface Answerer {
 }
 
 export interface Answer {
+  /** Identifier of the request, or the beginning of one. */
+  request: string
   /** `forced`: alone, whatever else is asked for, where the policies let somebody. */
   state: 'approved' | 'denied' | 'forced'
   comment: string | null
   /** By which way it came: cli, api, console, slack, … */
   channel: string
+  /** The same person's second answer over this channel is refused. */
+  once?: boolean
 }
 
 export interface Answering {
@@ -39,15 +44,15 @@ export interface Answering {
   /** Why this person may not let it run alone, or null. */
   forceRefusal(answerer: Answerer, approval: JsonObject): string | null
   /** Rejects with a CustodyError that may be shown. */
-  answer(
-    from: Omit<Reader, 'who'>,
-    answerer: Answerer,
-    id: string,
-    answer: Answer,
-  ): Promise<JsonObject>
+  answer(answerer: Answerer, from: Omit<Reader, 'who'>, answer: Answer): Promise<JsonObject>
 }
 
-export function createAnswering(store: Store, watch: Watch, freshness: Freshness): Answering {
+export function createAnswering(o: {
+  store: Pick<Store, 'approval'>
+  watch: Pick<Watch, 'answered'>
+  freshness: Pick<Freshness, 'caughtUp'>
+}): Answering {
+  const { store, watch, freshness } = o
   const mayNot = ({ who, roles }: Answerer, approval: JsonObject): string | null =>
     roles.has('approver')
       ? refusal(requirementsOf(approval), approval.who as unknown as Person, who)
@@ -84,17 +89,19 @@ export function createAnswering(store: Store, watch: Watch, freshness: Freshness
     find,
     refusal: mayNot,
     forceRefusal: mayNotForce,
-    async answer(from, answerer, id, { state, comment: said, channel }) {
+    async answer(answerer, from, { request, state, comment: said, channel, once }) {
       // A request that was made a moment ago is known to its approver before it is in the store.
-      await freshness.caughtUp(STORE_WAIT_MS)
-      const approval = await find(answerer, id)
+      await freshness.caughtUp(ANSWER_WAIT_MS)
+      const approval = await find(answerer, request)
       if (approval.state !== 'waiting')
         throw conflict(
           `the request ${approval.id} is ${approval.state}; there is nothing to answer`,
         )
       const why = state === 'forced' ? mayNotForce(answerer, approval) : mayNot(answerer, approval)
       if (why !== null) throw forbidden(why)
-      const comment = said?.trim() || null
+      if (once && answersOf(approval).some((one) => isBy(one, answerer.who, channel)))
+        throw conflict(`the request ${approval.id} was answered there already`)
+      const comment = said?.trim().slice(0, COMMENT_CHARACTERS_MAX) || null
       if ((approval.commentRequired || state === 'forced') && comment === null)
         throw badRequest('this request must be answered with a comment')
       await watch.answered(
@@ -108,4 +115,22 @@ export function createAnswering(store: Store, watch: Watch, freshness: Freshness
 
 function requirementsOf(approval: JsonObject) {
   return parseRequirements(String(approval.approvers), Number(approval.required))
+}
+
+interface Given {
+  who: { email: string | null; subject: string; issuer: string }
+  channel: string
+}
+
+function answersOf(approval: JsonObject): Given[] {
+  return (approval.answers ?? []) as unknown as Given[]
+}
+
+function isBy(given: Given, who: Who, channel: string): boolean {
+  const { subject, issuer, email } = given.who
+  return (
+    given.channel === channel &&
+    ((subject === who.subject && issuer === who.issuer) ||
+      (email !== null && email.toLowerCase() === who.email?.toLowerCase()))
+  )
 }

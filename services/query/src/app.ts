@@ -17,7 +17,8 @@ import swagger from '@fastify/swagger'
 import Fastify, { type FastifyInstance, type FastifyRequest } from 'fastify'
 import { Counter, Gauge, Histogram, Registry } from 'prom-client'
 import { type Access, type Caller, checkHost, from, requireOwnPage, requireRole } from './access'
-import { type Answering, createAnswering } from './answering'
+import { ANSWER_WAIT_MS, type Answering } from './answering'
+import type { Channels } from './channels'
 import { answerOf, badRequest, conflict, notFound } from './errors'
 import { type EventFilters, LIMIT_DEFAULT, LIMIT_MAX } from './filters'
 import type { Freshness } from './freshness'
@@ -40,13 +41,13 @@ export interface AppOptions {
   store: Store
   watch: Watch
   freshness: Freshness
+  answering: Answering
+  channels: Channels
   recorder: Recorder
   logger: Logger
   version: string
 }
 
-/** How long an answer waits for its request to be in the store. */
-const ANSWER_WAIT_MS = 2000
 /** No command is held for longer (`@expires` of a policy). */
 const HELD_MS_MAX = 7 * 86_400_000
 const BODY_BYTES_MAX = 64 * 1024
@@ -159,11 +160,10 @@ export async function buildApp(o: AppOptions): Promise<FastifyInstance> {
   })
   app.get('/api/openapi.json', { schema: { hide: true } }, async () => app.swagger())
 
-  const answering = createAnswering(o.store, o.watch, o.freshness)
+  await app.register(async (inbound) => o.channels.routes(inbound), { prefix: '/channels' })
   await app.register((pages) =>
     registerPages(pages, {
       ...o,
-      answering,
       revoke: (id) => id !== null && revokeToken(o.home, id),
     }),
   )
@@ -185,14 +185,15 @@ export async function buildApp(o: AppOptions): Promise<FastifyInstance> {
         }
         o.watch.ready()
       })
-      routes(api, o, answering)
+      routes(api, o)
     },
     { prefix: '/api/v1' },
   )
   return app
 }
 
-function routes(api: FastifyInstance, o: AppOptions, answering: Answering): void {
+function routes(api: FastifyInstance, o: AppOptions): void {
+  const { answering } = o
   /** Asks, records what was looked at, and only then lets the answer go. */
   async function look<T>(
     request: FastifyRequest,
@@ -392,7 +393,8 @@ function routes(api: FastifyInstance, o: AppOptions, answering: Answering): void
       `/approvals/:id/${path}`,
       { schema: schema.answering(path) },
       async (request) => {
-        const approval = await answering.answer(from(request), request.caller!, request.params.id, {
+        const approval = await answering.answer(request.caller!, from(request), {
+          request: request.params.id,
           state,
           comment: request.body?.comment ?? null,
           channel: request.headers['user-agent']?.startsWith('custody-cli') ? 'cli' : 'api',

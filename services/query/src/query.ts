@@ -19,7 +19,9 @@ import {
 } from '@custody/kit'
 import type { FastifyInstance } from 'fastify'
 import { createAccess } from './access'
+import { createAnswering } from './answering'
 import { buildApp } from './app'
+import { createChannels } from './channels'
 import { createFreshness } from './freshness'
 import { createStore } from './store'
 import { createWatch } from './watch'
@@ -75,19 +77,32 @@ export function createQuery(options: QueryOptions): Query {
     })
     undo.push(() => client.close())
     const verifier = options.verifier ?? (await createTokenVerifier(home, configuration))
+    const secrets = createSecrets(configuration.vault, { logger })
+    const store = createStore(client)
+    const watch = createWatch(recorder, configuration.gateway)
+    const freshness = createFreshness(home.log, recorder.name)
+    const answering = createAnswering({ store, watch, freshness })
+    const channels = await createChannels({
+      configuration,
+      home,
+      store,
+      watch,
+      answering,
+      recorder,
+      secrets,
+      logger,
+    })
     const app: FastifyInstance = await buildApp({
       configuration,
       home,
       keys: await loadTokenKeys(home, configuration.gateway),
       access: createAccess(home, configuration, verifier),
-      providers: signInProviders(
-        configuration.identity,
-        verifier,
-        createSecrets(configuration.vault),
-      ),
-      store: createStore(client),
-      watch: createWatch(recorder, configuration.gateway),
-      freshness: createFreshness(home.log, recorder.name),
+      providers: signInProviders(configuration.identity, verifier, secrets),
+      store,
+      watch,
+      freshness,
+      answering,
+      channels,
       recorder,
       logger,
       version,
@@ -105,6 +120,8 @@ export function createQuery(options: QueryOptions): Query {
       })
     }
     const address = app.server.address() as { port: number }
+    undo.push(() => channels.stop())
+    await channels.start(address.port)
     return { ports: { console: address.port } }
   }
 

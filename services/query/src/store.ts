@@ -4,6 +4,7 @@
  */
 import type { ClickHouseClient } from '@clickhouse/client'
 import { isCustodyError } from '@custody/kit'
+import type { Who } from '@custody/schemas'
 import { notFound, storeUnavailable } from './errors'
 import {
   type Condition,
@@ -43,6 +44,10 @@ export interface Store {
   policy(): Promise<{ version: string | null; problem: string | null }>
   /** A client that waits for somebody to vouch for it, by the digest of its code; null where there is none. */
   signInAsked(codeDigest: string, since: string): Promise<JsonObject | null>
+  /** Who signed in last with this e-mail address, in person, at or after a moment; and with which groups. */
+  lastIdentity(email: string, sinceMicros: number): Promise<Who | null>
+  /** The latest requests of an identity with a statement of this shape, before another one. */
+  askedBefore(asked: AskedBefore): Promise<JsonObject[]>
   sessionEvents(
     id: string,
     from: number,
@@ -69,6 +74,16 @@ export interface ApprovalFilters {
   until?: string
   identity?: string
   resource?: string
+}
+
+export interface AskedBefore {
+  subject: string
+  issuer: string
+  fingerprint: string
+  /** Microseconds since 1970. */
+  since: number
+  before: number
+  limit: number
 }
 
 export interface SessionEvents {
@@ -291,6 +306,49 @@ LIMIT {most:UInt32}`,
       const [approval] = await foldApprovals(found.items)
       if (!approval) throw notFound(`there is no request ${asked}`)
       return approval
+    },
+
+    async lastIdentity(email, sinceMicros) {
+      const found = await rows(
+        `SELECT
+  who.subject AS subject, who.issuer AS issuer, who.email AS email, who.name AS name, who.groups AS groups
+FROM ${TABLE}
+WHERE lowerUTF8(who.email) = {email:String} AND who.kind = 'human'
+  AND who.method IN ('oidc', 'saml', 'custody-token') AND time >= ${timeParameter('since')}
+ORDER BY time DESC, id DESC
+LIMIT 1`,
+        { email: email.toLowerCase(), since: sinceMicros },
+      )
+      const [one] = found
+      if (!one) return null
+      return {
+        subject: String(one.subject),
+        issuer: String(one.issuer),
+        email: String(one.email),
+        name: one.name === null ? null : String(one.name),
+        groups: (one.groups as unknown[]).map(String),
+        kind: 'human',
+        method: 'last-sign-in',
+        tokenId: null,
+        authenticatedAt: null,
+        onBehalfOf: [],
+      }
+    },
+
+    async askedBefore({ subject, issuer, fingerprint, since, before, limit }) {
+      const condition = {
+        sql: [
+          "kind = 'approval.requested'",
+          'who.subject = {subject:String}',
+          'who.issuer = {issuer:String}',
+          'statement.fingerprint = {fingerprint:String}',
+          `time >= ${timeParameter('since')}`,
+          `time < ${timeParameter('before')}`,
+        ],
+        parameters: { subject, issuer, fingerprint, since, before },
+      }
+      const asked = await page(condition, { limit }, ['output', 'response'])
+      return foldApprovals(asked.items)
     },
 
     async session(id, scope) {

@@ -448,7 +448,8 @@ export async function registerPages(app: FastifyInstance, o: PagesOptions): Prom
       { schema: { hide: true } },
       signedIn(async (request, reply, caller) => {
         const { id } = request.params as { id: string }
-        const approval = await o.answering.answer(from(request), caller, id, {
+        const approval = await o.answering.answer(caller, from(request), {
+          request: id,
           state,
           comment: formOf(request).get('comment'),
           channel: 'console',
