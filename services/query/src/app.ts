@@ -19,6 +19,7 @@ import { Counter, Gauge, Histogram, Registry } from 'prom-client'
 import { type Access, type Caller, checkHost, from, requireOwnPage, requireRole } from './access'
 import { ANSWER_WAIT_MS, type Answering } from './answering'
 import type { Channels } from './channels'
+import type { RiskOf } from './channels/request'
 import { answerOf, badRequest, conflict, notFound } from './errors'
 import { type EventFilters, LIMIT_DEFAULT, LIMIT_MAX } from './filters'
 import type { Freshness } from './freshness'
@@ -43,6 +44,7 @@ export interface AppOptions {
   freshness: Freshness
   answering: Answering
   channels: Channels
+  riskOf: RiskOf
   recorder: Recorder
   logger: Logger
   version: string

@@ -22,6 +22,7 @@ import { createAccess } from './access'
 import { createAnswering } from './answering'
 import { buildApp } from './app'
 import { createChannels } from './channels'
+import { createRiskOf } from './channels/request'
 import { createFreshness } from './freshness'
 import { createStore } from './store'
 import { createWatch } from './watch'
@@ -82,6 +83,7 @@ export function createQuery(options: QueryOptions): Query {
     const watch = createWatch(recorder, configuration.gateway)
     const freshness = createFreshness(home.log, recorder.name)
     const answering = createAnswering({ store, watch, freshness })
+    const riskOf = await createRiskOf()
     const channels = await createChannels({
       configuration,
       home,
@@ -90,6 +92,7 @@ export function createQuery(options: QueryOptions): Query {
       answering,
       recorder,
       secrets,
+      riskOf,
       logger,
     })
     const app: FastifyInstance = await buildApp({
@@ -103,6 +106,7 @@ export function createQuery(options: QueryOptions): Query {
       freshness,
       answering,
       channels,
+      riskOf,
       recorder,
       logger,
       version,

@@ -27,7 +27,7 @@ import { forgetPositions, Notifier } from './notifier'
 import { createPagerDuty } from './pagerduty'
 import { createPeople, type People } from './people'
 import { malformed } from './proof'
-import { createRiskOf } from './request'
+import type { RiskOf } from './request'
 import { createServiceNow } from './servicenow'
 import { createSlack } from './slack'
 import { createTeams } from './teams'
@@ -52,6 +52,7 @@ export interface ChannelsOptions {
   answering: Pick<Answering, 'answer'>
   recorder: Recorder
   secrets: Secrets
+  riskOf: RiskOf
   logger: Logger
   /** Shorter in tests. */
   pollMs?: number
@@ -77,7 +78,7 @@ export async function createChannels(o: ChannelsOptions): Promise<Channels> {
     gateway,
     channels,
     store: o.store,
-    riskOf: await createRiskOf(),
+    riskOf: o.riskOf,
     logger: o.logger,
     pollMs: o.pollMs,
     retryMsMin: o.retryMsMin,

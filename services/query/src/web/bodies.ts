@@ -1,6 +1,7 @@
 /** What the pages say. Pure: from what was found to markup. */
 import type { SignInProvider } from '@custody/identity'
 import type { Caller } from '../access'
+import { visible } from '../channels/channel'
 import type { JsonObject } from '../rows'
 import { type Html, html } from './html'
 
@@ -55,11 +56,14 @@ export interface ApprovalView {
   /** Whether they may let it run alone. */
   mayForce: boolean
   before: readonly JsonObject[]
+  /** What to look at besides. */
+  mind: readonly string[]
 }
 
 export function approvalPage(one: JsonObject, view: ApprovalView): Html {
   const { statement, who, path } = parts(one)
-  const sql = text(statement.text)
+  // What is approved must be what is read: nothing invisible, nothing turned around.
+  const sql = visible(text(statement.text))
   const answers = (one.answers as unknown as JsonObject[]).map(
     ({ state, who: by, comment, channel, time }) =>
       html`<li>${text(state)} by ${nameOf(by as JsonObject)}, ${when(time)}, ${text(channel)}${comment ? html`: ${text(comment)}` : null}</li>`,
@@ -70,7 +74,8 @@ export function approvalPage(one: JsonObject, view: ApprovalView): Html {
 <pre>${sql.slice(0, STATEMENT_CHARACTERS_SHOWN_MAX)}${sql.length > STATEMENT_CHARACTERS_SHOWN_MAX ? '\n… (cut here; the record has all of it)' : ''}</pre>
 ${parametersOf(statement)}
 <dl>
-<dt>Does</dt><dd>${list(statement.verbs)}${statement.understood === false ? html` <b>not understood: it may do more</b>` : null}</dd>
+<dt>Does</dt><dd>${list(statement.verbs)}</dd>
+${view.mind.length > 0 ? html`<dt>Mind</dt><dd><b>${view.mind.join('; ')}</b></dd>` : null}
 <dt>On</dt><dd>${objectsOf(statement)}</dd>
 <dt>Who</dt><dd>${nameOf(who)} <span class="dim">${text(who.kind)}${list(who.groups) ? `, in ${list(who.groups)}` : ''}</span></dd>
 <dt>Where</dt><dd>${text(path.resource)}, database ${text(path.database)}, as ${text(path.account)}</dd>
@@ -154,7 +159,7 @@ function when(value: unknown): string {
 }
 
 function firstLine(sql: string): string {
-  const line = sql.replace(/\s+/g, ' ').trim()
+  const line = visible(sql).replace(/\s+/g, ' ').trim()
   return line.length > 120 ? `${line.slice(0, 119)}…` : line
 }
 

@@ -7,14 +7,15 @@
 import { createHash } from 'node:crypto'
 import type { SignInProvider, TokenKeys } from '@custody/identity'
 import { type Configuration, CustodyError, isCustodyError } from '@custody/kit'
-import { uuidBytes, type Who } from '@custody/schemas'
+import { type Statement, uuidBytes, type Who } from '@custody/schemas'
 import { parse as parseCookies, serialize as serializeCookie } from 'cookie'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { type Access, type Caller, cookieName, from, requireOwnPage, requireRole } from '../access'
 import type { Answering } from '../answering'
+import type { RiskOf } from '../channels/request'
 import { answerOf, badRequest, notFound } from '../errors'
 import type { Freshness } from '../freshness'
-import type { JsonObject } from '../rows'
+import { type JsonObject, microsOfIso } from '../rows'
 import type { Store } from '../store'
 import { issueOwnToken } from '../tokens'
 import type { Watch } from '../watch'
@@ -39,6 +40,7 @@ export interface PagesOptions {
   watch: Watch
   freshness: Freshness
   answering: Answering
+  riskOf: RiskOf
   /** The token is of no use from now on. */
   revoke(tokenId: string | null): void
 }
@@ -433,6 +435,7 @@ export async function registerPages(app: FastifyInstance, o: PagesOptions): Prom
           refusal: o.answering.refusal(caller, approval),
           mayForce: o.answering.forceRefusal(caller, approval) === null,
           before,
+          mind: o.riskOf(approval.statement as unknown as Statement).notes,
         }),
       })
     }),
@@ -462,17 +465,16 @@ export async function registerPages(app: FastifyInstance, o: PagesOptions): Prom
   async function askedBefore(approval: JsonObject): Promise<JsonObject[]> {
     const { fingerprint } = approval.statement as JsonObject
     if (!fingerprint) return []
-    const since = new Date(Date.now() - ASKED_BEFORE_DAYS * 86_400_000).toISOString()
-    const { items } = await o.store.approvals(
-      { since, identity: String((approval.who as JsonObject).subject) },
-      { limit: APPROVALS_SHOWN_MAX },
-    )
-    return items
-      .filter(
-        (one) =>
-          one.id !== approval.id && (one.statement as JsonObject).fingerprint === fingerprint,
-      )
-      .slice(0, ASKED_BEFORE_SHOWN_MAX)
+    const { subject, issuer } = approval.who as JsonObject
+    const before = microsOfIso(String(approval.requested))!
+    return o.store.askedBefore({
+      subject: String(subject),
+      issuer: String(issuer),
+      fingerprint: String(fingerprint),
+      since: before - ASKED_BEFORE_DAYS * 86_400_000_000,
+      before,
+      limit: ASKED_BEFORE_SHOWN_MAX,
+    })
   }
 
   // ── vouching for a client that waits ─────────────────────────────────────────────────────────────────────────

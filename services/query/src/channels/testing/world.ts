@@ -30,6 +30,7 @@ import { notFound } from '../../errors'
 import { isoOfMicros, type JsonObject } from '../../rows'
 import { createWatch } from '../../watch'
 import { type Channels, createChannels } from '..'
+import { createRiskOf } from '../request'
 
 export const whoOf = (subject: string, groups: string[] = [], fields: Partial<Who> = {}): Who => ({
   subject,
@@ -106,6 +107,7 @@ export class World {
       answering: createAnswering({ store, watch, freshness: { caughtUp: async () => true } }),
       recorder: this.own,
       secrets: createSecrets(undefined),
+      riskOf: await createRiskOf(),
       logger: silentLogger(),
       pollMs: 20,
       retryMsMin: fields.retryMsMin ?? 50,
