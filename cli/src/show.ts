@@ -90,6 +90,9 @@ export function sessionHeader(session: Json, style: Style): string[] {
         `${path?.resource}: ${path?.account}@${path?.target}/${path?.database}${tls(path?.targetTls)}`,
       ].join(' → '),
     ],
+    ...(session.attributes?.reason
+      ? ([['Reason', session.attributes.reason]] as [string, string][])
+      : []),
     ['Opened', `${moment(session.opened, true)} UTC`],
     [
       'State',
