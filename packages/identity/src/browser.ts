@@ -182,6 +182,7 @@ function samlProvider(provider: SamlProvider, verifier: CredentialVerifier): Sig
     async finish(callbackUrl, _state, memory, returned) {
       let who: Who
       let expiresMs: number | null
+      let isTold: boolean
       try {
         const SAMLResponse = 'form' in returned ? (returned.form.get('SAMLResponse') ?? '') : ''
         const one = await saml(callbackUrl, JSON.parse(memory) as { id: string | null })
@@ -201,6 +202,7 @@ function samlProvider(provider: SamlProvider, verifier: CredentialVerifier): Sig
           )
         }
         const { attributes } = provider
+        isTold = listOf(attributes.groups).length > 0
         const address = /:emailAddress$/.test(profile.nameIDFormat ?? '') ? profile.nameID : null
         who = {
           subject: profile.nameID,
@@ -220,7 +222,11 @@ function samlProvider(provider: SamlProvider, verifier: CredentialVerifier): Sig
       } catch (cause) {
         throw failed(cause)
       }
-      const principal: Principal = { who, expiresMs, vouchedMs: Date.now() }
+      const principal: Principal = {
+        who,
+        expiresMs,
+        ...(isTold && { vouchedMs: Date.now() }),
+      }
       verifier.vouched?.(principal)
       const refused = verifier.standing?.(who)
       if (refused) throw refused

@@ -82,7 +82,9 @@ export class OidcVerifier {
     return {
       who: whoOf(payload, issuer, presented),
       expiresMs: payload.exp! * 1000,
-      vouchedMs: payload.iat! * 1000,
+      // A token without the claim, for want of a scope say, says nothing of groups.
+      ...(issuer.claims.groups !== undefined &&
+        claim(payload, issuer.claims.groups) !== undefined && { vouchedMs: payload.iat! * 1000 }),
       names: issuer.user === undefined ? [] : [issuer.user],
     }
   }

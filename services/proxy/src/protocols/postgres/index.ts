@@ -363,7 +363,9 @@ class Postgres implements Protocol {
     const asked = this.services.signIns.ask(path, user)
     clearTimeout(timer)
     // Whatever it says next, it says after being let in; that it went away is learnt at once.
-    reader.peek().catch(() => asked.withdraw('the client went away'))
+    const gone = () => asked.withdraw('the client went away')
+    reader.peek().catch(gone)
+    stream.once('close', gone)
     await this.services.recorder.recorded('os')
     admit(stream)
     tellNotice(
