@@ -19,6 +19,8 @@ export interface ProgramOptions {
   timeoutMs?: number
   /** Told each child's process id, for tests that kill. */
   started?(pid: number): void
+  /** Told what it says on standard error, as it comes. */
+  said?(text: string): void
 }
 
 /** A `postgresql://` URL, whatever characters its parts have. */
@@ -94,7 +96,7 @@ export function clientProgram(name: string): string {
     if (existsSync(path)) return path
   }
   throw new Error(
-    `${name} is not installed and these tests need it: install postgresql-client and postgresql-contrib (npm run setup does where it may)`,
+    `${name} is not installed and these tests need it: node scripts/setup.mjs --clients installs it where it may`,
   )
 }
 
@@ -112,7 +114,10 @@ export function runProgram(
     const out: Buffer[] = []
     const err: Buffer[] = []
     child.stdout.on('data', (chunk: Buffer) => out.push(chunk))
-    child.stderr.on('data', (chunk: Buffer) => err.push(chunk))
+    child.stderr.on('data', (chunk: Buffer) => {
+      err.push(chunk)
+      o.said?.(chunk.toString('utf8'))
+    })
     const timer = setTimeout(() => child.kill('SIGKILL'), o.timeoutMs ?? 60_000)
     child.once('error', (error) => {
       clearTimeout(timer)

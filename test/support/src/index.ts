@@ -13,6 +13,7 @@ export {
   psql,
   runProgram,
 } from './clients'
+export { type Driver, type DriverOutcome, type DriverRun, drivers } from './drivers'
 export { type OidcProvider, startOidcProvider } from './oidc'
 export {
   type PostgresServer,
