@@ -2,9 +2,8 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { PassThrough } from 'node:stream'
-import { psql } from '@custody/test-support'
+import { psql, standaloneUnderTest } from '@custody/test-support'
 import { custody } from './cli'
-import { standaloneUnderTest } from './standalone-under-test'
 
 const standalone = standaloneUnderTest('cli')
 const {

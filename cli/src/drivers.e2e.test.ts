@@ -12,10 +12,10 @@ import {
   type OidcProvider,
   type PostgresServer,
   runProgram,
+  standaloneUnderTest,
   startOidcProvider,
   startPostgres,
 } from '@custody/test-support'
-import { standaloneUnderTest } from './standalone-under-test'
 
 const custody = standaloneUnderTest('drivers', (directory) => ({
   CUSTODY_CONFIG: join(directory, 'custody.yaml'),

@@ -7,10 +7,10 @@ import {
   type OidcProvider,
   type PostgresServer,
   psql,
+  standaloneUnderTest,
   startOidcProvider,
   startPostgres,
 } from '@custody/test-support'
-import { standaloneUnderTest } from './standalone-under-test'
 
 const standalone = standaloneUnderTest('login', (directory) => ({
   CUSTODY_CONFIG: join(directory, 'custody.yaml'),

@@ -13,11 +13,11 @@ import {
   type PostgresServer,
   rsaCertificate,
   type SamlProvider,
+  standaloneUnderTest,
   startOidcProvider,
   startPostgres,
   startSamlSimulator,
 } from '@custody/test-support'
-import { standaloneUnderTest } from './standalone-under-test'
 
 const custody = standaloneUnderTest('custody-sign-in-', (directory) => ({
   CUSTODY_CONFIG: join(directory, 'custody.yaml'),

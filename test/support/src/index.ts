@@ -12,6 +12,8 @@ export {
   postgresUrl,
   psql,
   runProgram,
+  type Started,
+  startProgram,
 } from './clients'
 export { type Driver, type DriverOutcome, type DriverRun, drivers } from './drivers'
 export { type OidcProvider, startOidcProvider } from './oidc'
@@ -23,6 +25,7 @@ export {
 } from './postgres'
 export { seeded } from './random'
 export { type Assertion, type SamlProvider, startSamlSimulator } from './saml'
+export { type StandaloneUnderTest, standaloneUnderTest } from './standalone'
 export { runSuite } from './suite'
 export { temporaryDirectory } from './temporary'
 export {

@@ -1,13 +1,13 @@
 /**
- * Everything that `npm start` starts, as the command's tests have it: a process in a home of its own, gone with it.
+ * Everything that `npm start` starts, as tests and benchmarks have it: a process in a home of its own, gone with it.
  * Refuses to be ready before it has said so itself.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
-import { temporaryDirectory } from '@custody/test-support'
+import { temporaryDirectory } from './temporary'
 
-const MAIN = join(__dirname, '../../services/standalone/dist/main.js')
+const MAIN = join(__dirname, '../../../services/standalone/dist/main.js')
 
 export interface StandaloneUnderTest {
   /** Where it and the command run, and the home is in it. */
