@@ -25,7 +25,7 @@ const programs = {
 try {
   if (verb === 'test') await test(args)
   else if (verb in programs) {
-    setup({ clients: verb !== 'start', java: verb === 'keycloak' })
+    setup({ clients: verb !== 'start', languages: verb === 'keycloak' })
     const program = join(root, programs[verb])
     if (!existsSync(program)) throw new SetupError(`${programs[verb]} is not part of this version`)
     process.argv.splice(1, 2, program)

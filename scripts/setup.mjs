@@ -21,15 +21,18 @@ export function progress(line) {
   process.stderr.write(`custody: ${line}\n`)
 }
 
-/** Packages and build. `clients` also brings the programs that tests run, `java` what runs Java, `drivers` other languages' drivers. */
-export function setup({ clients = false, java = false, drivers = false } = {}) {
+/**
+ * Packages and build. `clients` also brings the programs that tests run, `languages` what runs Java and Python, `drivers`
+ * the drivers of both.
+ */
+export function setup({ clients = false, languages = false, drivers = false } = {}) {
   checkNode()
   if (packagesAreStale()) installPackages()
   build()
   const wanted = [
     ...(clients ? clientPrograms : []),
-    ...(java || drivers ? javaPrograms : []),
-    ...(drivers ? pythonPrograms : []),
+    ...(languages || drivers ? languagePrograms : []),
+    ...(drivers ? driverPrograms : []),
   ]
   installPrograms(wanted)
   if (drivers) installDrivers()
@@ -100,12 +103,12 @@ const clientPrograms = [
   { name: 'psql', from: 'postgresql-client' },
   { name: 'pgbench', from: 'postgresql-contrib' },
 ]
-const javaPrograms = [
+const languagePrograms = [
   { name: 'javac', from: 'default-jdk-headless' },
   { name: 'mvn', from: 'maven' },
-]
-const pythonPrograms = [
   { name: 'python3', from: 'python3' },
+]
+const driverPrograms = [
   {
     name: 'pip',
     from: 'python3-pip',
