@@ -18,13 +18,14 @@ const programs = {
   crash: 'test/crash/dist/main.js',
   parity: 'test/parity/dist/main.js',
   evasion: 'test/evasion/dist/main.js',
+  keycloak: 'test/keycloak/dist/main.js',
   bench: 'bench/dist/main.js',
 }
 
 try {
   if (verb === 'test') await test(args)
   else if (verb in programs) {
-    setup({ clients: verb !== 'start' })
+    setup({ clients: verb !== 'start', languages: verb === 'keycloak' })
     const program = join(root, programs[verb])
     if (!existsSync(program)) throw new SetupError(`${programs[verb]} is not part of this version`)
     process.argv.splice(1, 2, program)
@@ -41,7 +42,7 @@ try {
 
 /** All tests, or those whose path matches an argument. Closes with the counts, one line a program can read. */
 async function test(jestArguments) {
-  setup({ clients: true })
+  setup({ clients: true, drivers: true })
   const directory = mkdtempSync(join(tmpdir(), 'custody-test-results-'))
   const results = join(directory, 'results.json')
   const child = spawn(

@@ -1,9 +1,10 @@
 /**
- * Sets up what is missing, and nothing else: packages (npm ci), the build, and for tests PostgreSQL's client programs.
+ * Sets up what is missing, and nothing else: packages (npm ci), the build, and for tests PostgreSQL's client programs and
+ * drivers of other languages.
  * Node's own modules only, because it runs before any package is there. Progress goes to standard error.
  */
 import { spawnSync } from 'node:child_process'
-import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { delimiter, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -20,12 +21,21 @@ export function progress(line) {
   process.stderr.write(`custody: ${line}\n`)
 }
 
-/** Packages and build. `clients` also brings the programs that tests run. */
-export function setup({ clients = false } = {}) {
+/**
+ * Packages and build. `clients` also brings the programs that tests run, `languages` what runs Java and Python, `drivers`
+ * the drivers of both.
+ */
+export function setup({ clients = false, languages = false, drivers = false } = {}) {
   checkNode()
   if (packagesAreStale()) installPackages()
   build()
-  if (clients) installClients()
+  const wanted = [
+    ...(clients ? clientPrograms : []),
+    ...(languages || drivers ? languagePrograms : []),
+    ...(drivers ? driverPrograms : []),
+  ]
+  installPrograms(wanted)
+  if (drivers) installDrivers()
 }
 
 function checkNode() {
@@ -88,28 +98,71 @@ function isBuilt() {
   )
 }
 
-const clientPrograms = ['psql', 'pgbench']
+/** A program that tests run, Debian's package of it, and how to tell that it is there where its name is not enough. */
+const clientPrograms = [
+  { name: 'psql', from: 'postgresql-client' },
+  { name: 'pgbench', from: 'postgresql-contrib' },
+]
+const languagePrograms = [
+  { name: 'javac', from: 'default-jdk-headless' },
+  { name: 'mvn', from: 'maven' },
+  { name: 'python3', from: 'python3' },
+]
+const driverPrograms = [
+  {
+    name: 'pip',
+    from: 'python3-pip',
+    isThere: () => succeeds('python3', ['-m', 'pip', '--version']),
+  },
+]
 
-function installClients() {
-  const missing = clientPrograms.filter((name) => !hasProgram(name))
+function installPrograms(wanted) {
+  const missing = wanted.filter(({ name, isThere = () => hasProgram(name) }) => !isThere())
   if (missing.length === 0) return
+  const names = missing.map(({ name }) => name).join(', ')
+  const packages = missing.map(({ from }) => from)
   const mayInstall = hasProgram('apt-get') && process.getuid?.() === 0
-  if (!mayInstall) {
-    throw new SetupError(
-      `the tests need ${missing.join(' and ')}: install PostgreSQL's client programs (Debian: postgresql-client, postgresql-contrib)`,
-    )
-  }
-  progress(`installing ${missing.join(' and ')} (apt-get)`)
+  if (!mayInstall)
+    throw new SetupError(`this needs ${names}: please install them (Debian: ${packages.join(' ')})`)
+  progress(`installing ${names} (apt-get)`)
   const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' }
-  const install = [
-    'install',
-    '-y',
-    '--no-install-recommends',
-    'postgresql-client',
-    'postgresql-contrib',
-  ]
+  const install = ['install', '-y', '--no-install-recommends', ...packages]
   run('apt-get', ['update', '-qq'], { what: 'apt-get update', env, quiet: true })
   run('apt-get', install, { what: 'apt-get install', env, quiet: true })
+}
+
+/** Drivers that are not of this language, from their own registries; test-support knows them by the same list. */
+function installDrivers() {
+  const { directory, pypi, maven } = JSON.parse(
+    readFileSync(join(root, 'test/support/drivers.json'), 'utf8'),
+  )
+  const place = join(root, directory)
+  const stamp = join(place, 'installed.json')
+  const { stdout: python } = spawnSync('python3', ['--version'], { encoding: 'utf8' })
+  const wanted = JSON.stringify({ pypi, maven, python })
+  if (existsSync(stamp) && readFileSync(stamp, 'utf8') === wanted) return
+  progress('fetching drivers for Python and Java (pip, mvn)')
+  rmSync(place, { recursive: true, force: true })
+  mkdirSync(place, { recursive: true })
+  const pip = ['-m', 'pip', 'install', '--quiet', '--target', join(place, 'python'), ...pypi]
+  run('python3', pip, { what: 'pip install', quiet: true })
+  for (const artifact of maven)
+    run(
+      'mvn',
+      [
+        '-B',
+        '-q',
+        'dependency:copy',
+        `-Dartifact=${artifact}`,
+        `-DoutputDirectory=${join(place, 'java')}`,
+      ],
+      { what: 'mvn dependency:copy', quiet: true },
+    )
+  writeFileSync(stamp, wanted)
+}
+
+function succeeds(program, args) {
+  return spawnSync(program, args, { stdio: 'ignore' }).status === 0
 }
 
 function hasProgram(name) {
@@ -138,7 +191,8 @@ function run(program, args, { what, env = process.env, quiet = false }) {
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   try {
-    setup({ clients: process.argv.includes('--clients') })
+    const tests = process.argv.includes('--clients')
+    setup({ clients: tests, drivers: tests })
     progress('everything is set up')
   } catch (error) {
     if (!(error instanceof SetupError)) throw error

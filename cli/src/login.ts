@@ -213,11 +213,18 @@ async function throughBrowser(
 }
 
 async function byDevice(oidc: Oidc, client: Client, issuer: Issuer, { output }: Context) {
-  const asked = await oidc.initiateDeviceAuthorization(client, { scope: issuer.scopes.join(' ') })
+  // Providers that ask PKCE of a client may ask it here as well (Keycloak does); others ignore it.
+  const verifier = oidc.randomPKCECodeVerifier()
+  const asked = await oidc.initiateDeviceAuthorization(client, {
+    scope: issuer.scopes.join(' '),
+    code_challenge: await oidc.calculatePKCECodeChallenge(verifier),
+    code_challenge_method: 'S256',
+  })
   output.remark(
     `Open ${asked.verification_uri} on any machine and type ${asked.user_code}${asked.verification_uri_complete ? `,\nor open ${asked.verification_uri_complete}` : ''}`,
   )
-  return (await oidc.pollDeviceAuthorizationGrant(client, asked)).id_token
+  const tokens = await oidc.pollDeviceAuthorizationGrant(client, asked, { code_verifier: verifier })
+  return tokens.id_token
 }
 
 /** Where there is none, the printed address is there. */

@@ -7,7 +7,8 @@ import ctypes
 import sys
 
 path, conninfo, sql = sys.argv[1:4]
-token = sys.stdin.read().strip()
+# The library keeps a pointer to it only.
+token = sys.stdin.read().strip().encode()
 libpq = ctypes.CDLL(path)
 for name in ("PQconnectdb", "PQexec"):
     getattr(libpq, name).restype = ctypes.c_void_p
@@ -35,7 +36,7 @@ def hook(kind, connection, data):
     request = ctypes.cast(data, ctypes.POINTER(BearerRequest)).contents
     print("discovery", (request.openid_configuration or b"").decode(), file=sys.stderr)
     print("scope", (request.scope or b"").decode(), file=sys.stderr)
-    request.token = token.encode()
+    request.token = token
     return 1
 
 

@@ -46,19 +46,22 @@ export function signInProviders(
   verifier: CredentialVerifier,
   secrets: Secrets,
 ): SignInProvider[] {
+  const issuers = identity.issuers.filter(({ clientId }) => clientId !== undefined)
+  // Realms and tenants share a host; each goes by enough of its address to be told from the others.
+  const nameOf = ({ issuer }: OidcIssuer): string => {
+    const { host, pathname } = new URL(issuer)
+    const isAlone = issuers.filter((one) => new URL(one.issuer).host === host).length === 1
+    return isAlone ? host : host + pathname.replace(/\/$/, '')
+  }
   return [
-    ...identity.issuers.flatMap((issuer) =>
-      issuer.clientId === undefined
-        ? []
-        : [oidcProvider(issuer, issuer.clientId, verifier, secrets)],
-    ),
+    ...issuers.map((issuer) => oidcProvider(issuer, nameOf(issuer), verifier, secrets)),
     ...identity.saml.map((provider) => samlProvider(provider, verifier)),
   ]
 }
 
 function oidcProvider(
   issuer: OidcIssuer,
-  clientId: string,
+  name: string,
   verifier: CredentialVerifier,
   secrets: Secrets,
 ): SignInProvider {
@@ -73,7 +76,7 @@ function oidcProvider(
       const secret = issuer.clientSecret ? await secrets.read(issuer.clientSecret) : undefined
       const client = await oidc.discovery(
         url,
-        clientId,
+        issuer.clientId!,
         secret,
         secret === undefined ? oidc.None() : oidc.ClientSecretBasic(secret),
         {
@@ -88,10 +91,9 @@ function oidcProvider(
     })
     return discovered
   }
-  const { host } = new URL(issuer.issuer)
   return {
-    name: host,
-    label: host,
+    name,
+    label: name,
     kind: 'oidc',
     async begin(callbackUrl, state) {
       try {

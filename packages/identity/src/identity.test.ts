@@ -2,9 +2,16 @@
 import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { type Home, prepareHome } from '@custody/kit'
+import { type Home, parseConfiguration, prepareHome } from '@custody/kit'
 import { SignJWT } from 'jose'
-import { createTokenVerifier, issueToken, loadTokenKeys, revokeToken, TTL_SECONDS_MAX } from '.'
+import {
+  createTokenVerifier,
+  issueToken,
+  loadTokenKeys,
+  revokeToken,
+  signInProviders,
+  TTL_SECONDS_MAX,
+} from '.'
 
 const directory = mkdtempSync(join(tmpdir(), 'custody-identity-'))
 const home: Home = prepareHome(join(directory, 'home'))
@@ -131,4 +138,23 @@ test('a revocation is seen by a verifier that runs, and takes others with it not
   revokeToken(home, two.id)
   for (const { token } of [one, two])
     await expect(verifier.verify(token)).rejects.toMatchObject({ code: 'CUSTODY-TOKEN-004' })
+})
+
+test('a provider goes by its host, or by its address where realms share one', async () => {
+  const { identity } = parseConfiguration(
+    JSON.stringify({
+      identity: {
+        issuers: ['a.example/realms/one', 'a.example/realms/two/', 'b.example/realms/one']
+          .map((at) => ({ issuer: `https://${at}`, audiences: ['custody'], clientId: 'custody' }))
+          // Nobody is sent there, so it takes nobody's name.
+          .concat({ issuer: 'https://b.example/jobs', audiences: ['custody'] } as never),
+      },
+    }),
+  )
+  const verifier = await verifierOf()
+  expect(signInProviders(identity, verifier, {} as never).map(({ name }) => name)).toEqual([
+    'a.example/realms/one',
+    'a.example/realms/two',
+    'b.example',
+  ])
 })

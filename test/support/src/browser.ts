@@ -36,6 +36,10 @@ export class Browser {
         const values = new URLSearchParams()
         for (const [field] of inside!.matchAll(/<(?:input|textarea)[^>]*>/g)) {
           const name = attribute(field, 'name')
+          const type = attribute(field, 'type') ?? 'text'
+          // A button is sent when it is pressed, a box when it is ticked.
+          if (/^(submit|button|reset|image)$/.test(type)) continue
+          if (/^(checkbox|radio)$/.test(type) && !/\bchecked\b/.test(field)) continue
           if (name) values.set(name, attribute(field, 'value') ?? '')
         }
         return {

@@ -4,6 +4,7 @@
 import { spawn } from 'node:child_process'
 import { existsSync, readdirSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { missingBinaries, npmBinaries } from '@custody/postgres-server'
 
 export interface Output {
@@ -15,10 +16,13 @@ export interface Output {
 
 export interface ProgramOptions {
   env?: NodeJS.ProcessEnv
+  cwd?: string
   input?: string | Buffer
   timeoutMs?: number
   /** Told each child's process id, for tests that kill. */
   started?(pid: number): void
+  /** Told what it says on standard error, as it comes. */
+  said?(text: string): void
 }
 
 /** A `postgresql://` URL, whatever characters its parts have. */
@@ -94,7 +98,7 @@ export function clientProgram(name: string): string {
     if (existsSync(path)) return path
   }
   throw new Error(
-    `${name} is not installed and these tests need it: install postgresql-client and postgresql-contrib (npm run setup does where it may)`,
+    `${name} is not installed and these tests need it: node scripts/setup.mjs --clients installs it where it may`,
   )
 }
 
@@ -105,6 +109,7 @@ export function runProgram(
 ): Promise<Output> {
   return new Promise((resolve, reject) => {
     const child = spawn(program, args, {
+      cwd: o.cwd,
       env: { ...process.env, PGCONNECT_TIMEOUT: '20', ...o.env },
       stdio: ['pipe', 'pipe', 'pipe'],
     })
@@ -112,7 +117,10 @@ export function runProgram(
     const out: Buffer[] = []
     const err: Buffer[] = []
     child.stdout.on('data', (chunk: Buffer) => out.push(chunk))
-    child.stderr.on('data', (chunk: Buffer) => err.push(chunk))
+    child.stderr.on('data', (chunk: Buffer) => {
+      err.push(chunk)
+      o.said?.(chunk.toString('utf8'))
+    })
     const timer = setTimeout(() => child.kill('SIGKILL'), o.timeoutMs ?? 60_000)
     child.once('error', (error) => {
       clearTimeout(timer)
@@ -131,4 +139,60 @@ export function runProgram(
     child.stdin.on('error', () => {})
     child.stdin.end(o.input ?? '')
   })
+}
+
+export interface Started {
+  output(): string
+  /** On standard error. */
+  said(): string
+  /** What of standard error fits; rejects where the program ends before it has said so. */
+  until(pattern: RegExp): Promise<RegExpExecArray>
+  ended: Promise<number | null>
+  stop(): void
+}
+
+/** A program whose words somebody acts on while it runs. Ends by itself after a while. */
+export function startProgram(
+  program: string,
+  args: readonly string[],
+  o: { env?: NodeJS.ProcessEnv; cwd?: string; timeoutMs?: number } = {},
+): Started {
+  const child = spawn(program, args, {
+    cwd: o.cwd,
+    env: { ...process.env, ...o.env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+    timeout: o.timeoutMs ?? 60_000,
+    killSignal: 'SIGKILL',
+  })
+  let out = ''
+  let err = ''
+  child.stdout.on('data', (data) => {
+    out += data
+  })
+  child.stderr.on('data', (data) => {
+    err += data
+  })
+  let isOver = false
+  const ended = new Promise<number | null>((resolve, reject) => {
+    child.once('error', reject)
+    child.once('close', (code) => {
+      isOver = true
+      resolve(code)
+    })
+  })
+  ended.catch(() => {})
+  return {
+    output: () => out,
+    said: () => err,
+    async until(pattern) {
+      for (;;) {
+        const found = pattern.exec(err)
+        if (found) return found
+        if (isOver) throw new Error(`${program} ended: ${err}${out}`)
+        await sleep(20)
+      }
+    },
+    ended,
+    stop: () => void child.kill('SIGKILL'),
+  }
 }

@@ -12,7 +12,10 @@ export {
   postgresUrl,
   psql,
   runProgram,
+  type Started,
+  startProgram,
 } from './clients'
+export { type Driver, type DriverOutcome, type DriverRun, drivers } from './drivers'
 export { type OidcProvider, startOidcProvider } from './oidc'
 export {
   type PostgresServer,

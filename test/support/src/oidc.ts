@@ -4,8 +4,8 @@
 import { spawn } from 'node:child_process'
 import { createHash, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import { createServer } from 'node:net'
 import { join } from 'node:path'
+import { freePort } from '@custody/kit'
 import { Browser } from './browser'
 
 export interface OidcProvider {
@@ -131,13 +131,3 @@ async function signIn(browser: Browser, account: string): Promise<void> {
 }
 
 const PAGES_MAX = 10
-
-async function freePort(): Promise<number> {
-  const server = createServer()
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as { port: number }
-  server.close()
-  await once(server, 'close')
-  return port
-}
