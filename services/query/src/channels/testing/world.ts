@@ -281,7 +281,7 @@ export class World {
 /** Waits until something is so. */
 export async function until<T>(
   what: () => T | Promise<T>,
-  msMax = 10_000,
+  msMax = 60_000,
 ): Promise<NonNullable<T>> {
   const end = Date.now() + msMax
   for (;;) {
