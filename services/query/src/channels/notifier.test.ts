@@ -29,6 +29,32 @@ approvals:
 ${channels.join('')}
 `
 
+/** Bob's approval, as the other side of a webhook sends it. */
+async function answer(
+  channel: string,
+  request: string,
+  stamp = Math.floor(Date.now() / 1000),
+): Promise<number> {
+  const body = JSON.stringify({
+    type: 'approval.answer',
+    request,
+    answer: 'approved',
+    approver: 'bob@example.com',
+  })
+  const signature = hmac(KEY, `x.${stamp}.${body}`).toString('base64')
+  const response = await fetch(`http://127.0.0.1:${world!.port}/channels/webhook/${channel}`, {
+    method: 'POST',
+    headers: {
+      'content-type': 'application/json',
+      'webhook-id': 'x',
+      'webhook-timestamp': String(stamp),
+      'webhook-signature': `v1,${signature}`,
+    },
+    body,
+  })
+  return response.status
+}
+
 const kinds = (one: Receiver) =>
   one.calls.map(({ json }) => `${json.type.slice(9)} ${json.data.request}`)
 
@@ -89,6 +115,18 @@ test('channels are for some groups and resources', async () => {
   expect(kinds(all).sort()).toEqual([a, b, c].map(({ id }) => `requested ${id}`).sort())
   expect(kinds(security)).toEqual([`requested ${b.id}`])
   expect(kinds(billing)).toEqual([`requested ${c.id}`])
+})
+
+test('a channel that was not asked can’t answer', async () => {
+  const [all, billing] = [await receiver(), await receiver()]
+  world = await World.make(
+    `${configuration(channel('all', all.url), channel('billing', billing.url, ', resources: [billing]'))}  people: [{ email: bob@example.com, groups: [dba] }]\n`,
+  )
+  const held = world.hold()
+  await until(() => all.calls.length)
+  expect(await answer('billing', held.id)).toBe(403)
+  expect(await world.answers()).toEqual([])
+  expect(await answer('all', held.id)).toBe(200)
 })
 
 test('a slow channel holds up no other, and a failing one is tried again until the request ends', async () => {
@@ -235,26 +273,8 @@ test('what was signed before a restart may have been taken then, and is refused'
   world = await World.make(text)
   const held = world.hold({ required: 2 })
   await until(() => one.calls.length === 1)
-  const body = JSON.stringify({
-    type: 'approval.answer',
-    request: held.id,
-    answer: 'approved',
-    approver: 'bob@example.com',
-  })
-  const stamp = String(Math.floor(Date.now() / 1000))
-  const send = async () =>
-    (
-      await fetch(`http://127.0.0.1:${world!.port}/channels/webhook/one`, {
-        method: 'POST',
-        headers: {
-          'content-type': 'application/json',
-          'webhook-id': 'x',
-          'webhook-timestamp': stamp,
-          'webhook-signature': `v1,${hmac(KEY, `x.${stamp}.${body}`).toString('base64')}`,
-        },
-        body,
-      })
-    ).status
+  const stamp = Math.floor(Date.now() / 1000)
+  const send = () => answer('one', held.id, stamp)
   expect(await send()).toBe(200)
   await world.stop()
   await rest(1100)

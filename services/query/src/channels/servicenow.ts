@@ -133,13 +133,16 @@ export function createServiceNow(settings: Settings): Channel {
       let timer: NodeJS.Timeout
       const again = () => {
         timer = setTimeout(async () => {
-          const asked = desk.asked(name)
-          for (const id of seen.keys())
-            if (!asked.some(({ request }) => request.id === id)) seen.delete(id)
-          for (const one of asked) {
-            if (stopped) return
+          try {
+            const asked = desk.asked(name)
+            for (const id of seen.keys())
+              if (!asked.some(({ request }) => request.id === id)) seen.delete(id)
+            for (const one of asked) {
+              if (stopped) return
+              await look(one, desk, seen)
+            }
+          } catch {
             // What does not answer now is looked at again.
-            await look(one, desk, seen).catch(() => undefined)
           }
           if (!stopped) again()
         }, settings.pollSeconds * 1000)
