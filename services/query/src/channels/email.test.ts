@@ -355,6 +355,32 @@ test('a certificate that nobody vouches for is not written past', async () => {
   expect(mails).toEqual([])
 })
 
+test('a server that offers no TLS gets neither password nor mail', async () => {
+  const heard: string[] = []
+  const plain = new SMTPServer({
+    logger: false,
+    disabledCommands: ['STARTTLS'],
+    allowInsecureAuth: true,
+    onAuth(auth: { username?: string }, _session: unknown, callback: (...all: unknown[]) => void) {
+      heard.push(`auth ${auth.username}`)
+      callback(null, { user: auth.username })
+    },
+    onMailFrom(_address: unknown, _session: unknown, callback: () => void) {
+      heard.push('mail')
+      callback()
+    },
+  } as never)
+  await new Promise<void>((resolve) => plain.listen(0, '127.0.0.1', resolve))
+  const other = (plain.server.address() as { port: number }).port
+  world = await World.make(configuration().replace(`port: ${port}`, `port: ${other}`))
+  const held = world.hold()
+  await rest(500)
+  world.finish(held, 'withdrawn')
+  await until(async () => (await world!.ownEvents('approval.notification-failed')).length)
+  expect(heard).toEqual([])
+  await new Promise<void>((resolve) => plain.close(resolve))
+})
+
 test('nobody to write to is said', async () => {
   world = await World.make(configuration())
   world.hold({ approvers: 'nobodys-group' })

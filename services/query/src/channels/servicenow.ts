@@ -139,10 +139,11 @@ export function createServiceNow(settings: Settings): Channel {
               if (!asked.some(({ request }) => request.id === id)) seen.delete(id)
             for (const one of asked) {
               if (stopped) return
-              await look(one, desk, seen)
+              // What does not answer now is looked at again.
+              await look(one, desk, seen).catch(() => undefined)
             }
           } catch {
-            // What does not answer now is looked at again.
+            // What is held is still being read.
           }
           if (!stopped) again()
         }, settings.pollSeconds * 1000)
