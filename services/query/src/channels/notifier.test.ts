@@ -191,6 +191,24 @@ test('what a service asks to wait holds for everything that goes there', async (
     expect(call.atMs - one.calls[0]!.atMs).toBeGreaterThanOrEqual(990)
 })
 
+test('a secret that is not there is named, and nothing is sent', async () => {
+  const one = await receiver()
+  world = await World.make(
+    configuration(
+      channel('one', one.url).replace(/secret: \{[^}]*\}/, 'secret: { env: NOT_SET_ANYWHERE }'),
+    ),
+  )
+  world.hold()
+  const [failed] = await until(async () => {
+    const all = await world!.ownEvents('approval.notification-failed')
+    return all.length > 0 && all
+  })
+  expect(failed!.lifecycle!.reason).toBe(
+    'CUSTODY-CONFIG-003: environment variable NOT_SET_ANYWHERE is not set',
+  )
+  expect(one.calls).toEqual([])
+})
+
 test('redirects are not followed, endless answers not read, and both fail for good', async () => {
   const trap = await receiver()
   const redirecting = await receiver(() => ({ status: 307, headers: { location: trap.url } }))
@@ -257,6 +275,9 @@ test('after the end of all, the logs may be freed up to where was read', async (
   await until(async () => (await world!.ownEvents('approval.notified')).length === 1)
   await world.stop()
   const open = await committedPosition(world.home.log, 'notifier', 'proxy-local')
+  // One that came and went while nobody looked.
+  world.finish(world.hold(), 'withdrawn')
+  await world.gateway.recorded('os')
   await world.start(text)
   world.finish(held, 'denied', whoOf('bob'))
   await until(async () => (await world!.ownEvents('approval.notified')).length === 2)
@@ -264,6 +285,7 @@ test('after the end of all, the logs may be freed up to where was read', async (
   await world.stop()
   const ended = await committedPosition(world.home.log, 'notifier', 'proxy-local')
   expect(ended!.offset).toBeGreaterThan(open!.offset)
+  expect(ended!.sequence).toBe((await world.events('proxy-local')).length)
   expect(await committedPosition(world.home.log, 'notifier', 'query-local')).not.toBeNull()
   // Without channels nobody follows, and nothing may be kept for them.
   await world.start('approvals: {}')

@@ -6,7 +6,7 @@
  */
 import { setMaxListeners } from 'node:events'
 import { forgetConsumer, type Position, type Recorder } from '@custody/event-log'
-import { type ChannelSettings, CustodyError, type Logger } from '@custody/kit'
+import { type ChannelSettings, CustodyError, isCustodyError, type Logger } from '@custody/kit'
 import { decodeMessage, type Event, readEnvelope, uuidBytes, uuidText } from '@custody/schemas'
 import type { Store } from '../store'
 import {
@@ -23,7 +23,7 @@ import { type RiskOf, requestOf } from './request'
 
 export const CONSUMER = 'notifier'
 const POLL_MS = 100
-const COMMIT_MS = 2000
+const COMMIT_MS = 5000
 /** Bytes of log looked through before what was found is acted on and others get their turn. */
 const PASS_BATCHES_MAX = 16
 /** Requests followed at once. */
@@ -452,7 +452,8 @@ export class Notifier implements OpenRequests {
 
   private failed(open: Open, part: Part, error: unknown): void {
     const { channel } = part
-    const known = error instanceof Undelivered
+    // Messages of our own name no secret and no address.
+    const known = isCustodyError(error)
     const reason = known
       ? `${error.code}: ${error.message}`
       : 'CUSTODY-API-008: something unexpected went wrong'
