@@ -29,7 +29,7 @@ export const catalogue = {
   },
   'CUSTODY-API-005': {
     meaning: 'The API was reached under a host name that is not its own.',
-    duty: 'Use its address, localhost, or the name in `listen.host`.',
+    duty: 'Use its address, localhost, or the name in `listen.host` or `console.url`.',
   },
   'CUSTODY-API-006': {
     meaning: 'The read cannot be recorded, so nothing is shown.',

@@ -145,3 +145,52 @@ describe('a secret', () => {
     expect(JSON.stringify(configuration)).toContain('hush')
   })
 })
+
+describe('approval channels', () => {
+  const channels = (lines: string) =>
+    parseConfiguration(`approvals: {channels: [${lines}]}`, '/etc/custody/custody.yaml')
+
+  test('every secret is blanked when a configuration is shown, and files are beside the configuration', () => {
+    const secret = '{literal: hush}'
+    const configuration = channels(`
+      {type: slack, token: ${secret}, signingSecret: ${secret}, channel: C1},
+      {type: teams, url: ${secret}},
+      {type: email, host: h, from: a@b.example, user: u, password: ${secret}, tlsCa: ca.pem},
+      {type: webhook, url: "https://h", secret: ${secret}},
+      {type: jira, url: "https://h", email: a@b.example, token: ${secret}, project: OPS, webhookSecret: ${secret}},
+      {type: servicenow, url: "https://h", user: u, password: ${secret}},
+      {type: pagerduty, routingKey: ${secret}},
+      {type: pagerduty, name: files, routingKey: {file: keys/pd}}`)
+    expect(JSON.stringify(configuration).match(/hush/g)).toHaveLength(9)
+    expect(JSON.stringify(withoutSecrets(configuration))).not.toContain('hush')
+    expect(configuration.approvals.channels[2]).toMatchObject({ tlsCa: '/etc/custody/ca.pem' })
+    expect(configuration.approvals.channels[7]).toMatchObject({
+      routingKey: { file: '/etc/custody/keys/pd' },
+    })
+  })
+
+  test.each([
+    [
+      'two of one name',
+      '{type: teams, url: {env: A}}, {type: teams, url: {env: B}}',
+      /called teams/,
+    ],
+    [
+      'mail without TLS to another machine',
+      '{type: email, host: mail.example, from: a@b.example, tls: none}',
+      /on this machine only/,
+    ],
+    ['an unknown type', '{type: carrier-pigeon}', /must have type: slack/],
+    ['no secret', '{type: webhook, url: "https://h"}', /secret: missing|secret: must/],
+  ])('%s is refused', (_what, lines, why) => {
+    expect(() => channels(lines)).toThrow(why)
+  })
+
+  test('one person is listed once', () => {
+    expect(() =>
+      parseConfiguration(
+        'approvals: {people: [{email: a@b.example, groups: []}, {email: A@b.example, groups: []}]}',
+      ),
+    ).toThrow(/a@b.example is there more than once/)
+  })
+})

@@ -10,7 +10,7 @@ test('characters that hide or turn text around are seen', () => {
     'a\\u{202e}b\\u{200b}c\\u{0}d\\u{e0041}\\u{e000}\\u{2028}',
   )
   expect(visible('select\r\n\t1 -- ÄÖ 漢 🎉')).toBe('select\n\t1 -- ÄÖ 漢 🎉')
-  expect(line('a\n\n b')).toBe('a b')
+  expect(line('a\n\n b\u202ec')).toBe('a b\\u{202e}c')
 })
 
 test('a cut never halves a character, and says that it is one', () => {

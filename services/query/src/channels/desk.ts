@@ -23,8 +23,8 @@ export interface Asked {
 export interface OpenRequests {
   /** Asked over this channel and not ended. */
   asked(channel: string): Asked[]
-  /** Not ended. */
-  open(id: string): HeldRequest | null
+  /** Not ended, and for this channel. */
+  open(id: string, channel: string): HeldRequest | null
 }
 
 export interface Said {
@@ -75,9 +75,11 @@ export function createDesk(o: {
   }
 
   async function answer(said: Said): Promise<void> {
-    const request = o.open.open(said.request)
+    const request = o.open.open(said.request, said.channel.name)
     if (request === null)
-      throw conflict(`the request ${said.request.slice(0, 64)} has ended, or was never there`)
+      throw conflict(
+        `the request ${said.request.slice(0, 64)} has ended, or was never asked about there`,
+      )
     const { who, isIdentity } = await o.people.find(said.by, said.channel.type)
     // With nothing but an address on one side and none on the other, it may be the same person.
     if (!isIdentity && (request.who.email === null || request.who.onBehalfOf.length > 0))
@@ -95,7 +97,7 @@ export function createDesk(o: {
 
   return {
     asked: (channel) => o.open.asked(channel),
-    open: (id) => o.open.open(id),
+    open: (id, channel) => o.open.open(id, channel),
     refused,
     async looked(channel, request, by, from) {
       const started = performance.now()

@@ -212,7 +212,10 @@ test('a used link stays used behind a restart', async () => {
   expect((await post(bob, { answer: 'approved' })).status).toBe(200)
   await world.stop()
   await world.start(configuration())
-  expect((await post(bob, { answer: 'denied' })).status).toBe(403)
+  await until(async () => (await open(link('zoe@example.com'))).status === 200)
+  const again = await post(bob, { answer: 'denied' })
+  expect(again.status).toBe(403)
+  expect(again.page).toContain('was answered there already')
   expect(await world.answers()).toHaveLength(1)
   // Whoever did not answer still may: the links are no memory of a process.
   expect((await post(link('zoe@example.com'), { answer: 'approved' })).status).toBe(200)
@@ -350,6 +353,32 @@ test('a certificate that nobody vouches for is not written past', async () => {
   })
   expect(failed!.lifecycle!.reason).toMatch(/CUSTODY-CHANNEL-001: the mail server can’t be used/)
   expect(mails).toEqual([])
+})
+
+test('a server that offers no TLS gets neither password nor mail', async () => {
+  const heard: string[] = []
+  const plain = new SMTPServer({
+    logger: false,
+    disabledCommands: ['STARTTLS'],
+    allowInsecureAuth: true,
+    onAuth(auth: { username?: string }, _session: unknown, callback: (...all: unknown[]) => void) {
+      heard.push(`auth ${auth.username}`)
+      callback(null, { user: auth.username })
+    },
+    onMailFrom(_address: unknown, _session: unknown, callback: () => void) {
+      heard.push('mail')
+      callback()
+    },
+  } as never)
+  await new Promise<void>((resolve) => plain.listen(0, '127.0.0.1', resolve))
+  const other = (plain.server.address() as { port: number }).port
+  world = await World.make(configuration().replace(`port: ${port}`, `port: ${other}`))
+  const held = world.hold()
+  await rest(500)
+  world.finish(held, 'withdrawn')
+  await until(async () => (await world!.ownEvents('approval.notification-failed')).length)
+  expect(heard).toEqual([])
+  await new Promise<void>((resolve) => plain.close(resolve))
 })
 
 test('nobody to write to is said', async () => {

@@ -214,7 +214,7 @@ export function linkRoutes(
 
     function opened(token: string) {
       const link = links.open(token)
-      const request = desk.open(link.request)
+      const request = desk.open(link.request, link.channel)
       if (!channels.includes(link.channel)) throw deadLink('the link is none of ours')
       if (request === null) throw deadLink(`the request ${link.request} has ended`)
       const key = `${link.channel} ${link.request} ${link.email}`

@@ -144,6 +144,10 @@ function channelOf(
 }
 
 function inboundRules(app: FastifyInstance, desk: ReturnType<typeof createDesk>): void {
+  // Other programs' addresses, none of the API's.
+  app.addHook('onRoute', (route) => {
+    route.schema = { ...route.schema, hide: true }
+  })
   app.removeAllContentTypeParsers()
   app.addContentTypeParser(
     '*',

@@ -29,6 +29,32 @@ approvals:
 ${channels.join('')}
 `
 
+/** Bob's approval, as the other side of a webhook sends it. */
+async function answer(
+  channel: string,
+  request: string,
+  stamp = Math.floor(Date.now() / 1000),
+): Promise<number> {
+  const body = JSON.stringify({
+    type: 'approval.answer',
+    request,
+    answer: 'approved',
+    approver: 'bob@example.com',
+  })
+  const signature = hmac(KEY, `x.${stamp}.${body}`).toString('base64')
+  const response = await fetch(`http://127.0.0.1:${world!.port}/channels/webhook/${channel}`, {
+    method: 'POST',
+    headers: {
+      'content-type': 'application/json',
+      'webhook-id': 'x',
+      'webhook-timestamp': String(stamp),
+      'webhook-signature': `v1,${signature}`,
+    },
+    body,
+  })
+  return response.status
+}
+
 const kinds = (one: Receiver) =>
   one.calls.map(({ json }) => `${json.type.slice(9)} ${json.data.request}`)
 
@@ -91,6 +117,18 @@ test('channels are for some groups and resources', async () => {
   expect(kinds(billing)).toEqual([`requested ${c.id}`])
 })
 
+test('a channel that was not asked can’t answer', async () => {
+  const [all, billing] = [await receiver(), await receiver()]
+  world = await World.make(
+    `${configuration(channel('all', all.url), channel('billing', billing.url, ', resources: [billing]'))}  people: [{ email: bob@example.com, groups: [dba] }]\n`,
+  )
+  const held = world.hold()
+  await until(() => all.calls.length)
+  expect(await answer('billing', held.id)).toBe(403)
+  expect(await world.answers()).toEqual([])
+  expect(await answer('all', held.id)).toBe(200)
+})
+
 test('a slow channel holds up no other, and a failing one is tried again until the request ends', async () => {
   const slow = await receiver(() => ({ delayMs: 1500, status: 204 }))
   const down = await receiver(() => ({ status: 503 }))
@@ -128,7 +166,7 @@ test('Retry-After is waited for, seconds or a date', async () => {
   world = await World.make(configuration(channel('one', one.url)))
   world.hold()
   await until(() => one.calls.length === 2)
-  expect(one.calls[1]!.atMs - one.calls[0]!.atMs).toBeGreaterThanOrEqual(1000)
+  expect(one.calls[1]!.atMs - one.calls[0]!.atMs).toBeGreaterThanOrEqual(990)
   // The same message, so that the other side can tell.
   expect(one.calls[1]!.headers['webhook-id']).toBe(one.calls[0]!.headers['webhook-id'])
   one.first.push({
@@ -137,7 +175,38 @@ test('Retry-After is waited for, seconds or a date', async () => {
   })
   world.hold()
   await until(() => one.calls.length === 4)
-  expect(one.calls[3]!.atMs - one.calls[2]!.atMs).toBeGreaterThanOrEqual(1000)
+  expect(one.calls[3]!.atMs - one.calls[2]!.atMs).toBeGreaterThanOrEqual(990)
+})
+
+test('what a service asks to wait holds for everything that goes there', async () => {
+  const one = await receiver()
+  one.first.push({ status: 429, headers: { 'retry-after': '1' } })
+  world = await World.make(configuration(channel('one', one.url)))
+  world.hold()
+  await until(() => one.calls.length === 1)
+  await rest(100)
+  world.hold()
+  await until(() => one.calls.length === 3)
+  for (const call of one.calls.slice(1))
+    expect(call.atMs - one.calls[0]!.atMs).toBeGreaterThanOrEqual(990)
+})
+
+test('a secret that is not there is named, and nothing is sent', async () => {
+  const one = await receiver()
+  world = await World.make(
+    configuration(
+      channel('one', one.url).replace(/secret: \{[^}]*\}/, 'secret: { env: NOT_SET_ANYWHERE }'),
+    ),
+  )
+  world.hold()
+  const [failed] = await until(async () => {
+    const all = await world!.ownEvents('approval.notification-failed')
+    return all.length > 0 && all
+  })
+  expect(failed!.lifecycle!.reason).toBe(
+    'CUSTODY-CONFIG-003: environment variable NOT_SET_ANYWHERE is not set',
+  )
+  expect(one.calls).toEqual([])
 })
 
 test('redirects are not followed, endless answers not read, and both fail for good', async () => {
@@ -206,6 +275,9 @@ test('after the end of all, the logs may be freed up to where was read', async (
   await until(async () => (await world!.ownEvents('approval.notified')).length === 1)
   await world.stop()
   const open = await committedPosition(world.home.log, 'notifier', 'proxy-local')
+  // One that came and went while nobody looked.
+  world.finish(world.hold(), 'withdrawn')
+  await world.gateway.recorded('os')
   await world.start(text)
   world.finish(held, 'denied', whoOf('bob'))
   await until(async () => (await world!.ownEvents('approval.notified')).length === 2)
@@ -213,6 +285,7 @@ test('after the end of all, the logs may be freed up to where was read', async (
   await world.stop()
   const ended = await committedPosition(world.home.log, 'notifier', 'proxy-local')
   expect(ended!.offset).toBeGreaterThan(open!.offset)
+  expect(ended!.sequence).toBe((await world.events('proxy-local')).length)
   expect(await committedPosition(world.home.log, 'notifier', 'query-local')).not.toBeNull()
   // Without channels nobody follows, and nothing may be kept for them.
   await world.start('approvals: {}')
@@ -235,26 +308,8 @@ test('what was signed before a restart may have been taken then, and is refused'
   world = await World.make(text)
   const held = world.hold({ required: 2 })
   await until(() => one.calls.length === 1)
-  const body = JSON.stringify({
-    type: 'approval.answer',
-    request: held.id,
-    answer: 'approved',
-    approver: 'bob@example.com',
-  })
-  const stamp = String(Math.floor(Date.now() / 1000))
-  const send = async () =>
-    (
-      await fetch(`http://127.0.0.1:${world!.port}/channels/webhook/one`, {
-        method: 'POST',
-        headers: {
-          'content-type': 'application/json',
-          'webhook-id': 'x',
-          'webhook-timestamp': stamp,
-          'webhook-signature': `v1,${hmac(KEY, `x.${stamp}.${body}`).toString('base64')}`,
-        },
-        body,
-      })
-    ).status
+  const stamp = Math.floor(Date.now() / 1000)
+  const send = () => answer('one', held.id, stamp)
   expect(await send()).toBe(200)
   await world.stop()
   await rest(1100)

@@ -6,7 +6,7 @@
  */
 import { setMaxListeners } from 'node:events'
 import { forgetConsumer, type Position, type Recorder } from '@custody/event-log'
-import type { ChannelSettings, Logger } from '@custody/kit'
+import { type ChannelSettings, CustodyError, isCustodyError, type Logger } from '@custody/kit'
 import { decodeMessage, type Event, readEnvelope, uuidBytes, uuidText } from '@custody/schemas'
 import type { Store } from '../store'
 import {
@@ -23,7 +23,7 @@ import { type RiskOf, requestOf } from './request'
 
 export const CONSUMER = 'notifier'
 const POLL_MS = 100
-const COMMIT_MS = 2000
+const COMMIT_MS = 5000
 /** Bytes of log looked through before what was found is acted on and others get their turn. */
 const PASS_BATCHES_MAX = 16
 /** Requests followed at once. */
@@ -103,6 +103,7 @@ export class Notifier implements OpenRequests {
   private committedMs = 0
   private externalUrl = ''
   private troubled = false
+  private isCaughtUp = false
 
   constructor(private readonly o: NotifierOptions) {
     const { directory } = o
@@ -114,6 +115,7 @@ export class Notifier implements OpenRequests {
   }
 
   asked(channel: string): Asked[] {
+    this.mustBeCaughtUp()
     const found: Asked[] = []
     for (const { request, outcome, parts } of this.requests.values()) {
       const part = parts.get(channel)
@@ -123,24 +125,23 @@ export class Notifier implements OpenRequests {
     return found
   }
 
-  open(id: string): HeldRequest | null {
+  open(id: string, channel: string): HeldRequest | null {
+    this.mustBeCaughtUp()
     const found = this.requests.get(id)
-    return found && found.outcome === null ? found.request : null
+    return found && found.outcome === null && found.parts.has(channel) ? found.request : null
   }
 
-  /** Learns what was done before, then follows. `externalUrl` without a slash at its end. */
+  /** Of what is not read yet nothing can be said; whoever calls may try again. */
+  private mustBeCaughtUp(): void {
+    if (!this.isCaughtUp)
+      throw new CustodyError('CUSTODY-API-007', 'what is held is still being read')
+  }
+
+  /** Begins to follow, from what earlier processes did on. `externalUrl` without a slash at its end. */
   async start(externalUrl: string): Promise<void> {
     this.externalUrl = externalUrl
     await this.o.recorder.recorded('os')
-    await this.own.start()
-    await this.gateway.start()
-    const ownAt = this.own.position
-    this.done = await this.remembered()
-    // All of it before anything is asked: most of what asks here has ended further on.
-    while (await this.read(ownAt));
-    this.done = null
-    this.act()
-    this.tick()
+    this.tick(0)
   }
 
   async stop(): Promise<void> {
@@ -151,12 +152,11 @@ export class Notifier implements OpenRequests {
     const cut = setTimeout(() => this.cutting.abort(), STOP_MS_MAX)
     await Promise.all([...this.queues.values()].map((queue) => queue.idle()))
     clearTimeout(cut)
-    await this.commit().catch(() => {})
-    this.gateway.close()
-    this.own.close()
+    if (this.isCaughtUp) await this.commit().catch(() => {})
+    this.close()
   }
 
-  private tick(): void {
+  private tick(afterMs = this.o.pollMs ?? POLL_MS): void {
     if (this.stopping.signal.aborted) return
     this.timer = setTimeout(() => {
       this.pass = this.once()
@@ -169,10 +169,34 @@ export class Notifier implements OpenRequests {
           this.troubled = true
         })
         .finally(() => this.tick())
-    }, this.o.pollMs ?? POLL_MS)
+    }, afterMs)
+  }
+
+  /** Learns what was done before, and what has happened since. */
+  private async catchUp(): Promise<void> {
+    this.close()
+    this.requests.clear()
+    await this.own.start()
+    await this.gateway.start()
+    const ownAt = this.own.position
+    this.done = await this.remembered()
+    // All of it before anything is asked: most of what asks here has ended further on.
+    while (await this.read(ownAt)) {
+      await nextTurn()
+      if (this.stopping.signal.aborted) return
+    }
+    this.done = null
+    this.isCaughtUp = true
+  }
+
+  private close(): void {
+    this.gateway.close()
+    this.own.close()
   }
 
   private async once(): Promise<void> {
+    if (!this.isCaughtUp) await this.catchUp()
+    if (this.stopping.signal.aborted) return
     for (let i = 0; i < PASS_BATCHES_MAX && (await this.read(null)); i++);
     for (let i = 0; i < PASS_BATCHES_MAX && (await this.own.next()); i++);
     this.act()
@@ -199,7 +223,8 @@ export class Notifier implements OpenRequests {
 
   private async remembered() {
     const done = new Map<string, { step: Step; reference: string | null }>()
-    for (let batch = await this.own.next(); batch !== null; batch = await this.own.next())
+    for (let batch = await this.own.next(); batch !== null; batch = await this.own.next()) {
+      await nextTurn()
       for (const message of batch.messages) {
         const { kind } = readEnvelope(message)
         if (kind !== 'approval.notified' && kind !== 'approval.notification-failed') continue
@@ -217,6 +242,7 @@ export class Notifier implements OpenRequests {
           reference: lifecycle?.attributes.reference ?? null,
         })
       }
+    }
     return done
   }
 
@@ -426,7 +452,8 @@ export class Notifier implements OpenRequests {
 
   private failed(open: Open, part: Part, error: unknown): void {
     const { channel } = part
-    const known = error instanceof Undelivered
+    // Messages of our own name no secret and no address.
+    const known = isCustodyError(error)
     const reason = known
       ? `${error.code}: ${error.message}`
       : 'CUSTODY-API-008: something unexpected went wrong'
@@ -532,6 +559,11 @@ function isDone({ step }: Part): boolean {
 
 function isRetryable(error: unknown): boolean {
   return error instanceof Undelivered && error.again.retry
+}
+
+/** Reading a log never waits, so that others get their turn only if it is given to them. */
+function nextTurn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve))
 }
 
 function keyOf(request: string, channel: string): string {

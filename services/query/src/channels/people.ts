@@ -21,6 +21,9 @@ export interface Person {
   isIdentity: boolean
 }
 
+/** So far back it is looked for under which subject somebody signed in. */
+const LOCK_DAYS = 30
+
 export interface People {
   /** Rejects with a CustodyError where nobody is meant. */
   find(spoken: Spoken, by: string): Promise<Person>
@@ -52,6 +55,17 @@ export function createPeople(o: {
     isIdentity: listed.subject !== undefined,
   })
 
+  /** A lock may name the subject of somebody who is listed by an address alone. */
+  async function lockOf(who: Who, email: string | null): Promise<boolean> {
+    const names = [who, { subject: email ?? who.subject, email }]
+    if (who.email !== null && who.subject === who.email) {
+      const since = Math.floor((Date.now() - LOCK_DAYS * 86_400_000) * 1000)
+      const seen = await o.store.lastIdentity(who.email.toLowerCase(), since)
+      if (seen !== null) names.push(seen)
+    }
+    return names.some((one) => o.locks.of(one) !== null)
+  }
+
   async function found(spoken: Spoken, by: string): Promise<Person> {
     const email = spoken.email?.trim().toLowerCase() || null
     const listed = people.find(
@@ -78,10 +92,7 @@ export function createPeople(o: {
   return {
     async find(spoken, by) {
       const person = await found(spoken, by)
-      const lock =
-        o.locks.of(person.who) ??
-        (spoken.email ? o.locks.of({ subject: spoken.email, email: spoken.email }) : null)
-      if (lock)
+      if (await lockOf(person.who, spoken.email?.trim().toLowerCase() || null))
         throw new CustodyError(
           'CUSTODY-TOKEN-005',
           `${person.who.email ?? person.who.subject} is locked`,

@@ -132,13 +132,17 @@ export function createServiceNow(settings: Settings, secrets: Secrets): Channel 
       let timer: NodeJS.Timeout
       const again = () => {
         timer = setTimeout(async () => {
-          const asked = desk.asked(name)
-          for (const id of seen.keys())
-            if (!asked.some(({ request }) => request.id === id)) seen.delete(id)
-          for (const one of asked) {
-            if (stopped) return
-            // What does not answer now is looked at again.
-            await look(one, desk, seen).catch(() => undefined)
+          try {
+            const asked = desk.asked(name)
+            for (const id of seen.keys())
+              if (!asked.some(({ request }) => request.id === id)) seen.delete(id)
+            for (const one of asked) {
+              if (stopped) return
+              // What does not answer now is looked at again.
+              await look(one, desk, seen).catch(() => undefined)
+            }
+          } catch {
+            // What is held is still being read.
           }
           if (!stopped) again()
         }, settings.pollSeconds * 1000)

@@ -211,6 +211,16 @@ test('somebody locked is refused', async () => {
   expect(await world.answers()).toEqual([])
 })
 
+test('a lock on the subject holds for who is listed by an address alone', async () => {
+  world.seen.set('sam@example.com', whoOf('sam-subject', []))
+  const { held } = await asked()
+  world.lock('sam-subject')
+  await send(press('U-SAM', held.id))
+  await until(() => simulator.of('chat.postEphemeral')[0])
+  expect((await world.refusals()).join()).toMatch(/CUSTODY-TOKEN-005/)
+  expect(await world.answers()).toEqual([])
+})
+
 test('a member ID in the configuration counts where the address is another', async () => {
   const { held } = await asked()
   await send(press('U-SAM', held.id, 'custody_deny'))

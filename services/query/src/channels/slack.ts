@@ -167,7 +167,7 @@ export function createSlack(settings: Settings, secrets: Secrets): Channel {
           if (!state) return reply.status(200).send()
           const id = String(action.value)
           const channel = String(payload.channel?.id ?? payload.container?.channel_id ?? '')
-          const held = desk.open(id)
+          const held = desk.open(id, name)
           // Slack waits three seconds, so it has its answer before ours is made.
           if (held?.commentRequired && payload.trigger_id)
             void call('views.open', signal(), {

@@ -157,6 +157,7 @@ test('what Custody signed itself is no answer when it is sent back', async () =>
 test.each([
   ['of the wrong group', { approver: 'eve@example.com' }, /CUSTODY-API-002/],
   ['who is nobody', { approver: 'mallory@example.com' }, /CUSTODY-CHANNEL-005/],
+  ['of another type', { type: 'approval.requested' }, /CUSTODY-CHANNEL-006/],
   ['with another verb', { answer: 'maybe' }, /CUSTODY-CHANNEL-006/],
   ['about no request', { request: '00000000-0000-7000-8000-000000000000' }, /CUSTODY-API-009/],
 ])('an answer %s is refused', async (_what, fields, why) => {
