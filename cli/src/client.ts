@@ -8,6 +8,7 @@ import { dirname, join } from 'node:path'
 import {
   CustodyError,
   type Home,
+  mayBeAsked,
   processExists,
   type RuntimeStatus,
   readAdminToken,
@@ -71,6 +72,11 @@ export function openApi(home: Home, environment: NodeJS.ProcessEnv): Api {
     url = `http://${reachable(status.host)}:${status.ports.console}`
   }
   const own = !environment.CUSTODY_URL
+  if (!own && !(URL.canParse(url) && mayBeAsked(new URL(url))))
+    throw new CustodyError(
+      'CUSTODY-CLI-009',
+      `CUSTODY_URL must be https (http on this machine only): a token would be sent there`,
+    )
   // As oneself before as the administrator, whose secret goes to this home's own API and nowhere else.
   const signedIn = environment.CUSTODY_TOKEN || storedToken(environment, url)
   const token = signedIn || (own ? readAdminToken(home) : undefined)
@@ -181,8 +187,8 @@ function readStored(environment: NodeJS.ProcessEnv): Record<string, Stored> {
 }
 
 function storedToken(environment: NodeJS.ProcessEnv, url: string): string | undefined {
-  const found = readStored(environment)[url]
-  return found && Date.parse(found.expires) > Date.now() ? found.token : undefined
+  // One that has expired as well: the API says so. To become the administrator instead is nothing that happens by itself.
+  return readStored(environment)[url]?.token
 }
 
 /** Keeps a token for an API, or with null forgets it. Answers what was there. */

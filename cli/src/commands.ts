@@ -214,7 +214,12 @@ const token: Command = {
 }
 
 /** Nobody is signed in, or not any more. */
-const SIGN_IN_AGAIN = new Set(['CUSTODY-API-001', 'CUSTODY-TOKEN-003', 'CUSTODY-TOKEN-004'])
+const SIGN_IN_AGAIN = new Set([
+  'CUSTODY-API-001',
+  'CUSTODY-TOKEN-003',
+  'CUSTODY-TOKEN-004',
+  'CUSTODY-TOKEN-007',
+])
 
 const connect: Command = {
   name: 'connect',
@@ -228,6 +233,7 @@ const connect: Command = {
   options: {
     ...WHO,
     print: { help: 'print the URL, token included, instead of starting a client' },
+    'tls-ca': { value: 'file', help: 'verify the gateway by this authority (sslmode=verify-full)' },
     reason: {
       value: 'text',
       help: 'what the session is for; recorded, and policies may ask for it',
@@ -279,7 +285,11 @@ const connect: Command = {
     const options = reason
       ? `&options=${encodeURIComponent(`-c custody.reason=${reason.replace(/[\s\\]/g, '\\$&')}`)}`
       : ''
-    const at = `${host}:${port}/${encodeURIComponent(wanted)}?sslmode=require${options}`
+    const ca = given.text('tls-ca')
+    const tls = ca
+      ? `sslmode=verify-full&sslrootcert=${encodeURIComponent(resolve(context.cwd, ca))}`
+      : 'sslmode=require'
+    const at = `${host}:${port}/${encodeURIComponent(wanted)}?${tls}${options}`
     const user = encodeURIComponent(issued.subject)
     const url = `postgresql://${user}:${issued.token}@${at}`
     if (output.json) output.object({ url, expires: issued.expires, id: issued.id })

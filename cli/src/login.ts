@@ -119,7 +119,7 @@ export const logout: Command = {
     const before = storeToken(environment, api.url, null)
     if (before && Date.parse(before.expires) > Date.now())
       await openApi(home, { ...environment, CUSTODY_TOKEN: before.token }).delete(
-        `/api/v1/tokens/${encodeURIComponent(before.id)}`,
+        `/api/v1/tokens/${encodeURIComponent(before.id)}?alone=true`,
       )
     if (output.json) output.object({ loggedOut: before !== undefined })
     else output.line(before ? `${before.subject} is signed out.` : 'Nobody was signed in.')

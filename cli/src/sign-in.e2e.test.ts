@@ -4,8 +4,10 @@
  */
 import { spawn } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
+import { connect as connectSocket } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { connect as connectTls } from 'node:tls'
 import {
   Browser,
   clientProgram,
@@ -175,7 +177,7 @@ describe('signing in with a browser', () => {
     expect(browser.page).toContain('bo@example.com')
     const [event] = await events('access.sign-in')
     expect(event).toMatchObject({
-      who: { subject: 'bo', issuer: saml.entityId, groups: ['analysts'], method: 'saml' },
+      who: { subject: 'bo', issuer: `saml:${saml.entityId}`, groups: ['analysts'], method: 'saml' },
     })
   })
 
@@ -266,8 +268,28 @@ describe('signing in with a browser', () => {
     expect(browser.status).toBe(401)
   })
 
+  test('nobody signs in by a response of somebody else, who was sent to the provider by a link', async () => {
+    saml.next = { account: 'ada' }
+    const evil = await new Browser().open(`${base}/approvals`)
+    await evil.follow('provider=corporate')
+    const { page } = evil
+    const state = evil.forms()[0]!.values.get('RelayState')!
+    // Ada's browser posts her response to us: it has not begun this.
+    const ada = new Browser()
+    Object.assign(ada, { url: evil.url, page })
+    await ada.submit({})
+    expect(ada.status).toBe(401)
+    await evil.open(`${base}/sign-in/finish?state=${encodeURIComponent(state)}`)
+    expect(evil.status).toBe(401)
+    await evil.open(`${base}/approvals`)
+    expect(evil.url).toContain('/sign-in')
+  })
+
   test('nobody is sent elsewhere', async () => {
     for (const to of [
+      '/.//evil.example',
+      '/x/..//evil.example',
+      '/%2e//evil.example',
       'https://evil.example/',
       '//evil.example',
       '/\\evil.example',
@@ -289,6 +311,36 @@ describe('signing in with a browser', () => {
     await browser.submit({}, '/sign-out')
     expect(browser.url).toBe(`${base}/sign-in`)
     expect((await asked()).status).toBe(401)
+  })
+
+  test('whoever revokes a token ends what was made of it, in every step; signing out ends the browser only', async () => {
+    const own = async (token: string) => {
+      const response = await fetch(`${base}/api/v1/tokens/own`, {
+        method: 'POST',
+        headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
+        body: '{}',
+      })
+      return (await response.json()) as { token: string; id: string }
+    }
+    const status = async (token: string) =>
+      (await fetch(`${base}/api/v1/sessions`, { headers: { authorization: `Bearer ${token}` } }))
+        .status
+    const one = JSON.parse(await ran('token', '--subject', 'eve', '--json')) as {
+      token: string
+      id: string
+    }
+    const two = await own(one.token)
+    const three = await own(two.token)
+    const browser = await new Browser().open(`${base}/sign-in`)
+    await browser.submit({ token: three.token }, '/sign-in/token')
+    const cookie = browser.cookie(base, 'custody')!
+    expect(await status(cookie)).toBe(200)
+    await browser.submit({}, '/sign-out')
+    expect([await status(cookie), await status(three.token)]).toEqual([401, 200])
+    await ran('token', 'revoke', one.id)
+    expect([await status(one.token), await status(two.token), await status(three.token)]).toEqual([
+      401, 401, 401,
+    ])
   })
 
   test('the cookie alone changes nothing: a page of somebody else can send it, and not more', async () => {
@@ -382,13 +434,46 @@ describe('a client without a credential', () => {
     const browser = await signedIn('bo', new URL(url!).pathname + new URL(url!).search)
     await browser.submit({ answer: 'no' }, '/activate')
     expect(await refused.ended).toBe(2)
-    expect(refused.said()).toContain('bo@example.com turned it away')
+    expect(refused.said()).toContain('somebody turned it away')
     const other = await psql('ada', 'select 1', '-c custody.sign_in=browser')
     const [, again] = await other.until(/sign in here: (\S+)/)
     await browser.open(again!)
     await browser.submit({ answer: 'yes' }, '/activate')
     expect(await other.ended).toBe(2)
     expect(other.said()).toMatch(/"bo@example.com" signed in, not "ada"/)
+  })
+
+  test('a client that is gone before it is asked ends nothing but itself', async () => {
+    const start = (): Buffer => {
+      const parameters = Buffer.from('user\0sso\0database\0shop\0\0')
+      const head = Buffer.alloc(8)
+      head.writeInt32BE(parameters.length + 8, 0)
+      head.writeInt32BE(196608, 4)
+      return Buffer.concat([head, parameters])
+    }
+    for (let i = 0; i < 20; i++)
+      await new Promise<void>((done) => {
+        const plain = connectSocket(postgresPort, '127.0.0.1')
+        // Direct TLS; what is sent and the end of it in one write.
+        const socket = connectTls({
+          socket: plain,
+          rejectUnauthorized: false,
+          ALPNProtocols: ['postgresql'],
+        })
+        socket.on('error', () => {})
+        socket.once('secureConnect', () => {
+          plain.cork()
+          socket.end(start())
+          setImmediate(() => plain.uncork())
+        })
+        socket.once('close', () => done())
+        setTimeout(() => socket.destroy(), 300).unref()
+      })
+    const client = await psql('sso', 'select 7')
+    const [, url] = await client.until(/sign in here: (\S+)/)
+    const browser = await signedIn('ada', new URL(url!).pathname + new URL(url!).search)
+    await browser.submit({ answer: 'yes' }, '/activate')
+    expect([await client.ended, client.output()]).toEqual([0, '7\n'])
   })
 
   test('a code is good while its client waits, and for one answer', async () => {
@@ -538,7 +623,7 @@ describe('the command line', () => {
     expect(stdout).toBe('2\n')
     const [opened] = await events('session.opened')
     expect(opened).toMatchObject({
-      who: { subject: 'ada', issuer: saml.entityId },
+      who: { subject: 'ada', issuer: `saml:${saml.entityId}` },
       lifecycle: { attributes: { reason: 'INC-7 disk full' } },
     })
     const out = command(['logout'], there)

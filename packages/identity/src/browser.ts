@@ -208,7 +208,8 @@ function samlProvider(provider: SamlProvider, verifier: CredentialVerifier): Sig
         const address = /:emailAddress$/.test(profile.nameIDFormat ?? '') ? profile.nameID : null
         who = {
           subject: profile.nameID,
-          issuer: provider.idpIssuer,
+          // A provider may call itself the same in OpenID, and name people otherwise there.
+          issuer: `saml:${provider.idpIssuer}`,
           email: listOf(attributes.email)[0] ?? address,
           name: listOf(attributes.name)[0] ?? null,
           groups: [

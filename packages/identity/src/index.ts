@@ -29,13 +29,15 @@ export interface Principal {
   names?: readonly string[]
   /** When an identity provider vouched for it, in milliseconds since 1970; absent for what is not a provider's own word. */
   vouchedMs?: number
+  /** The token that this one was made of, by whatever steps; revoking that ends this as well. */
+  madeOf?: string
 }
 
 export interface CredentialVerifier {
   /** Rejects with a CustodyError that may be shown to the client. */
   verify(presented: string): Promise<Principal>
   /** Why somebody who was let in may not stay, or null. Cheap: asked of every open session every second. */
-  standing?(who: Who): CustodyError | null
+  standing?(who: Who, madeOf?: string | null): CustodyError | null
   /** Takes note of what a provider says of somebody now; what it said before may be over with that. */
   vouched?(principal: Principal): void
 }
@@ -50,6 +52,8 @@ export interface TokenRequest {
   /** Whose identity it is, where another issuer vouched for it, and when. */
   idp?: string
   authTime?: number
+  /** The token that it is made of. */
+  madeOf?: string
 }
 
 export interface IssuedToken {
@@ -107,6 +111,7 @@ export async function issueToken(keys: TokenKeys, request: TokenRequest): Promis
     kind: request.kind ?? 'human',
     ...(request.idp && { idp: request.idp }),
     ...(request.authTime && { auth_time: request.authTime }),
+    ...(request.madeOf && { root: request.madeOf }),
   })
     .setProtectedHeader({ alg: 'EdDSA', typ: 'JWT' })
     .setSubject(request.subject)
@@ -127,12 +132,13 @@ export async function createTokenVerifier(
   const keys = await loadTokenKeys(home, configuration.gateway)
   const revoked = new Revocations(home)
   const locks = new Locks(home)
-  const known = new KnownGroups(home)
+  const known = new KnownPeople(home)
   const oidc = new OidcVerifier(configuration.identity?.issuers ?? [])
-  const standing = (who: Who): CustodyError | null => {
-    if (who.tokenId !== null && revoked.has(who.tokenId))
+  const standing = (who: Who, madeOf?: string | null): CustodyError | null => {
+    if (who.tokenId !== null && revoked.has(who.tokenId, madeOf))
       return new CustodyError('CUSTODY-TOKEN-004', 'the token was revoked')
-    if (locks.of(who)) return new CustodyError('CUSTODY-TOKEN-005', 'the identity is locked')
+    if (locks.of(who) || locks.of({ subject: who.subject, email: known.emailOf(who) }))
+      return new CustodyError('CUSTODY-TOKEN-005', 'the identity is locked')
     const lost = known.lostBy(who)
     if (lost !== null)
       return new CustodyError('CUSTODY-TOKEN-007', `the identity is no longer in ${lost}`)
@@ -149,7 +155,7 @@ export async function createTokenVerifier(
         ? verifyOwn(keys, presented)
         : oidc.verify(presented, issuer))
       vouched(principal)
-      const refused = standing(principal.who)
+      const refused = standing(principal.who, principal.madeOf)
       if (refused) throw refused
       return principal
     },
@@ -188,7 +194,11 @@ async function verifyOwn(keys: TokenKeys, presented: string): Promise<Principal>
       (typeof payload.auth_time === 'number' ? payload.auth_time : payload.iat!) * 1_000_000,
     onBehalfOf: [],
   }
-  return { who, expiresMs: payload.exp! * 1000 }
+  return {
+    who,
+    expiresMs: payload.exp! * 1000,
+    ...(text(payload.root) !== null && { madeOf: String(payload.root) }),
+  }
 }
 
 /** A small file of JSON that another process may change, read again when it did. */
@@ -226,8 +236,13 @@ class Revocations {
     this.file = new SharedFile(join(home.keys, 'revoked.json'))
   }
 
-  has(id: string): boolean {
-    return Object.hasOwn(this.file.read(), id)
+  has(id: string, madeOf?: string | null): boolean {
+    const revoked = this.file.read()
+    return (
+      Object.hasOwn(revoked, id) ||
+      Object.hasOwn(revoked, alone(id)) ||
+      (madeOf != null && Object.hasOwn(revoked, madeOf))
+    )
   }
 
   add(id: string, expiresMs: number): void {
@@ -240,36 +255,52 @@ class Revocations {
 }
 
 /**
- * The groups that providers last said people are in. Whoever holds something from before, with a group that is gone since, may
- * not rely on it: the next sign-in anywhere ends what is open everywhere. People only: jobs of one subject may differ.
+ * What providers last said of people: their groups and their address. Whoever holds something from before, with a group that is
+ * gone since, may not rely on it: the next sign-in anywhere ends what is open everywhere. And who is locked by an address is
+ * locked whatever a token leaves out. People only: jobs of one subject may differ.
  */
-class KnownGroups {
-  private readonly file: SharedFile<{ groups: string[]; vouchedMs: number }>
+class KnownPeople {
+  private readonly file: SharedFile<Known>
 
   constructor(home: Home) {
-    this.file = new SharedFile(join(home.keys, 'groups.json'))
+    this.file = new SharedFile(join(home.keys, 'people.json'))
   }
 
   vouched({ who, vouchedMs }: Principal): void {
-    if (vouchedMs === undefined || who.kind !== 'human') return
+    if (who.kind !== 'human' || (vouchedMs === undefined && who.email === null)) return
     const key = this.keyOf(who)
     const { [key]: before, ...others } = this.file.read()
-    if (before && before.vouchedMs > vouchedMs) return
-    const groups = [...who.groups].sort()
-    // Not at every sign-in: only what would change an answer is written.
-    if (before && before.groups.join('\0') === groups.join('\0')) return
+    const said = vouchedMs ?? before?.vouchedMs ?? 0
+    if (before && before.vouchedMs > said) return
+    const groups = vouchedMs === undefined ? (before?.groups ?? null) : [...who.groups].sort()
+    const email = who.email ?? before?.email ?? null
+    // Not at every sign-in: what would change an answer, and the time now and then, so that older words stay older.
+    if (
+      before &&
+      before.email === email &&
+      before.groups?.join('\0') === groups?.join('\0') &&
+      said - before.vouchedMs < KNOWN_AGAIN_MS
+    )
+      return
     const now = Date.now()
     const kept = Object.entries(others)
-      .filter(([, one]) => now - one.vouchedMs < KNOWN_MS_MAX)
+      .filter(([, one]) => now - one.seenMs < KNOWN_MS_MAX)
       .slice(-(KNOWN_PEOPLE_MAX - 1))
-    this.file.write({ ...Object.fromEntries(kept), [key]: { groups, vouchedMs } })
+    this.file.write({
+      ...Object.fromEntries(kept),
+      [key]: { groups, email, vouchedMs: said, seenMs: now },
+    })
   }
 
   /** A group that this identity claims and is not in any more, or null. */
   lostBy(who: Who): string | null {
     if (who.kind !== 'human' || who.groups.length === 0) return null
-    const one = this.file.read()[this.keyOf(who)]
-    return one ? (who.groups.find((group) => !one.groups.includes(group)) ?? null) : null
+    const groups = this.file.read()[this.keyOf(who)]?.groups
+    return groups ? (who.groups.find((group) => !groups.includes(group)) ?? null) : null
+  }
+
+  emailOf(who: Who): string | null {
+    return this.file.read()[this.keyOf(who)]?.email ?? null
   }
 
   private keyOf({ issuer, subject }: Who): string {
@@ -277,13 +308,32 @@ class KnownGroups {
   }
 }
 
+interface Known {
+  /** Null: it has never said. */
+  groups: string[] | null
+  email: string | null
+  vouchedMs: number
+  seenMs: number
+}
+
+const KNOWN_AGAIN_MS = 60_000
 /** Longer than any token lives. */
 const KNOWN_MS_MAX = 8 * 86_400_000
 const KNOWN_PEOPLE_MAX = 50_000
 
-/** From now on the token is refused, and the sessions that it opened end within seconds. */
-export function revokeToken(home: Home, id: string): void {
-  new Revocations(home).add(id, Date.now() + TTL_SECONDS_MAX * 1000)
+/** As it is kept where what was made of a token is to stay good. */
+const alone = (id: string) => `alone:${id}`
+
+/**
+ * From now on the token is refused, and what was made of it, and the sessions that these opened end within seconds. With
+ * `isAlone` only the token itself. `untilMs`: when it would have ended anyway.
+ */
+export function revokeToken(
+  home: Home,
+  id: string,
+  { untilMs = Date.now() + TTL_SECONDS_MAX * 1000, isAlone = false } = {},
+): void {
+  new Revocations(home).add(isAlone ? alone(id) : id, untilMs)
 }
 
 /** Who is kept out, by subject or e-mail address, whatever token they hold. */

@@ -1,5 +1,6 @@
 /** Tokens of a real OpenID provider: those that are good, and every way in which they are not. */
 import { mkdtempSync, rmSync } from 'node:fs'
+import { createServer } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type OidcIssuer, parseConfiguration, prepareHome } from '@custody/kit'
@@ -219,4 +220,99 @@ test('issuers without TLS are refused, but for this machine', () => {
   expect(one('http://id.example.com')).toThrow(/must be an https URL/)
   expect(one('https://id.example.com')).not.toThrow()
   expect(one('http://127.0.0.1:4000')).not.toThrow()
+})
+
+describe('what a provider said before', () => {
+  const sign = async (claims: Record<string, unknown>, iat: number) => {
+    const { privateKey } = keys
+    const token = await new SignJWT({ ...claims })
+      .setProtectedHeader({ alg: 'ES256', kid: 'k' })
+      .setIssuer(origin)
+      .setAudience('custody-cli')
+      .setSubject('zoe')
+      .setIssuedAt(iat)
+      .setExpirationTime(iat + 7200)
+      .sign(privateKey)
+    return token
+  }
+  let keys: Awaited<ReturnType<typeof generateKeyPair>>
+  let origin: string
+  let server: ReturnType<typeof createServer>
+
+  beforeAll(async () => {
+    keys = await generateKeyPair('ES256', { extractable: true })
+    const jwk = { ...(await exportJWK(keys.publicKey)), kid: 'k', alg: 'ES256' }
+    server = createServer((request, response) => {
+      response.setHeader('content-type', 'application/json')
+      response.end(
+        JSON.stringify(
+          request.url === '/jwks'
+            ? { keys: [jwk] }
+            : { issuer: origin, jwks_uri: `${origin}/jwks` },
+        ),
+      )
+    })
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+    origin = `http://127.0.0.1:${(server.address() as { port: number }).port}`
+  })
+  afterAll(() => {
+    server.closeAllConnections()
+    server.close()
+  })
+
+  const now = Math.floor(Date.now() / 1000)
+  const verifier = () =>
+    verifierOf({
+      issuer: origin,
+      audiences: ['custody-cli'],
+      claims: { groups: 'groups' } as never,
+    })
+
+  test('an older token does not bring a group back, however often the newer was seen', async () => {
+    const one = await verifier()
+    await one.verify(await sign({ groups: ['dev'] }, now - 3600))
+    await one.verify(await sign({ groups: ['dev'] }, now))
+    const old = await sign({ groups: ['dba', 'dev'] }, now - 1800)
+    await expect(one.verify(old)).rejects.toMatchObject({ code: 'CUSTODY-TOKEN-007' })
+    await expect(one.verify(await sign({ groups: ['dev'] }, now - 1800))).resolves.toBeTruthy()
+    const again = await sign({ groups: ['dba', 'dev'] }, now + 1)
+    expect((await one.verify(again)).who.groups).toEqual(['dba', 'dev'])
+  })
+
+  test('a token without groups says nothing of them', async () => {
+    const one = await verifier()
+    await one.verify(await sign({}, now + 2))
+    await expect(one.verify(await sign({ groups: ['dba'] }, now))).resolves.toBeTruthy()
+  })
+
+  test('who is locked by an address is locked without it as well', async () => {
+    const one = await verifier()
+    const email = { email: 'zoe@example.com', email_verified: true }
+    expect((await one.verify(await sign(email, now))).who.email).toBe('zoe@example.com')
+    const locks = new Locks(home)
+    locks.add('zoe@example.com', { by: 'x', reason: null, since: '' })
+    try {
+      await expect(one.verify(await sign({}, now))).rejects.toMatchObject({
+        code: 'CUSTODY-TOKEN-005',
+      })
+    } finally {
+      locks.remove('zoe@example.com')
+    }
+  })
+
+  test('an address counts where its issuer says that it is verified, or where it is trusted for that', async () => {
+    const one = await verifier()
+    for (const email_verified of [undefined, false, 'false', 'true', 1])
+      expect(
+        (await one.verify(await sign({ email: 'eve@example.com', email_verified }, now))).who.email,
+      ).toBeNull()
+    const trusting = await verifierOf({
+      issuer: origin,
+      audiences: ['custody-cli'],
+      trustEmail: true,
+    })
+    expect((await trusting.verify(await sign({ email: 'eve@example.com' }, now))).who.email).toBe(
+      'eve@example.com',
+    )
+  })
 })

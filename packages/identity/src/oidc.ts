@@ -171,7 +171,7 @@ function whoOf(payload: JWTPayload, issuer: OidcIssuer, presented: string): Who 
     kind = rule.kind ?? kind
   }
   // An address that its issuer has not verified is what somebody typed.
-  const verified = payload.email_verified !== false
+  const verified = issuer.trustEmail || payload.email_verified === true
   return {
     subject: payload.sub!,
     issuer: issuer.issuer,

@@ -43,6 +43,10 @@ export const catalogue = {
     meaning: 'Something unexpected went wrong in the API.',
     duty: 'Read the error in CUSTODY_HOME/custody.log and report it.',
   },
+  'CUSTODY-API-010': {
+    meaning: 'The same was asked too often within a minute.',
+    duty: 'Wait a minute; keep a token instead of asking for one each time.',
+  },
   'CUSTODY-API-009': {
     meaning: 'The request does not fit what is there now: what it answers has ended.',
     duty: 'Look at it again; it says how it ended.',
@@ -109,6 +113,10 @@ export const catalogue = {
   'CUSTODY-CLI-008': {
     meaning: 'Signing in at the identity provider did not succeed.',
     duty: 'Look at what the provider says; try --device where no browser can be opened.',
+  },
+  'CUSTODY-CLI-009': {
+    meaning: 'CUSTODY_URL is no address to send a token to.',
+    duty: 'Give an https URL, or one of this machine.',
   },
   'CUSTODY-CONFIG-001': {
     meaning: 'The configuration file cannot be read or is not YAML.',

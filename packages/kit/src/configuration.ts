@@ -213,6 +213,8 @@ const oidcIssuer = z.strictObject({
       }),
     )
     .default([]),
+  /** Its addresses count without `email_verified: true` as well: nobody there can choose their own. */
+  trustEmail: z.boolean().default(false),
   /** User name for clients whose tokens have an unwieldy subject, besides subject and e-mail address. */
   user: z.string().min(1).optional(),
   clockSkewSeconds: z.int().min(0).max(300).default(30),
@@ -476,8 +478,8 @@ const settings = z.strictObject({
     .strictObject({
       /** Where people reach it, where that is not the listener itself. Links in messages begin with it. */
       url: issuerUrl.optional(),
-      /** A browser's sign-in ends after so long, and earlier where the identity provider says so. */
-      sessionHoursMax: z.number().positive().max(24).default(8),
+      /** A browser's sign-in ends after so long. */
+      sessionHoursMax: z.number().positive().max(12).default(8),
       /** Which groups are what. `everyone` means everybody. */
       roles: z
         .strictObject({

@@ -43,7 +43,10 @@ export function forceRefusal(
 function refusalOfAny(asker: Person, approver: Person): string | null {
   if (approver.kind !== 'human')
     return `only people answer, and ${approver.subject} is a ${approver.kind}`
-  return samePerson(asker, approver) ? 'nobody answers their own request' : null
+  if (samePerson(asker, approver)) return 'nobody answers their own request'
+  return maybeSame(asker, approver)
+    ? 'of two issuers and without an e-mail address, who asks and who answers can’t be told apart'
+    : null
 }
 
 /** As `requirementsText`; events carry it. */
@@ -60,10 +63,16 @@ export function enough(
   requirements: readonly ApprovalRequirement[],
   yes: readonly Person[],
 ): boolean {
-  const people = new Map(yes.map((one) => [`${one.issuer}\0${one.subject}`, one]))
+  const people: Person[] = []
+  for (const one of yes) if (!people.some((other) => maybeSame(one, other))) people.push(one)
   return requirements.every(
-    (one) => [...people.values()].filter((who) => counts(one, who)).length >= one.required,
+    (one) => people.filter((who) => counts(one, who)).length >= one.required,
   )
+}
+
+/** The same, or of two issuers with nothing to compare them by. */
+function maybeSame(a: Person, b: Person): boolean {
+  return samePerson(a, b) || (a.issuer !== b.issuer && (!a.email || !b.email))
 }
 
 function samePerson(a: Person, b: Person): boolean {

@@ -43,9 +43,20 @@ export function loadConfigured(
   const lists = preApproved.map(({ file, ...list }) => ({
     ...list,
     name: file,
-    statements: statementsOf(readSource(file).text),
+    statements: cut(file),
   }))
   return loadPolicies(readPolicySources(files), templates, lists)
+
+  function cut(file: string): string[] {
+    const { text } = readSource(file)
+    try {
+      return statementsOf(text)
+    } catch (cause) {
+      throw new CustodyError('CUSTODY-POLICY-001', `${file}:1: ${(cause as Error).message}`, {
+        cause,
+      })
+    }
+  }
 }
 
 function readSource(name: string): PolicySource {

@@ -166,10 +166,13 @@ export function analyse(sql: string, standardConformingStrings = true): Analysis
   }
 }
 
-/** The texts of the statements in a file; the whole where it is not understood. */
+/** The texts of the statements in a file. Throws where it can't be parsed. */
 export function statementTexts(sql: string): string[] {
   const bytes = Buffer.from(sql)
-  return analyse(sql).statements.map(({ start, end }) => bytes.toString('utf8', start, end))
+  const { statements } = analyse(sql)
+  if (statements.length === 1 && statements[0]!.fingerprint === null)
+    throw new Error(statements[0]!.problem ?? 'not parsed')
+  return statements.map(({ start, end }) => bytes.toString('utf8', start, end))
 }
 
 /** Where a statement ends, its semicolon not included. */

@@ -66,6 +66,8 @@ export interface ApprovalsOptions {
   people: People
   /** Commands that may wait at once, over all sessions. */
   heldMax: number
+  /** Why an identity's word does not count now, or null. */
+  standing(who: Who): Error | null
 }
 
 export class Approvals {
@@ -188,6 +190,7 @@ export class Approvals {
     if (held === undefined) return
     const { terms, session } = held.question
     const { approver } = approval
+    if (this.options.standing(approver) !== null) return
     if (approval.state === 'forced') {
       // Alone, in an emergency: only with a word why.
       if (forceRefusal(terms.force, session.who, approver) === null && approval.comment)
@@ -201,8 +204,14 @@ export class Approvals {
       return
     }
     if (approval.state !== 'approved') return
-    held.yes.push(approver)
-    if (enough(terms.requirements, held.yes)) this.end(held, 'approved', event)
+    const known = held.yes.findIndex(
+      ({ issuer, subject }) => issuer === approver.issuer && subject === approver.subject,
+    )
+    if (known < 0) held.yes.push(approver)
+    else held.yes[known] = approver
+    // Who has been locked out since has not said yes any more.
+    const standing = held.yes.filter((one) => this.options.standing(one) === null)
+    if (enough(terms.requirements, standing)) this.end(held, 'approved', event)
   }
 }
 

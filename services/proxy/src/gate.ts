@@ -116,7 +116,12 @@ export class Gate {
 
 export class SessionGate {
   private known: Known | null = null
-  private readonly remembered: { until: number; fingerprint: string | null; grant: Grant }[] = []
+  private readonly remembered: {
+    until: number
+    fingerprint: string | null
+    needs: string
+    grant: Grant
+  }[] = []
 
   constructor(
     private readonly recorder: Recorder,
@@ -159,7 +164,7 @@ export class SessionGate {
       known.verdicts.set(command, verdict)
     }
     if (verdict.outcome !== 'hold') return verdict
-    const relied = grant ?? this.recall(command.fingerprint, nowMs)
+    const relied = grant ?? this.recall(command.fingerprint, verdict.terms!, nowMs)
     if (relied !== null) return this.evaluate(current, command, nowMs, relied)
     if (text === null || current.preApproved.isEmpty) return verdict
     const { principal, resource } = this.facts
@@ -174,15 +179,20 @@ export class SessionGate {
     this.remembered.push({
       until: grant.approvedMs + terms.rememberSeconds * 1000,
       fingerprint: terms.rememberFor === 'session' ? null : fingerprint,
+      needs: needsOf(terms),
       grant,
     })
   }
 
-  private recall(fingerprint: string | null, nowMs: number): Grant | null {
+  /** Only where what asks for approval now remembers as well, and asks for the same people. */
+  private recall(fingerprint: string | null, terms: ApprovalTerms, nowMs: number): Grant | null {
+    if (terms.rememberSeconds <= 0) return null
+    const needs = needsOf(terms)
     for (let i = this.remembered.length - 1; i >= 0; i--) {
       const one = this.remembered[i]!
       if (one.until <= nowMs) this.remembered.splice(i, 1)
-      else if (one.fingerprint === null || one.fingerprint === fingerprint) return one.grant
+      else if (one.needs === needs && (one.fingerprint === null || one.fingerprint === fingerprint))
+        return one.grant
     }
     return null
   }
@@ -216,6 +226,11 @@ export class SessionGate {
       grant?.request,
     )
   }
+}
+
+/** Who must answer, as one text to compare. */
+function needsOf({ requirements, commentRequired }: ApprovalTerms): string {
+  return JSON.stringify([requirements, commentRequired])
 }
 
 function verdictOf(

@@ -92,7 +92,13 @@ export class People {
           // Most of that log is about looking; only what may be meant for us is decoded.
           if (!message.includes(bytes)) continue
           const event = decodeMessage(message)
-          if (event.kind === kind) hear(event)
+          if (event.kind !== kind) continue
+          try {
+            hear(event)
+          } catch (error) {
+            // The others have spoken as well.
+            this.options.logger.error({ err: error, kind }, 'what somebody said is not acted on')
+          }
         }
     }
   }

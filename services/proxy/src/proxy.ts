@@ -82,7 +82,12 @@ export function createProxy(options: ProxyOptions): Proxy {
         logger,
       })
       const { limits } = configuration
-      approvals = new Approvals({ recorder, people, heldMax: limits.commandsHeldMax })
+      approvals = new Approvals({
+        recorder,
+        people,
+        heldMax: limits.commandsHeldMax,
+        standing: (who) => options.verifier.standing?.(who) ?? null,
+      })
       signIns = new SignIns({
         recorder,
         people,

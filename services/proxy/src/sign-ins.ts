@@ -36,6 +36,8 @@ export interface SignInAsked {
 }
 
 interface Waiting {
+  /** Where its client is: no one place may take all. */
+  address: string
   resolve(principal: Principal): void
   end(error: CustodyError): void
 }
@@ -53,7 +55,9 @@ export class SignIns {
     const base = this.options.consoleUrl()
     if (base === null)
       throw new CustodyError('CUSTODY-PG-018', 'signing in by browser needs the console')
-    if (this.waiting.size >= waitingMax)
+    const address = path.clientAddress ?? ''
+    const here = [...this.waiting.values()].filter((one) => one.address === address).length
+    if (this.waiting.size >= waitingMax || here >= Math.ceil(waitingMax / 4))
       throw new CustodyError('CUSTODY-PG-018', 'too many clients wait for a sign-in already')
     const id = newUuid()
     const name = uuidText(id)
@@ -83,6 +87,7 @@ export class SignIns {
         if (over()) reject(error)
       }
       this.waiting.set(name, {
+        address,
         resolve: (principal) => {
           if (over()) resolve(principal)
         },
@@ -93,6 +98,8 @@ export class SignIns {
         waitMsMax,
       )
     })
+    // Whoever asked may have gone before it came to listening.
+    answered.catch(() => {})
     return {
       code,
       url: `${base}/activate?code=${code}`,
@@ -107,14 +114,16 @@ export class SignIns {
       one.end(new CustodyError('CUSTODY-PG-010', 'the gateway is stopping'))
   }
 
-  private hear({ parent, who, access }: Event): void {
+  private hear({ parent, who, access, lifecycle }: Event): void {
     const one = parent ? this.waiting.get(uuidText(parent)) : undefined
     if (one === undefined || !who || !access) return
     if (access.outcome !== 'success') {
-      one.end(new CustodyError('CUSTODY-PG-018', `${who.email ?? who.subject} turned it away`))
+      // By whom is in the record; who is turned away may be anybody.
+      one.end(new CustodyError('CUSTODY-PG-018', 'somebody turned it away'))
       return
     }
-    const refused = this.options.verifier.standing?.(who)
+    const { madeOf } = lifecycle?.attributes ?? {}
+    const refused = this.options.verifier.standing?.(who, madeOf)
     if (refused) {
       one.end(new CustodyError('CUSTODY-PG-001', refused.message))
       return
@@ -122,6 +131,7 @@ export class SignIns {
     one.resolve({
       who: { ...who, method: 'browser' },
       expiresMs: access.expires == null ? null : Number(access.expires) / 1000,
+      madeOf,
     })
   }
 }

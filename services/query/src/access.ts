@@ -26,8 +26,9 @@ export interface Caller {
   /** Not a person with roles but whoever has the machine. */
   isLocalAdministrator: boolean
   scope: Scope
-  /** When a Custody token that was presented ends, in milliseconds since 1970; null for anything else. */
+  /** When what was presented ends, in milliseconds since 1970, if what is made of it may not outlive it; otherwise null. */
   tokenExpiresMs: number | null
+  madeOf?: string
   /** What a browser must send along with a change, where the credential came by itself; otherwise null. */
   csrf: string | null
 }
@@ -66,7 +67,7 @@ export function createAccess(
           csrf: null,
         }
       try {
-        const { who, expiresMs } = await verifier.verify(presented)
+        const { who, expiresMs, madeOf } = await verifier.verify(presented)
         const roles = rolesOf(who, rolesByGroup)
         return {
           who,
@@ -77,7 +78,9 @@ export function createAccess(
             : roles.has('analyst')
               ? { without: 'audit' }
               : { subject: who.subject, issuer: who.issuer },
-          tokenExpiresMs: who.method === 'custody-token' ? expiresMs : null,
+          madeOf,
+          // A person's sign-in is good for hours; a job's token for what it says.
+          tokenExpiresMs: who.method === 'custody-token' || who.kind !== 'human' ? expiresMs : null,
           csrf: kept === undefined ? null : csrfOf(kept),
         }
       } catch (error) {

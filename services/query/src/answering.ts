@@ -99,8 +99,12 @@ export function createAnswering(o: {
         )
       const why = state === 'forced' ? mayNotForce(answerer, approval) : mayNot(answerer, approval)
       if (why !== null) throw forbidden(why)
-      if (once && answersOf(approval).some((one) => isBy(one, answerer.who, channel)))
+      const own = answersOf(approval).filter((one) => isBy(one, answerer.who))
+      if (once && own.some((one) => one.channel === channel))
         throw conflict(`the request ${approval.id} was answered there already`)
+      // A second yes of one person is none, and would only fill the record.
+      if (own.at(-1)?.state === state)
+        throw conflict(`you have ${state} the request ${approval.id} already`)
       const comment = said?.trim().slice(0, COMMENT_CHARACTERS_MAX) || null
       if ((approval.commentRequired || state === 'forced') && comment === null)
         throw badRequest('this request must be answered with a comment')
@@ -118,6 +122,7 @@ function requirementsOf(approval: JsonObject) {
 }
 
 interface Given {
+  state: string
   who: { email: string | null; subject: string; issuer: string }
   channel: string
 }
@@ -126,11 +131,10 @@ function answersOf(approval: JsonObject): Given[] {
   return (approval.answers ?? []) as unknown as Given[]
 }
 
-function isBy(given: Given, who: Who, channel: string): boolean {
+function isBy(given: Given, who: Who): boolean {
   const { subject, issuer, email } = given.who
   return (
-    given.channel === channel &&
-    ((subject === who.subject && issuer === who.issuer) ||
-      (email !== null && email.toLowerCase() === who.email?.toLowerCase()))
+    (subject === who.subject && issuer === who.issuer) ||
+    (email !== null && email.toLowerCase() === who.email?.toLowerCase())
   )
 }

@@ -11,8 +11,14 @@ import {
   type SignInProvider,
   type TokenKeys,
 } from '@custody/identity'
-import { type Configuration, type Home, type Logger, readStatus } from '@custody/kit'
-import { uuidBytes } from '@custody/schemas'
+import {
+  type Configuration,
+  type CustodyError,
+  type Home,
+  type Logger,
+  readStatus,
+} from '@custody/kit'
+import { uuidBytes, type Who } from '@custody/schemas'
 import swagger from '@fastify/swagger'
 import Fastify, { type FastifyInstance, type FastifyRequest } from 'fastify'
 import { Counter, Gauge, Histogram, Registry } from 'prom-client'
@@ -20,7 +26,7 @@ import { type Access, type Caller, checkHost, from, requireOwnPage, requireRole 
 import { ANSWER_WAIT_MS, type Answering } from './answering'
 import type { Channels } from './channels'
 import type { RiskOf } from './channels/request'
-import { answerOf, badRequest, conflict, notFound } from './errors'
+import { answerOf, badRequest, conflict, notFound, tooMany } from './errors'
 import { type EventFilters, LIMIT_DEFAULT, LIMIT_MAX } from './filters'
 import type { Freshness } from './freshness'
 import { replayOf } from './replay'
@@ -39,6 +45,8 @@ export interface AppOptions {
   keys: TokenKeys
   access: Access
   providers: readonly SignInProvider[]
+  /** Why somebody who was let in may not stay, or null. */
+  standing(who: Who, madeOf?: string): CustodyError | null
   store: Store
   watch: Watch
   freshness: Freshness
@@ -52,6 +60,7 @@ export interface AppOptions {
 
 /** No command is held for longer (`@expires` of a policy). */
 const HELD_MS_MAX = 7 * 86_400_000
+const OWN_TOKENS_PER_MINUTE_MAX = 120
 const BODY_BYTES_MAX = 64 * 1024
 const REPLAY_OUTPUT_BYTES_MAX = 16 * 1024 * 1024
 const REPLAY_ROWS_DEFAULT = 1000
@@ -166,7 +175,8 @@ export async function buildApp(o: AppOptions): Promise<FastifyInstance> {
   await app.register((pages) =>
     registerPages(pages, {
       ...o,
-      revoke: (id) => id !== null && revokeToken(o.home, id),
+      standing: o.standing,
+      revoke: (id, untilMs) => revokeToken(o.home, id, { isAlone: true, untilMs }),
     }),
   )
   await app.register(
@@ -215,6 +225,7 @@ function routes(api: FastifyInstance, o: AppOptions): void {
   }
 
   const locks = new Locks(o.home)
+  const ownTokens = new PerMinute(OWN_TOKENS_PER_MINUTE_MAX)
   /** False where what was recorded before the request is not all in the store yet. */
   const fresh = (wait: number | undefined) => o.freshness.caughtUp(wait ?? 0)
 
@@ -421,7 +432,7 @@ function routes(api: FastifyInstance, o: AppOptions): void {
         version: o.version,
         gateway: o.configuration.gateway,
         store: known ? 'ok' : 'unavailable',
-        policy: known?.[0] ?? null,
+        policy: policyFor(request.caller!, known?.[0] ?? null),
         held: known?.[1].items.filter(({ state }) => state === 'waiting').length ?? null,
         behind: lag.reduce((sum, one) => sum + one.behind, 0),
         recorders: lag.map(({ recorder, behind, head }) => ({ recorder, events: head, behind })),
@@ -469,11 +480,11 @@ function routes(api: FastifyInstance, o: AppOptions): void {
       if (caller.isLocalAdministrator)
         throw badRequest('the administrator issues tokens by name: POST /api/v1/tokens')
       const { who } = caller
+      ownTokens.count(`${who.issuer} ${who.subject}`)
       const issued = await issueOwnToken(
         o.keys,
-        who,
+        caller,
         request.body?.ttlSeconds ?? OWN_TTL_SECONDS,
-        caller.tokenExpiresMs,
       )
       await o.watch.access({ ...from(request), who }, 'access.token-issued', {
         action: 'token-issued',
@@ -492,19 +503,23 @@ function routes(api: FastifyInstance, o: AppOptions): void {
     },
   )
 
-  api.delete<{ Params: { id: string } }>(
+  api.delete<{ Params: { id: string }; Querystring: { alone?: boolean } }>(
     '/tokens/:id',
     { schema: schema.revoke },
     async (request) => {
       const caller = request.caller!
       const { id } = request.params
       // Whoever holds a token may end it.
-      if (caller.who.tokenId !== id) requireRole(caller, 'admin')
+      const isOwn = caller.who.tokenId === id
+      if (!isOwn) requireRole(caller, 'admin')
       await o.watch.access({ ...from(request), who: caller.who }, 'access.token-revoked', {
         action: 'token-revoked',
         tokenId: id,
       })
-      revokeToken(o.home, id)
+      revokeToken(o.home, id, {
+        isAlone: request.query.alone === true,
+        ...(isOwn && caller.tokenExpiresMs !== null && { untilMs: caller.tokenExpiresMs }),
+      })
       return { id, revoked: true }
     },
   )
@@ -577,6 +592,34 @@ function routes(api: FastifyInstance, o: AppOptions): void {
       return { session: id, asked: true }
     },
   )
+}
+
+/** What is wrong with policies quotes them; not everybody is to read them. */
+function policyFor(
+  { scope }: Caller,
+  policy: { version: string | null; problem: string | null } | null,
+) {
+  const isTold = scope === null || 'without' in scope
+  return policy && !isTold && policy.problem ? { ...policy, problem: 'not good' } : policy
+}
+
+/** So many a minute of each, and no more. */
+class PerMinute {
+  private minute = 0
+  private counts = new Map<string, number>()
+
+  constructor(private readonly most: number) {}
+
+  count(of: string): void {
+    const minute = Math.floor(Date.now() / 60_000)
+    if (minute !== this.minute) {
+      this.counts = new Map()
+      this.minute = minute
+    }
+    const count = (this.counts.get(of) ?? 0) + 1
+    this.counts.set(of, count)
+    if (count > this.most) throw tooMany(`at most ${this.most} a minute`)
+  }
 }
 
 interface Paging {

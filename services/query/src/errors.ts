@@ -14,6 +14,7 @@ const STATUS: Record<string, number> = {
   'CUSTODY-API-007': 503,
   'CUSTODY-API-008': 500,
   'CUSTODY-API-009': 409,
+  'CUSTODY-API-010': 429,
   'CUSTODY-TOKEN-001': 400,
   'CUSTODY-TOKEN-002': 401,
   'CUSTODY-TOKEN-003': 401,
@@ -33,6 +34,7 @@ export const notFound = (message: string, suggestions: readonly string[] = []) =
   new CustodyError('CUSTODY-API-003', message, { details: { suggestions } })
 export const badRequest = (message: string) => new CustodyError('CUSTODY-API-004', message)
 export const conflict = (message: string) => new CustodyError('CUSTODY-API-009', message)
+export const tooMany = (message: string) => new CustodyError('CUSTODY-API-010', message)
 export const wrongHost = (message: string) => new CustodyError('CUSTODY-API-005', message)
 export const notRecorded = (cause: unknown) =>
   new CustodyError(

@@ -93,6 +93,7 @@ export function createQuery(options: QueryOptions): Query {
       recorder,
       secrets,
       riskOf,
+      standing: (who) => verifier.standing?.(who) ?? null,
       logger,
     })
     const app: FastifyInstance = await buildApp({
@@ -100,6 +101,7 @@ export function createQuery(options: QueryOptions): Query {
       home,
       keys: await loadTokenKeys(home, configuration.gateway),
       access: createAccess(home, configuration, verifier),
+      standing: (who, madeOf) => verifier.standing?.(who, madeOf) ?? null,
       providers: signInProviders(configuration.identity, verifier, secrets),
       store,
       watch,

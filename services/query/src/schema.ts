@@ -364,12 +364,19 @@ export const issue = {
 }
 
 export const revoke = {
-  summary: 'Revoke a token (local administrator)',
+  summary: 'Revoke a token: one’s own, or any as an administrator',
   tags: ['access'],
   params: {
     type: 'object',
     required: ['id'],
     properties: { id: { type: 'string', pattern: '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' } },
+  },
+  querystring: {
+    type: 'object',
+    additionalProperties: false,
+    properties: {
+      alone: { type: 'boolean', description: 'Tokens that were made of it stay good' },
+    },
   },
   response: answer('Revoked', { id: { type: 'string' }, revoked: { type: 'boolean' } }),
 }

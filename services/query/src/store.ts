@@ -223,7 +223,7 @@ WHERE time >= ${timeParameter('first')} AND (
   (kind IN ('approval.answered', 'approval.approved', 'approval.denied', 'approval.expired', 'approval.withdrawn')
     AND approval.request IN (SELECT toFixedString(unhex(arrayJoin({ids:Array(String)})), 16)))
   OR (kind = 'session.closed' AND session IN (SELECT toFixedString(unhex(arrayJoin({sessions:Array(String)})), 16))))
-ORDER BY time, id
+ORDER BY kind = 'approval.answered', time, id
 LIMIT {most:UInt32}`,
         { ids, sessions, first, most: 50 * requested.length },
       )
@@ -302,7 +302,8 @@ LIMIT {most:UInt32}`,
       const condition = { ...range, sql: ["kind = 'approval.requested'", ...range.sql] }
       const found = await page(condition, { limit: 5 }, ['output', 'response'])
       if (found.items.length > 1)
-        throw notFound(`${asked} is the beginning of several requests`, found.items.map(requestOf))
+        // Not which: not all of them may concern who asks.
+        throw notFound(`${asked} is the beginning of several requests`)
       const [approval] = await foldApprovals(found.items)
       if (!approval) throw notFound(`there is no request ${asked}`)
       return approval
@@ -314,7 +315,7 @@ LIMIT {most:UInt32}`,
   who.subject AS subject, who.issuer AS issuer, who.email AS email, who.name AS name, who.groups AS groups
 FROM ${TABLE}
 WHERE lowerUTF8(who.email) = {email:String} AND who.kind = 'human'
-  AND who.method IN ('oidc', 'saml', 'custody-token') AND time >= ${timeParameter('since')}
+  AND kind = 'access.sign-in' AND time >= ${timeParameter('since')}
 ORDER BY time DESC, id DESC
 LIMIT 1`,
         { email: email.toLowerCase(), since: sinceMicros },

@@ -7,12 +7,19 @@ import type { Who } from '@custody/schemas'
 export const OWN_TTL_SECONDS = 8 * 3600
 const OWN_TTL_SECONDS_MAX = 12 * 3600
 
-/** `endsMs`: when what it is made of ends, where that is a token of ours: nobody stays signed in by asking again. */
+/** What a token is made of. */
+export interface SignedIn {
+  who: Who
+  /** The first token of all, where this sign-in was by a token made of it. */
+  madeOf?: string
+  /** When what it is made of ends, if it may not be outlived: nobody stays signed in by asking again. */
+  tokenExpiresMs: number | null
+}
+
 export function issueOwnToken(
   keys: TokenKeys,
-  who: Who,
+  { who, madeOf, tokenExpiresMs: endsMs }: SignedIn,
   ttlSeconds: number,
-  endsMs: number | null,
 ): Promise<IssuedToken> {
   const most = endsMs === null ? OWN_TTL_SECONDS_MAX : Math.floor((endsMs - Date.now()) / 1000)
   return issueToken(keys, {
@@ -21,6 +28,7 @@ export function issueOwnToken(
     name: who.name ?? undefined,
     groups: who.groups,
     kind: who.kind as 'human' | 'service' | 'agent',
+    madeOf: madeOf ?? who.tokenId ?? undefined,
     ttlSeconds: Math.max(1, Math.min(Math.floor(ttlSeconds), OWN_TTL_SECONDS_MAX, most)),
     ...(who.issuer !== keys.issuer && { idp: who.issuer }),
     ...(who.authenticatedAt !== null && {

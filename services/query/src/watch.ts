@@ -50,7 +50,13 @@ export interface Watch {
   /** Records that somebody vouches, as themselves, for a client that waits for it; the gateway that has it lets it in. */
   vouched(
     reader: Reader,
-    vouched: { request: Buffer; outcome: 'success' | 'refused'; expiresMs: number | null },
+    vouched: {
+      request: Buffer
+      outcome: 'success' | 'refused'
+      expiresMs: number | null
+      /** The token that theirs was made of. */
+      madeOf?: string
+    },
   ): Promise<void>
   /** Records that somebody ends a session; the gateway that has it reads this and does it. */
   kill(reader: Reader, session: Buffer, reason: string | null): Promise<void>
@@ -140,7 +146,7 @@ export function createWatch(recorder: Recorder, gateway: string): Watch {
       })
     },
 
-    vouched(reader, { request, outcome, expiresMs }) {
+    vouched(reader, { request, outcome, expiresMs, madeOf }) {
       return recorded('disk', () => {
         recorder.record({
           kind: 'access.sign-in-answered',
@@ -154,6 +160,7 @@ export function createWatch(recorder: Recorder, gateway: string): Watch {
             tokenId: reader.who.tokenId,
             expires: expiresMs === null ? null : expiresMs * 1000,
           },
+          ...(madeOf && { lifecycle: { state: 'changed', attributes: { madeOf } } }),
         })
       })
     },

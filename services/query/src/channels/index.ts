@@ -8,11 +8,13 @@ import { Locks } from '@custody/identity'
 import {
   type ChannelSettings,
   type Configuration,
+  type CustodyError,
   type Home,
   isCustodyError,
   type Logger,
   type Secrets,
 } from '@custody/kit'
+import type { Who } from '@custody/schemas'
 import type { FastifyInstance } from 'fastify'
 import { rolesOf } from '../access'
 import type { Answering } from '../answering'
@@ -53,6 +55,7 @@ export interface ChannelsOptions {
   recorder: Recorder
   secrets: Secrets
   riskOf: RiskOf
+  standing(who: Who): CustodyError | null
   logger: Logger
   /** Shorter in tests. */
   pollMs?: number
@@ -64,7 +67,13 @@ export async function createChannels(o: ChannelsOptions): Promise<Channels> {
   const follows = `proxy-${gateway}`
   if (settings.channels.length === 0) return noChannels(o, follows)
 
-  const people = createPeople({ settings, gateway, store: o.store, locks: new Locks(o.home) })
+  const people = createPeople({
+    settings,
+    gateway,
+    store: o.store,
+    locks: new Locks(o.home),
+    standing: o.standing,
+  })
   const links = createLinks(o.home)
   let externalUrl = (o.configuration.console.url ?? '').replace(/\/+$/, '')
   const channels = settings.channels.map((one) => ({

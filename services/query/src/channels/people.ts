@@ -36,6 +36,8 @@ export function createPeople(o: {
   gateway: string
   store: Pick<Store, 'lastIdentity'>
   locks: Pick<Locks, 'of'>
+  /** Why somebody may not act now, or null. */
+  standing(who: Who): CustodyError | null
 }): People {
   const { people, groupsHoursMax } = o.settings
 
@@ -92,6 +94,8 @@ export function createPeople(o: {
   return {
     async find(spoken, by) {
       const person = await found(spoken, by)
+      const refused = o.standing(person.who)
+      if (refused) throw refused
       if (await lockOf(person.who, spoken.email?.trim().toLowerCase() || null))
         throw new CustodyError(
           'CUSTODY-TOKEN-005',

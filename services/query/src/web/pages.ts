@@ -5,7 +5,7 @@
  * Refuses changes that did not come from a page of its own, and to send anybody to another site but the providers configured.
  */
 import { createHash } from 'node:crypto'
-import type { SignInProvider, TokenKeys } from '@custody/identity'
+import type { Principal, SignInProvider, TokenKeys } from '@custody/identity'
 import { type Configuration, CustodyError, isCustodyError } from '@custody/kit'
 import { type Statement, uuidBytes, type Who } from '@custody/schemas'
 import { parse as parseCookies, serialize as serializeCookie } from 'cookie'
@@ -17,7 +17,7 @@ import { answerOf, badRequest, notFound } from '../errors'
 import type { Freshness } from '../freshness'
 import { type JsonObject, microsOfIso } from '../rows'
 import type { Store } from '../store'
-import { issueOwnToken } from '../tokens'
+import { issueOwnToken, OWN_TTL_SECONDS, type SignedIn } from '../tokens'
 import type { Watch } from '../watch'
 import {
   activationPage,
@@ -42,7 +42,9 @@ export interface PagesOptions {
   answering: Answering
   riskOf: RiskOf
   /** The token is of no use from now on. */
-  revoke(tokenId: string | null): void
+  revoke(tokenId: string, untilMs: number | undefined): void
+  /** Why somebody who was let in may not stay, or null. */
+  standing(who: Who, madeOf?: string): CustodyError | null
 }
 
 interface SignInUnderWay {
@@ -50,8 +52,12 @@ interface SignInUnderWay {
   provider: SignInProvider
   memory: string
   callbackUrl: string
-  /** Came back by a POST from elsewhere, without our cookie; the browser is asked for it next. */
-  who?: { who: Who; expiresMs: number | null }
+}
+
+/** Came back by a POST from elsewhere, without our cookie; the browser is asked for it next. */
+interface Returned {
+  state: string
+  principal: Principal
 }
 
 /** A code that the command line exchanges for a token. */
@@ -73,6 +79,7 @@ export async function registerPages(app: FastifyInstance, o: PagesOptions): Prom
   const signInCookie = `${sessionCookie}-sign-in`
   const { providers } = o
   const underWay = new Pending<SignInUnderWay>()
+  const answers = new Pending<Returned>()
   const cliCodes = new Pending<CliCode>()
 
   app.addContentTypeParser(
@@ -141,11 +148,11 @@ export async function registerPages(app: FastifyInstance, o: PagesOptions): Prom
   async function enter(
     request: FastifyRequest,
     reply: FastifyReply,
-    who: Who,
-    endsMs: number | null,
+    signedIn: SignedIn,
     to: string,
   ) {
-    const issued = await issueOwnToken(o.keys, who, settings.sessionHoursMax * 3600, endsMs)
+    const { who } = signedIn
+    const issued = await issueOwnToken(o.keys, signedIn, settings.sessionHoursMax * 3600)
     await o.watch.access({ ...from(request), who }, 'access.sign-in', {
       action: 'sign-in',
       tokenId: issued.id,
@@ -238,7 +245,7 @@ export async function registerPages(app: FastifyInstance, o: PagesOptions): Prom
         }
       })
       // The ID token itself lives for minutes; it was for signing in.
-      return enter(request, reply, principal.who, null, to)
+      return enter(request, reply, { who: principal.who, tokenExpiresMs: null }, to)
     },
   )
 
@@ -249,27 +256,33 @@ export async function registerPages(app: FastifyInstance, o: PagesOptions): Prom
       // From the provider's page: the browser keeps our cookie back, and brings it with the redirect that follows.
       const form = formOf(request)
       const state = form.get('RelayState') ?? ''
-      await orRefused(request, async () => {
+      const answer = await orRefused(request, async () => {
         const one = underWay.take(state)
-        if (one?.provider.kind !== 'saml' || one.provider.name !== request.params.name || one.who)
+        if (one?.provider.kind !== 'saml' || one.provider.name !== request.params.name)
           throw new CustodyError('CUSTODY-TOKEN-006', 'this sign-in was not begun here, or is over')
-        one.who = await one.provider.finish(one.callbackUrl, state, one.memory, { form })
+        const principal = await one.provider.finish(one.callbackUrl, state, one.memory, { form })
         underWay.keep(state, one)
+        return answers.put({ state, principal }).secret
       })
-      return go(reply, `/sign-in/finish?state=${encodeURIComponent(state)}`)
+      // Who began has the cookie; who came back has this. It takes both, or one could sign in by another's response.
+      const query = new URLSearchParams({ state, answer })
+      return go(reply, `/sign-in/finish?${query}`)
     },
   )
 
-  app.get<{ Querystring: { state?: string } }>(
+  app.get<{ Querystring: { state?: string; answer?: string } }>(
     '/sign-in/finish',
     { schema: { hide: true } },
     async (request, reply) => {
-      const one = await orRefused(request, async () => {
-        const found = takeOwn(request, request.query.state)
-        if (!found.who) throw new CustodyError('CUSTODY-TOKEN-006', 'this sign-in is not complete')
-        return found
+      const { principal, to } = await orRefused(request, async () => {
+        const { state, answer } = request.query
+        const returned = answers.takeBy(answer)
+        const one = takeOwn(request, state)
+        if (returned === null || returned.state !== state)
+          throw new CustodyError('CUSTODY-TOKEN-006', 'this sign-in is not complete')
+        return { principal: returned.principal, to: one.to }
       })
-      return enter(request, reply, one.who!.who, one.who!.expiresMs, one.to)
+      return enter(request, reply, { who: principal.who, tokenExpiresMs: principal.expiresMs }, to)
     },
   )
 
@@ -293,23 +306,24 @@ export async function registerPages(app: FastifyInstance, o: PagesOptions): Prom
     if (origin !== undefined && origin !== new URL(baseOf(request)).origin)
       throw badRequest('this did not come from a page of Custody')
     const token = (form.get('token') ?? '').trim()
-    const { who, tokenExpiresMs, isLocalAdministrator } = await orRefused(request, () =>
+    const caller = await orRefused(request, () =>
       o.access.identify({ authorization: `Bearer ${token}` }),
     )
-    if (isLocalAdministrator)
+    if (caller.isLocalAdministrator)
       throw badRequest('the local administrator works with the command line and the API only')
-    return enter(request, reply, who, tokenExpiresMs, ownPath(form.get('to')) ?? '/')
+    return enter(request, reply, caller, ownPath(form.get('to')) ?? '/')
   })
 
   app.post(
     '/sign-out',
     { schema: { hide: true } },
-    signedIn(async (request, reply, { who }) => {
+    signedIn(async (request, reply, { who, tokenExpiresMs }) => {
       await o.watch.access({ ...from(request), who }, 'access.sign-out', {
         action: 'sign-out',
         tokenId: who.tokenId ?? undefined,
       })
-      o.revoke(who.tokenId)
+      // What was opened with it goes on; only this browser is out.
+      if (who.tokenId !== null) o.revoke(who.tokenId, tokenExpiresMs ?? undefined)
       setCookie(reply, sessionCookie, '', 0)
       return go(reply, '/sign-in')
     }),
@@ -366,12 +380,13 @@ export async function registerPages(app: FastifyInstance, o: PagesOptions): Prom
             throw new CustodyError('CUSTODY-TOKEN-002', 'the code is not accepted')
           return one
         })
-        const { who, tokenExpiresMs } = kept.caller
+        const { who, madeOf } = kept.caller
+        const refused = o.standing(who, madeOf)
+        if (refused) throw refused
         const issued = await issueOwnToken(
           o.keys,
-          who,
-          Number.isInteger(ttlSeconds) && ttlSeconds! > 0 ? ttlSeconds! : 8 * 3600,
-          tokenExpiresMs,
+          kept.caller,
+          Number.isInteger(ttlSeconds) && ttlSeconds! > 0 ? ttlSeconds! : OWN_TTL_SECONDS,
         )
         await o.watch.access({ ...from(request), who }, 'access.token-issued', {
           action: 'token-issued',
@@ -480,11 +495,11 @@ export async function registerPages(app: FastifyInstance, o: PagesOptions): Prom
   // ── vouching for a client that waits ─────────────────────────────────────────────────────────────────────────
 
   async function waitingClient(code: string): Promise<JsonObject> {
-    const plain = code.toUpperCase().replace(/[^A-Z]/g, '')
-    if (plain.length !== 8) throw badRequest('a code has eight letters')
+    const plain = plainCode(code).replace('-', '')
+    if (!/^[A-Z]{8}$/.test(plain)) throw badRequest('a code has eight letters')
     await o.freshness.caughtUp(STORE_WAIT_MS)
     const digest = createHash('sha256').update(plain).digest('hex')
-    const since = new Date(Date.now() - SIGN_IN_MS_MAX).toISOString()
+    const since = new Date(Date.now() - o.configuration.limits.signInMsMax).toISOString()
     const asked = await o.store.signInAsked(digest, since)
     if (asked === null) throw notFound('nothing waits with this code, or not any more')
     return asked
@@ -499,7 +514,7 @@ export async function registerPages(app: FastifyInstance, o: PagesOptions): Prom
       return sendPage(reply, 200, {
         title: 'Sign in a client',
         header: headerOf(caller),
-        body: activationPage(caller, code, asked),
+        body: activationPage(caller, plainCode(code), asked),
       })
     }),
   )
@@ -517,13 +532,14 @@ export async function registerPages(app: FastifyInstance, o: PagesOptions): Prom
           request: uuidBytes(String(asked.id)),
           outcome: isYes ? 'success' : 'refused',
           expiresMs: caller.tokenExpiresMs,
+          madeOf: caller.madeOf,
         },
       )
       return sendPage(reply, 200, {
         title: isYes ? 'Signed in' : 'Refused',
         header: headerOf(caller),
         body: isYes
-          ? html`<h1>Signed in</h1><p>Go back to your client; this window can be closed.</p>`
+          ? html`<h1>Signed in</h1><p>Go back to your client; this window can be closed. (A client that waits no more has to begin again.)</p>`
           : html`<h1>Refused</h1><p>The client was turned away. If you did not start it, tell whoever looks after security: its address is in the record.</p>`,
       })
     }),
@@ -547,4 +563,10 @@ export async function registerPages(app: FastifyInstance, o: PagesOptions): Prom
       },
     )
   }
+}
+
+/** As it is shown: two groups of four letters. What cannot be a code stays empty. */
+function plainCode(code: string): string {
+  const letters = code.toUpperCase().replace(/[^A-Z]/g, '')
+  return letters.length === 8 ? `${letters.slice(0, 4)}-${letters.slice(4)}` : ''
 }

@@ -46,11 +46,14 @@ function stateOf(secret: string): string {
   return createHash('sha256').update(secret).digest('base64url')
 }
 
+const OWN_PATH = /^\/(?![/\\])[\x21-\x7e]*$/
+
 /** A place of ours to go on to, or null: nobody is sent elsewhere by a link to us. */
 export function ownPath(text: unknown): string | null {
-  if (typeof text !== 'string' || text.length > 2048 || !/^\/(?![/\\])[\x21-\x7e]*$/.test(text))
-    return null
+  if (typeof text !== 'string' || text.length > 2048 || !OWN_PATH.test(text)) return null
   const base = 'http://custody.invalid'
   const url = new URL(text, base)
-  return url.origin === base ? `${url.pathname}${url.search}` : null
+  const path = `${url.pathname}${url.search}`
+  // `/.//elsewhere` is a path of ours before its dots are taken out, and none afterwards.
+  return url.origin === base && OWN_PATH.test(path) ? path : null
 }

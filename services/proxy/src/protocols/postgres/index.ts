@@ -42,6 +42,7 @@ import { cancelRequest, errorResponse, WireError } from './wire'
 interface Live {
   relay: Relay | null
   session: RecordedSession
+  principal: Principal
   resource: PostgresResource
   pid: number
   /** The target's own cancel key. */
@@ -55,6 +56,8 @@ interface Asked {
 }
 
 const STANDING_MS = 1000
+/** Refusals of who has shown no identity; more in a minute are refused without a record. */
+const REFUSALS_PER_MINUTE_MAX = 600
 const AUTHENTICATION_OK_BYTES = 9
 
 export async function createPostgres(services: ProtocolServices): Promise<Protocol> {
@@ -82,6 +85,8 @@ class Postgres implements Protocol {
   readonly name = 'postgres'
   private readonly live = new Map<string, Live>()
   private stopping = false
+  private minute = 0
+  private refusals = 0
   private readonly catalogues: Catalogues
   private readonly checking: NodeJS.Timeout
   private readonly standing: NodeJS.Timeout
@@ -101,9 +106,13 @@ class Postgres implements Protocol {
     this.checking.unref()
     // Who was let in may be locked out, and a token revoked.
     this.standing = setInterval(() => {
-      for (const { relay, session } of this.live.values()) {
-        const refused = services.verifier.standing?.(session.who)
-        if (refused) relay?.abort('CUSTODY-PG-016', refused.message, '57P01')
+      try {
+        for (const { relay, principal } of this.live.values()) {
+          const refused = services.verifier.standing?.(principal.who, principal.madeOf)
+          if (refused) relay?.abort('CUSTODY-PG-016', refused.message, '57P01')
+        }
+      } catch (error) {
+        logger.error({ err: error }, 'whether sessions may go on can’t be looked up')
       }
     }, STANDING_MS)
     this.standing.unref()
@@ -264,7 +273,17 @@ class Postgres implements Protocol {
       // Who was let in already has had AuthenticationOk.
       if (own.signInBy === 'browser')
         target.welcome = target.welcome.subarray(AUTHENTICATION_OK_BYTES)
-      this.relay(stream, target, session, asked, secret, reader.release(), gate, catalogue)
+      this.relay(
+        stream,
+        target,
+        session,
+        principal,
+        asked,
+        secret,
+        reader.release(),
+        gate,
+        catalogue,
+      )
     } catch (error) {
       if (session) recorder.closeSession(session, 'closed', messageOf(error), {})
       else this.recordRefusal(principal, path, error)
@@ -276,6 +295,7 @@ class Postgres implements Protocol {
     stream: Duplex,
     target: SignedIn,
     session: RecordedSession,
+    principal: Principal,
     { resource }: Asked,
     secret: Buffer,
     early: Buffer,
@@ -284,7 +304,14 @@ class Postgres implements Protocol {
   ): void {
     const key = cancelKey(target.pid, secret)
     const { limits } = this.services.configuration
-    const live: Live = { relay: null, session, resource, pid: target.pid, secret: target.secret }
+    const live: Live = {
+      relay: null,
+      session,
+      principal,
+      resource,
+      pid: target.pid,
+      secret: target.secret,
+    }
     const relay = new Relay({
       recorder: this.services.recorder,
       session,
@@ -366,16 +393,21 @@ class Postgres implements Protocol {
     const gone = () => asked.withdraw('the client went away')
     reader.peek().catch(gone)
     stream.once('close', gone)
-    await this.services.recorder.recorded('os')
-    admit(stream)
-    tellNotice(
-      stream,
-      `sign in here: ${asked.url}`,
-      `The page shows the code ${asked.code}. This connection waits ${Math.round(asked.waitMsMax / 1000)} seconds for it.`,
-    )
-    const principal = await asked.answered
-    tellNotice(stream, `signed in as ${principal.who.email ?? principal.who.subject}`)
-    return principal
+    try {
+      await this.services.recorder.recorded('os')
+      admit(stream)
+      tellNotice(
+        stream,
+        `sign in here: ${asked.url}`,
+        `The page shows the code ${asked.code}. This connection waits ${Math.round(asked.waitMsMax / 1000)} seconds for it.`,
+      )
+      const principal = await asked.answered
+      tellNotice(stream, `signed in as ${principal.who.email ?? principal.who.subject}`)
+      return principal
+    } finally {
+      stream.off('close', gone)
+      asked.withdraw('the sign-in came to nothing')
+    }
   }
 
   private async byToken(
@@ -498,6 +530,15 @@ class Postgres implements Protocol {
 
   private recordRefusal(principal: Principal | null, path: Path, error: unknown): void {
     if (this.services.recorder.problem) return
+    // Whoever has no name could fill the log; some a minute tell of all of them.
+    if (principal === null) {
+      const minute = Math.floor(Date.now() / 60_000)
+      if (minute !== this.minute) {
+        this.minute = minute
+        this.refusals = 0
+      }
+      if (++this.refusals > REFUSALS_PER_MINUTE_MAX) return
+    }
     const code =
       error instanceof TargetRefusedError
         ? 'CUSTODY-PG-008'

@@ -4,6 +4,7 @@
  */
 import { spawn } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
+import type { Socket } from 'node:net'
 import { join } from 'node:path'
 import { openRecorder, type Recorder } from '@custody/event-log'
 import { type Event, uuidText, type Who } from '@custody/schemas'
@@ -162,6 +163,83 @@ describe('blocked', () => {
       await expect(client.query('select * from salaries')).rejects.toMatchObject({ code: '42501' })
       expect((await client.query('select 8 as n')).rows).toEqual([{ n: 8 }])
       await client.query('commit')
+    })
+  })
+
+  test('a text is read as the target reads it, in any encoding, and while that changes', async () => {
+    await server.query('drop table if exists gone; create table gone(a int)')
+    const strict = join(custody.directory, 'strict.cedar')
+    writeFileSync(
+      strict,
+      `@id("all") permit (principal, action, resource);
+@id("drop") forbid (principal, action in [Action::"sql:drop", Action::"sql:unknown"], resource);`,
+    )
+    const { port: strictly } = await custody.start(
+      `gateway: strict\npolicy: {files: [${strict}]}\nresources: {shop: ${server.resource({ database: server.database })}}`,
+    )
+    const password = await custody.token({ subject: 'ada' }, 'strict')
+    const isThere = async () =>
+      (await server.query("select to_regclass('gone') is not null as there")).rows[0].there
+    const query = (bytes: Buffer) => {
+      const head = Buffer.alloc(5)
+      head.write('Q')
+      head.writeInt32BE(bytes.length + 5, 1)
+      return Buffer.concat([head, bytes, Buffer.from([0])])
+    }
+    /** Raw bytes one after the other, or all at once; what came back, as text. */
+    const says = async (texts: (string | Buffer)[], atOnce = false): Promise<string> => {
+      const client = new Client({
+        host: '127.0.0.1',
+        port: strictly,
+        user: 'ada',
+        password,
+        database: 'shop',
+      })
+      client.on('error', () => {})
+      await client.connect()
+      const { stream } = (client as unknown as { connection: { stream: Socket } }).connection
+      stream.removeAllListeners('data')
+      let said = ''
+      stream.on('data', (data) => {
+        said += data.toString('latin1')
+      })
+      const bytes = texts.map((text) => query(Buffer.from(text as string)))
+      const readies = () => said.split('Z\0\0\0\x05').length - 1
+      if (atOnce) stream.write(Buffer.concat(bytes))
+      for (const [i, one] of bytes.entries()) {
+        if (!atOnce) stream.write(one)
+        while (readies() <= i) await new Promise((resolve) => setTimeout(resolve, 5))
+      }
+      stream.destroy()
+      return said
+    }
+    // 0x5c is a backslash here, and the second half of a character there.
+    const hidden = (first: number) =>
+      Buffer.concat([
+        Buffer.from("select E'"),
+        Buffer.from([first, 0x5c]),
+        Buffer.from("'; drop table gone; --'"),
+      ])
+    for (const [encoding, first] of [
+      ['SJIS', 0x83],
+      ['BIG5', 0xa5],
+      ['GBK', 0x81],
+      ['UHC', 0x81],
+      ['GB18030', 0x81],
+    ] as const) {
+      for (const atOnce of [false, true])
+        await says([`set client_encoding = '${encoding}'`, hidden(first)], atOnce)
+      expect([encoding, await isThere()]).toEqual([encoding, true])
+    }
+    // And what can be read is read: an ordinary statement in another encoding passes, under its own name.
+    const spanish = Buffer.from('select \'a\u00f1o\' as "a\u00f1o"', 'latin1')
+    expect(await says(["set client_encoding = 'LATIN1'", spanish])).toContain('SELECT 1')
+    const started = (await custody.events('proxy-strict'))
+      .filter(({ kind, who }) => kind === 'command.started' && who?.kind !== 'system')
+      .at(-1)!
+    expect(started.statement).toMatchObject({
+      text: 'select \'a\u00f1o\' as "a\u00f1o"',
+      understood: true,
     })
   })
 

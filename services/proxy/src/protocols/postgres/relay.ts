@@ -10,7 +10,12 @@
 import { createHash, type Hash, hash } from 'node:crypto'
 import type { Duplex } from 'node:stream'
 import type { Durability, RecordedSession, Recorder } from '@custody/event-log'
-import { type Analyser, type StatementAnalysis, unanalysed } from '@custody/postgres-sql'
+import {
+  type Analyser,
+  type Analysis,
+  type StatementAnalysis,
+  unanalysed,
+} from '@custody/postgres-sql'
 import { decodeValue, typeName } from '@custody/postgres-values'
 import {
   type ColumnDraft,
@@ -218,6 +223,8 @@ export class Relay {
   private group = 0
   /** Commands under way that may change settings, standard_conforming_strings among them. */
   private unsettled = 0
+  /** One of them has ended, and what it changed is not reported yet. */
+  private unreported = false
   /** The client has said that it will send nothing more. */
   private clientDone = false
   /** The target has said that it ends the connection. */
@@ -459,8 +466,27 @@ export class Relay {
   }
 
   /** Whether strings are told apart as they were when the settings were last certain. */
-  private conforming(): boolean {
-    return this.standardConformingStrings && this.unsettled === 0
+  /**
+   * Whether the settings that decide how a text is read are those that the target has reported. It reports changes with
+   * ReadyForQuery, so after what may have made one nothing is certain until then.
+   */
+  private areSettingsKnown(): boolean {
+    return this.unsettled === 0 && !this.unreported
+  }
+
+  /** What a text does, read as the target reads it; not understood where that can't be known. */
+  private analyse(bytes: Buffer, start: number, end: number): Analysis {
+    const { analyser } = this.parts
+    const known = this.areSettingsKnown()
+    const conforming = this.standardConformingStrings && known
+    if ((known && this.encoding === 'UTF8') || isAscii(bytes, start, end))
+      return analyser.analyse(bytes, start, end, conforming)
+    // In some encodings a byte of ASCII may be the second half of a character, and end nothing.
+    if (!known || !LABELS[this.encoding] || SECOND_HALVES.has(this.encoding)) return NOT_READABLE
+    const text = Buffer.from(decodeText(bytes.subarray(start, end), this.encoding))
+    const analysis = analyser.analyse(text, 0, text.length, conforming)
+    // Where one ends and the next begins would be places in the other encoding.
+    return analysis.statements.length > 1 ? NOT_READABLE : analysis
   }
 
   /** Sends on what of the chunk has not gone, up to `to`. */
@@ -479,7 +505,7 @@ export class Relay {
   private onQuery(bytes: Buffer, at: number, end: number): void {
     const start = at + 5
     const stop = cstringEnd(bytes, start, end)
-    const analysis = this.parts.analyser.analyse(bytes, start, stop, this.conforming())
+    const analysis = this.analyse(bytes, start, stop)
     const statements = analysis.statements.length === 0 ? NOTHING : analysis.statements
     const count = statements.length
     const textAt = (i: number) =>
@@ -551,7 +577,7 @@ export class Relay {
   private onParse(bytes: Buffer, at: number, end: number): void {
     const nameEnd = cstringEnd(bytes, at + 5, end)
     const textEnd = cstringEnd(bytes, nameEnd + 1, end)
-    const analysis = this.parts.analyser.analyse(bytes, nameEnd + 1, textEnd, this.conforming())
+    const analysis = this.analyse(bytes, nameEnd + 1, textEnd)
     const statement =
       analysis.statements.length === 1
         ? analysis.statements[0]!
@@ -1404,6 +1430,7 @@ export class Relay {
       this.parts.catalogue?.changed()
     }
     if (this.settling && this.changing === 0) setImmediate(() => this.settled())
+    if (this.unsettled === 0) this.unreported = false
     // What the client got beside any command: ParseComplete and the like with nothing executed, notices.
     if (at > this.from || this.answerBytes > 0) {
       this.recordPiece(bytes, this.from, at, undefined)
@@ -1537,7 +1564,10 @@ export class Relay {
       this.session,
     )
     if (this.session.open.delete(command)) {
-      if (!command.readOnly) this.unsettled--
+      if (!command.readOnly) {
+        this.unsettled--
+        this.unreported = true
+      }
       if (command.changing) {
         this.changing--
         this.changedHere = true
@@ -1704,6 +1734,18 @@ function cutText(text: Buffer | string, bytesMax: number): Buffer | string {
   while (end > 0 && end < text.length && (text[end]! & 0xc0) === 0x80) end--
   return text.subarray(0, end)
 }
+
+function isAscii(bytes: Buffer, start: number, end: number): boolean {
+  for (let i = start; i < end; i++) if (bytes[i]! >= 0x80) return false
+  return true
+}
+
+const NOT_READABLE: Analysis = {
+  statements: [unanalysed('in an encoding that can’t be read here')],
+}
+
+/** Encodings of clients whose characters may have a byte of ASCII in them. */
+const SECOND_HALVES = new Set(['SJIS', 'SHIFT_JIS_2004', 'BIG5', 'GBK', 'UHC', 'GB18030', 'JOHAB'])
 
 const LABELS: Record<string, string> = {
   LATIN1: 'iso-8859-1',

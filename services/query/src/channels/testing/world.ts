@@ -107,6 +107,7 @@ export class World {
       answering: createAnswering({ store, watch, freshness: { caughtUp: async () => true } }),
       recorder: this.own,
       secrets: createSecrets(undefined),
+      standing: () => null,
       riskOf: await createRiskOf(),
       logger: silentLogger(),
       pollMs: 20,
