@@ -58,10 +58,9 @@ async function answer(
 const kinds = (one: Receiver) =>
   one.calls.map(({ json }) => `${json.type.slice(9)} ${json.data.request}`)
 
-test('from the event to the request in less than 300 ms', async () => {
+test('a store that never answers holds up no message', async () => {
   const one = await receiver()
   world = await World.make(configuration(channel('one', one.url)))
-  // The clock of the pass is 20 ms here and 100 ms in earnest, so the bound is lower by that.
   world.askedBefore = () => new Promise(() => {})
   const began = Date.now()
   world.hold()
