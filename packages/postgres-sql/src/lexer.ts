@@ -6,8 +6,8 @@
 
 const KEY_BYTES_MAX = 4096
 const scratch = Buffer.allocUnsafeSlow(KEY_BYTES_MAX)
-/** Where constants can be names, paths or code, nothing is replaced. */
-const CONSTANTS_MATTER = /^\s*(?:select|insert|update|delete|values)\b/i
+/** Where integers are values alone; elsewhere they can be names, settings or code, and nothing is replaced. */
+const INTEGERS_ARE_VALUES = /^\s*(?:select|insert|update|delete|values)\b/i
 const MARK = 0x23
 
 const WORD = new Uint8Array(256)
@@ -72,7 +72,7 @@ export function statementKey(bytes: Buffer, start: number, end: number): string 
     at++
   }
   const key = scratch.toString('latin1', 0, to)
-  return replaced && !CONSTANTS_MATTER.test(key) ? bytes.toString('latin1', start, end) : key
+  return replaced && !INTEGERS_ARE_VALUES.test(key) ? bytes.toString('latin1', start, end) : key
 }
 
 function onlySpaceAfter(bytes: Buffer, at: number, end: number): boolean {

@@ -16,6 +16,9 @@ import type { Reader, Watch } from './watch'
 export const ANSWER_WAIT_MS = 2000
 export const COMMENT_CHARACTERS_MAX = 2000
 
+const NO_APPROVER =
+  'this needs the role approver; console.roles in the configuration says which groups have it'
+
 export interface Answerer {
   who: Who
   roles: ReadonlySet<Role>
@@ -56,7 +59,7 @@ export function createAnswering(o: {
   const mayNot = ({ who, roles }: Answerer, approval: JsonObject): string | null =>
     roles.has('approver')
       ? refusal(requirementsOf(approval), approval.who as unknown as Person, who)
-      : 'this needs the role approver; console.roles in the configuration says which groups have it'
+      : NO_APPROVER
 
   const mayNotForce = ({ who, roles }: Answerer, approval: JsonObject): string | null =>
     roles.has('approver')
@@ -65,7 +68,7 @@ export function createAnswering(o: {
           approval.who as unknown as Person,
           who,
         )
-      : 'this needs the role approver; console.roles in the configuration says which groups have it'
+      : NO_APPROVER
 
   const concerns = (answerer: Answerer, approval: JsonObject): boolean => {
     const { scope, who } = answerer

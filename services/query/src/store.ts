@@ -315,7 +315,7 @@ LIMIT {most:UInt32}`,
   who.subject AS subject, who.issuer AS issuer, who.email AS email, who.name AS name, who.groups AS groups
 FROM ${TABLE}
 WHERE lowerUTF8(who.email) = {email:String} AND who.kind = 'human'
-  AND kind = 'access.sign-in' AND time >= ${timeParameter('since')}
+  AND kind = 'access.sign-in' AND NOT startsWith(who.method, 'channel:') AND time >= ${timeParameter('since')}
 ORDER BY time DESC, id DESC
 LIMIT 1`,
         { email: email.toLowerCase(), since: sinceMicros },

@@ -71,7 +71,7 @@ const path = {
 } as unknown as Path
 
 function signedIn(who: Who, time: number): void {
-  gateway.record({ kind: 'access.signed-in', time, who, path })
+  gateway.record({ kind: 'access.sign-in', time, who, path })
 }
 
 function hold(): string {

@@ -52,6 +52,8 @@ interface SignInUnderWay {
   provider: SignInProvider
   memory: string
   callbackUrl: string
+  /** Its response has come; there is no second. */
+  isAnswered?: boolean
 }
 
 /** Came back by a POST from elsewhere, without our cookie; the browser is asked for it next. */
@@ -258,10 +260,14 @@ export async function registerPages(app: FastifyInstance, o: PagesOptions): Prom
       const state = form.get('RelayState') ?? ''
       const answer = await orRefused(request, async () => {
         const one = underWay.take(state)
-        if (one?.provider.kind !== 'saml' || one.provider.name !== request.params.name)
+        if (
+          one?.provider.kind !== 'saml' ||
+          one.provider.name !== request.params.name ||
+          one.isAnswered
+        )
           throw new CustodyError('CUSTODY-TOKEN-006', 'this sign-in was not begun here, or is over')
         const principal = await one.provider.finish(one.callbackUrl, state, one.memory, { form })
-        underWay.keep(state, one)
+        underWay.keep(state, { ...one, isAnswered: true })
         return answers.put({ state, principal }).secret
       })
       // Who began has the cookie; who came back has this. It takes both, or one could sign in by another's response.

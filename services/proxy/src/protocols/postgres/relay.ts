@@ -520,7 +520,7 @@ export class Relay {
       // What stands behind a statement that makes things may use what it made.
       facts.push(this.refined(statements[i]!, changed))
       changed ||= count > 1 && statements[i]!.makesCode
-      const verdict = this.judge(facts[i]!, i, () => textOf(textAt(i)))
+      const verdict = this.judge(facts[i]!, i, () => utf8Of(this.textOf(textAt(i))))
       verdicts.push(verdict)
       if (verdict.outcome === 'allow') continue
       const text = textAt(i)
@@ -653,7 +653,7 @@ export class Relay {
     const parameters = portal?.values
       ? this.readParameters(portal.values, prepared.typeOids)
       : undefined
-    const text = prepared.isCertain ? () => textOf(prepared.text) : null
+    const text = prepared.isCertain ? () => utf8Of(prepared.text) : null
     const verdict = this.judge(analysis, 0, text)
     if (verdict.outcome !== 'allow') {
       const asked = this.describe(
@@ -1723,7 +1723,7 @@ function denied(verdict: Verdict | null, reason: string, code: string): Verdict 
   }
 }
 
-function textOf(text: Buffer | string): string {
+function utf8Of(text: Buffer | string): string {
   return typeof text === 'string' ? text : text.toString('utf8')
 }
 
