@@ -14,6 +14,8 @@ import type { Reader, Watch } from './watch'
 
 /** How long an answer waits for its request to be in the store. */
 export const ANSWER_WAIT_MS = 2000
+/** No command is held for longer (`@expires` of a policy). */
+export const HELD_MS_MAX = 7 * 86_400_000
 export const COMMENT_CHARACTERS_MAX = 2000
 
 const NO_APPROVER =

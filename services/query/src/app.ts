@@ -23,7 +23,7 @@ import swagger from '@fastify/swagger'
 import Fastify, { type FastifyInstance, type FastifyRequest } from 'fastify'
 import { Counter, Gauge, Histogram, Registry } from 'prom-client'
 import { type Access, type Caller, checkHost, from, requireOwnPage, requireRole } from './access'
-import { ANSWER_WAIT_MS, type Answering } from './answering'
+import { ANSWER_WAIT_MS, type Answering, HELD_MS_MAX } from './answering'
 import type { Channels } from './channels'
 import type { RiskOf } from './channels/request'
 import { answerOf, badRequest, conflict, notFound, tooMany } from './errors'
@@ -33,7 +33,7 @@ import { replayOf } from './replay'
 import * as schema from './schema'
 import type { ApprovalFilters, SessionFilters, Store } from './store'
 import { timelineOf } from './timeline'
-import { issueOwnToken, OWN_TTL_SECONDS } from './tokens'
+import { giveOwnToken, OWN_TTL_SECONDS } from './tokens'
 import type { Look, Watch } from './watch'
 import { errorPage } from './web/bodies'
 import { sendPage } from './web/html'
@@ -58,8 +58,6 @@ export interface AppOptions {
   version: string
 }
 
-/** No command is held for longer (`@expires` of a policy). */
-const HELD_MS_MAX = 7 * 86_400_000
 const OWN_TOKENS_PER_MINUTE_MAX = 120
 const BODY_BYTES_MAX = 64 * 1024
 const REPLAY_OUTPUT_BYTES_MAX = 16 * 1024 * 1024
@@ -481,25 +479,14 @@ function routes(api: FastifyInstance, o: AppOptions): void {
         throw badRequest('the administrator issues tokens by name: POST /api/v1/tokens')
       const { who } = caller
       ownTokens.count(`${who.issuer} ${who.subject}`)
-      const issued = await issueOwnToken(
-        o.keys,
+      reply.status(201)
+      return giveOwnToken(
+        o,
+        from(request),
         caller,
         request.body?.ttlSeconds ?? OWN_TTL_SECONDS,
+        who.method,
       )
-      await o.watch.access({ ...from(request), who }, 'access.token-issued', {
-        action: 'token-issued',
-        tokenId: issued.id,
-        expires: issued.expires.getTime() * 1000,
-        reason: `for themselves, by ${who.method}`,
-      })
-      reply.status(201)
-      return {
-        token: issued.token,
-        id: issued.id,
-        subject: issued.subject,
-        email: who.email,
-        expires: issued.expires.toISOString(),
-      }
     },
   )
 

@@ -3,6 +3,7 @@
  */
 import { type IssuedToken, issueToken, type TokenKeys } from '@custody/identity'
 import type { Who } from '@custody/schemas'
+import type { Reader, Watch } from './watch'
 
 export const OWN_TTL_SECONDS = 8 * 3600
 const OWN_TTL_SECONDS_MAX = 12 * 3600
@@ -35,4 +36,29 @@ export function issueOwnToken(
       authTime: Math.floor(Number(who.authenticatedAt) / 1e6),
     }),
   })
+}
+
+/** The same, recorded, and as the API answers it: shown once. `how` they signed in, for the record. */
+export async function giveOwnToken(
+  { keys, watch }: { keys: TokenKeys; watch: Watch },
+  from: Omit<Reader, 'who'>,
+  signedIn: SignedIn,
+  ttlSeconds: number,
+  how: string,
+) {
+  const { who } = signedIn
+  const issued = await issueOwnToken(keys, signedIn, ttlSeconds)
+  await watch.access({ ...from, who }, 'access.token-issued', {
+    action: 'token-issued',
+    tokenId: issued.id,
+    expires: issued.expires.getTime() * 1000,
+    reason: `for themselves, by ${how}`,
+  })
+  return {
+    token: issued.token,
+    id: issued.id,
+    subject: issued.subject,
+    email: who.email,
+    expires: issued.expires.toISOString(),
+  }
 }

@@ -5,6 +5,8 @@ import { visible } from '../channels/channel'
 import type { JsonObject } from '../rows'
 import { type Html, html } from './html'
 
+const OBJECTS_SHOWN_MAX = 30
+const PARAMETERS_SHOWN_MAX = 100
 const STATEMENT_CHARACTERS_SHOWN_MAX = 100_000
 
 export function headerOf(caller: Caller | null): Html | undefined {
@@ -71,7 +73,7 @@ export function approvalPage(one: JsonObject, view: ApprovalView): Html {
   const waiting = one.state === 'waiting'
   return html`<h1>${text(one.reason) || 'A held command'}</h1>
 <div class="note${one.state === 'approved' ? ' go' : ['denied', 'expired'].includes(text(one.state)) ? ' stop' : ''}"><b>${text(one.state)}</b>${waiting ? html`, until ${when(one.expires)}` : one.ended ? html`, ${when(one.ended)}` : null}</div>
-<pre>${sql.slice(0, STATEMENT_CHARACTERS_SHOWN_MAX)}${sql.length > STATEMENT_CHARACTERS_SHOWN_MAX ? '\n… (cut here; the record has all of it)' : ''}</pre>
+<pre>${sql.slice(0, STATEMENT_CHARACTERS_SHOWN_MAX)}${sql.length > STATEMENT_CHARACTERS_SHOWN_MAX ? '\n… (cut here)' : ''}</pre>
 ${parametersOf(statement)}
 <dl>
 <dt>Does</dt><dd>${list(statement.verbs)}</dd>
@@ -165,11 +167,13 @@ function firstLine(sql: string): string {
 
 function objectsOf(statement: JsonObject): string {
   const objects = (statement.objects ?? []) as unknown as JsonObject[]
-  return [...new Set(objects.map(({ name }) => text(name)))].slice(0, 30).join(', ') || '–'
+  const names = [...new Set(objects.map(({ name }) => text(name)))]
+  const more = names.length - OBJECTS_SHOWN_MAX
+  return `${names.slice(0, OBJECTS_SHOWN_MAX).join(', ') || '–'}${more > 0 ? ` and ${more} more` : ''}`
 }
 
 function parametersOf(statement: JsonObject): Html | null {
   const parameters = (statement.parameters ?? []) as unknown as JsonObject[]
   if (parameters.length === 0) return null
-  return html`<h2>Parameters</h2><table><tbody>${parameters.slice(0, 100).map((each, i) => html`<tr><td>$${i + 1}</td><td><code>${text(each.value ?? each.text)}</code></td></tr>`)}</tbody></table>`
+  return html`<h2>Parameters</h2><table><tbody>${parameters.slice(0, PARAMETERS_SHOWN_MAX).map((each, i) => html`<tr><td>$${i + 1}</td><td><code>${each.value === null ? 'NULL' : visible(text(each.value))}</code></td></tr>`)}</tbody></table>${parameters.length > PARAMETERS_SHOWN_MAX && html`<p class="dim">and ${parameters.length - PARAMETERS_SHOWN_MAX} more</p>`}`
 }
