@@ -231,6 +231,13 @@ describe('blocked', () => {
         await says([`set client_encoding = '${encoding}'`, hidden(first)], atOnce)
       expect([encoding, await isThere()]).toEqual([encoding, true])
     }
+    // Taken back by the end of a transaction, and not reported before it has ended.
+    const back = ["set client_encoding = 'SJIS'", "begin; set local client_encoding = 'UTF8'"]
+    for (const end of ['rollback', 'commit']) {
+      await says([...back, end, hidden(0x83)])
+      await says([...back, `${end}; select 1`, hidden(0x83)], true)
+    }
+    expect(await isThere()).toBe(true)
     // And what can be read is read: an ordinary statement in another encoding passes, under its own name.
     const spanish = Buffer.from('select \'a\u00f1o\' as "a\u00f1o"', 'latin1')
     expect(await says(["set client_encoding = 'LATIN1'", spanish])).toContain('SELECT 1')

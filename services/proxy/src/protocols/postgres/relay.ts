@@ -117,7 +117,8 @@ interface Change {
 
 interface Command {
   id: Buffer
-  readOnly: boolean
+  /** It may change settings of the session, or take a change back. */
+  maySet: boolean
   /** It may change what the database has made its own. */
   changing: boolean
   micros: number
@@ -171,6 +172,8 @@ const BACKEND_STREAMED = new Set<number>([
   Backend.functionCallResponse,
 ])
 const STATUS_IDLE = 0x49
+/** A transaction's end takes settings back; what a cursor is of runs when it is fetched from. */
+const SETS_BY_READING = new Set(['sql:rollback', 'sql:fetch'])
 const ENDS_WITH_READY = new Set<Kind>([Kind.sync, Kind.query, Kind.functionCall])
 /** Requests that are decided on. */
 const DECIDED = new Set<number>([Frontend.query, Frontend.execute])
@@ -813,7 +816,7 @@ export class Relay {
         : this.settings.durability
     const command: Command = {
       id,
-      readOnly: analysis.readOnly,
+      maySet: !analysis.readOnly || analysis.verbs.some((verb) => SETS_BY_READING.has(verb)),
       changing: analysis.makesCode,
       micros,
       durability,
@@ -849,7 +852,7 @@ export class Relay {
       )
     }
     this.session.open.add(command)
-    if (!command.readOnly) this.unsettled++
+    if (command.maySet) this.unsettled++
     if (command.changing) this.changing++
     this.session.commandsStarted++
     this.need(durability)
@@ -1564,7 +1567,7 @@ export class Relay {
       this.session,
     )
     if (this.session.open.delete(command)) {
-      if (!command.readOnly) {
+      if (command.maySet) {
         this.unsettled--
         this.unreported = true
       }
