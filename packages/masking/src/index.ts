@@ -1,0 +1,13 @@
+/**
+ * Masking: finding what is sensitive in values, and what is put in its place. Pure, and knows no protocol.
+ * No gateway calls it yet (docs/limits.md).
+ */
+export { type Action, masked, maskedText, REDACTED } from './actions'
+export {
+  createScanner,
+  DEFAULT_DETECTORS,
+  DETECTORS,
+  type DetectorName,
+  type Find,
+  type Scanner,
+} from './scan'
