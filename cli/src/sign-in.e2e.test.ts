@@ -337,6 +337,11 @@ describe('signing in with a browser', () => {
     expect(await status(cookie)).toBe(200)
     await browser.submit({}, '/sign-out')
     expect([await status(cookie), await status(three.token)]).toEqual([401, 200])
+    const four = await own(three.token)
+    await ran('token', 'revoke', three.id)
+    expect([await status(two.token), await status(three.token), await status(four.token)]).toEqual([
+      200, 401, 401,
+    ])
     await ran('token', 'revoke', one.id)
     expect([await status(one.token), await status(two.token), await status(three.token)]).toEqual([
       401, 401, 401,

@@ -29,7 +29,7 @@ export interface Principal {
   names?: readonly string[]
   /** When an identity provider vouched for it, in milliseconds since 1970; absent for what is not a provider's own word. */
   vouchedMs?: number
-  /** The token that this one was made of, by whatever steps; revoking that ends this as well. */
+  /** The tokens that this one was made of, the first of all first, separated by spaces; revoking one ends this as well. */
   madeOf?: string
 }
 
@@ -134,11 +134,17 @@ export async function createTokenVerifier(
   const locks = new Locks(home)
   const known = new KnownPeople(home)
   const oidc = new OidcVerifier(configuration.identity?.issuers ?? [])
-  const standing = (who: Who, madeOf?: string | null): CustodyError | null => {
-    if (who.tokenId !== null && revoked.has(who.tokenId, madeOf))
+  /** Kept out by somebody, whatever a provider says. */
+  const barred = (who: Who, madeOf?: string | null): CustodyError | null => {
+    if (revoked.has(who.tokenId, madeOf))
       return new CustodyError('CUSTODY-TOKEN-004', 'the token was revoked')
     if (locks.of(who) || locks.of({ subject: who.subject, email: known.emailOf(who) }))
       return new CustodyError('CUSTODY-TOKEN-005', 'the identity is locked')
+    return null
+  }
+  const standing = (who: Who, madeOf?: string | null): CustodyError | null => {
+    const refused = barred(who, madeOf)
+    if (refused) return refused
     const lost = known.lostBy(who)
     if (lost !== null)
       return new CustodyError('CUSTODY-TOKEN-007', `the identity is no longer in ${lost}`)
@@ -154,9 +160,13 @@ export async function createTokenVerifier(
       const principal = await (issuer === null
         ? verifyOwn(keys, presented)
         : oidc.verify(presented, issuer))
-      vouched(principal)
-      const refused = standing(principal.who, principal.madeOf)
+      const { who, madeOf } = principal
+      // By what was known before it, and by what it says: an old token is no way round a lock.
+      const refused = barred(who, madeOf)
       if (refused) throw refused
+      vouched(principal)
+      const still = standing(who, madeOf)
+      if (still) throw still
       return principal
     },
   }
@@ -236,12 +246,11 @@ class Revocations {
     this.file = new SharedFile(join(home.keys, 'revoked.json'))
   }
 
-  has(id: string, madeOf?: string | null): boolean {
+  has(id: string | null, madeOf?: string | null): boolean {
     const revoked = this.file.read()
     return (
-      Object.hasOwn(revoked, id) ||
-      Object.hasOwn(revoked, alone(id)) ||
-      (madeOf != null && Object.hasOwn(revoked, madeOf))
+      (id !== null && (Object.hasOwn(revoked, id) || Object.hasOwn(revoked, alone(id)))) ||
+      (madeOf ?? '').split(' ').some((one) => one !== '' && Object.hasOwn(revoked, one))
     )
   }
 
@@ -273,7 +282,10 @@ class KnownPeople {
     const said = vouchedMs ?? before?.vouchedMs ?? 0
     if (before && before.vouchedMs > said) return
     const groups = vouchedMs === undefined ? (before?.groups ?? null) : [...who.groups].sort()
-    const email = who.email ?? before?.email ?? null
+    // What the provider itself says goes before what a token of ours says.
+    const email =
+      (vouchedMs === undefined ? (before?.email ?? who.email) : (who.email ?? before?.email)) ??
+      null
     // Not at every sign-in: what would change an answer, and the time now and then, so that older words stay older.
     if (
       before &&

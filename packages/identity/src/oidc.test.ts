@@ -292,12 +292,24 @@ describe('what a provider said before', () => {
     const locks = new Locks(home)
     locks.add('zoe@example.com', { by: 'x', reason: null, since: '' })
     try {
-      await expect(one.verify(await sign({}, now))).rejects.toMatchObject({
-        code: 'CUSTODY-TOKEN-005',
-      })
+      for (const claims of [{}, { email: 'old@example.com', email_verified: true }, {}])
+        await expect(one.verify(await sign(claims, now))).rejects.toMatchObject({
+          code: 'CUSTODY-TOKEN-005',
+        })
     } finally {
       locks.remove('zoe@example.com')
     }
+  })
+
+  test('a token without an identifier has one, however its signature is written', async () => {
+    const one = await verifier()
+    const token = await sign({ groups: ['dba', 'dev'] }, now + 2)
+    const { tokenId } = (await one.verify(token)).who
+    const bits = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
+    const last = bits.indexOf(token.at(-1)!)
+    const twin = token.slice(0, -1) + bits[last % 2 === 0 ? last + 1 : last - 1]
+    const again = await one.verify(twin).catch(() => null)
+    expect([null, tokenId]).toContain(again === null ? null : again.who.tokenId)
   })
 
   test('an address counts where its issuer says that it is verified, or where it is trusted for that', async () => {

@@ -183,7 +183,11 @@ function whoOf(payload: JWTPayload, issuer: OidcIssuer, presented: string): Who 
     tokenId:
       typeof payload.jti === 'string' && payload.jti !== ''
         ? payload.jti
-        : createHash('sha256').update(presented).digest('hex').slice(0, 32),
+        : // What is signed: the signature can be written in several ways.
+          createHash('sha256')
+            .update(presented.slice(0, presented.lastIndexOf('.')))
+            .digest('hex')
+            .slice(0, 32),
     authenticatedAt:
       (typeof payload.auth_time === 'number' ? payload.auth_time : payload.iat!) * 1_000_000,
     onBehalfOf: [],

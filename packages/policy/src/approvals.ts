@@ -44,7 +44,8 @@ function refusalOfAny(asker: Person, approver: Person): string | null {
   if (approver.kind !== 'human')
     return `only people answer, and ${approver.subject} is a ${approver.kind}`
   if (samePerson(asker, approver)) return 'nobody answers their own request'
-  return maybeSame(asker, approver)
+  // A program is no person who could answer as somebody else.
+  return asker.kind === 'human' && maybeSame(asker, approver)
     ? 'of two issuers and without an e-mail address, who asks and who answers can’t be told apart'
     : null
 }
@@ -64,7 +65,9 @@ export function enough(
   yes: readonly Person[],
 ): boolean {
   const people: Person[] = []
-  for (const one of yes) if (!people.some((other) => maybeSame(one, other))) people.push(one)
+  // Those with an address first: what can't be told apart from one of them counts with that one.
+  const known = [...yes].sort((a, b) => Number(!a.email) - Number(!b.email))
+  for (const one of known) if (!people.some((other) => maybeSame(one, other))) people.push(one)
   return requirements.every(
     (one) => people.filter((who) => counts(one, who)).length >= one.required,
   )

@@ -521,5 +521,15 @@ describe('one person is one, whatever vouches for them', () => {
     )
     expect(refusal(two, asker, of('https://idp', 'bo', null, 'dba'))).toBeNull()
     expect(enough(two, [asker, of('saml:idp', 'u1', 'ada@example.com', 'dba')])).toBe(false)
+    // In whatever order they came.
+    const three = [
+      of('a', 'x', null, 'dba'),
+      of('b', 'y', 'y@example.com', 'dba'),
+      of('c', 'z', 'z@example.com', 'dba'),
+    ]
+    for (const order of [three, [...three].reverse()]) expect(enough(two, order)).toBe(true)
+    // A job is nobody who could answer for itself.
+    const job = { ...of('https://ci', 'repo', null), kind: 'service' }
+    expect(refusal(two, job, of('https://idp', 'ada', 'ada@example.com', 'dba'))).toBeNull()
   })
 })

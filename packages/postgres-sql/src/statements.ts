@@ -343,11 +343,20 @@ class Walk {
         this.verbs.add('sql:explain')
         if (analyses) this.statement(node.query as Node)
         else {
-          // What is only explained is touched by name and run by nobody.
+          // What is only explained is touched by name.
           const inner = new Walk()
           inner.statement(node.query as Node)
           for (const object of inner.objects.values())
-            this.add(object.kind, object.name, 'sql:explain')
+            this.add(
+              object.kind,
+              object.name,
+              object.verb === 'sql:call' ? 'sql:call' : 'sql:explain',
+            )
+          // But planning runs functions that say that they only compute.
+          if (inner.verbs.has('sql:call')) {
+            this.verbs.add('sql:call')
+            this.writes ||= inner.writes
+          }
           if (inner.problem) this.misunderstood(inner.problem)
         }
         return

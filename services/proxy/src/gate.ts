@@ -191,7 +191,13 @@ export class SessionGate {
     for (let i = this.remembered.length - 1; i >= 0; i--) {
       const one = this.remembered[i]!
       if (one.until <= nowMs) this.remembered.splice(i, 1)
-      else if (one.needs === needs && (one.fingerprint === null || one.fingerprint === fingerprint))
+      else if (
+        one.needs === needs &&
+        nowMs < one.grant.approvedMs + terms.rememberSeconds * 1000 &&
+        (one.fingerprint === null
+          ? terms.rememberFor === 'session'
+          : one.fingerprint === fingerprint)
+      )
         return one.grant
     }
     return null

@@ -129,9 +129,10 @@ export class SignIns {
       return
     }
     one.resolve({
-      who: { ...who, method: 'browser' },
+      // Signing the browser out is no reason to end this; revoking what it signed in with is.
+      who: { ...who, method: 'browser', tokenId: null },
       expiresMs: access.expires == null ? null : Number(access.expires) / 1000,
-      madeOf,
+      madeOf: [madeOf, who.tokenId].filter(Boolean).join(' '),
     })
   }
 }

@@ -33,7 +33,7 @@ import { replayOf } from './replay'
 import * as schema from './schema'
 import type { ApprovalFilters, SessionFilters, Store } from './store'
 import { timelineOf } from './timeline'
-import { giveOwnToken, OWN_TTL_SECONDS } from './tokens'
+import { giveOwnToken, lineage, OWN_TTL_SECONDS } from './tokens'
 import type { Look, Watch } from './watch'
 import { errorPage } from './web/bodies'
 import { sendPage } from './web/html'
@@ -77,7 +77,7 @@ export async function buildApp(o: AppOptions): Promise<FastifyInstance> {
     logger: false,
     bodyLimit: BODY_BYTES_MAX,
     requestTimeout: 60_000,
-    routerOptions: { maxParamLength: 128 },
+    routerOptions: { maxParamLength: 1024 },
   })
   const metrics = createMetrics(o)
   // Schemas of answers are documentation: what is sent is what was found, whole.
@@ -454,7 +454,12 @@ function routes(api: FastifyInstance, o: AppOptions): void {
   api.post<{ Body: TokenBody }>('/tokens', { schema: schema.issue }, async (request, reply) => {
     const caller = request.caller!
     requireRole(caller, 'admin')
-    const issued = await issueToken(o.keys, request.body)
+    const { isLocalAdministrator, madeOf, who: by } = caller
+    const issued = await issueToken(o.keys, {
+      ...request.body,
+      // What an administrator's token made ends with it.
+      ...(!isLocalAdministrator && { madeOf: lineage(madeOf, by.tokenId) }),
+    })
     await o.watch.access({ ...from(request), who: caller.who }, 'access.token-issued', {
       action: 'token-issued',
       tokenId: issued.id,

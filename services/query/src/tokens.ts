@@ -2,6 +2,7 @@
  * Tokens made of a sign-in: for the one who signed in, with what was vouched for, and never longer than what it was made of.
  */
 import { type IssuedToken, issueToken, type TokenKeys } from '@custody/identity'
+import { CustodyError } from '@custody/kit'
 import type { Who } from '@custody/schemas'
 import type { Reader, Watch } from './watch'
 
@@ -11,7 +12,7 @@ const OWN_TTL_SECONDS_MAX = 12 * 3600
 /** What a token is made of. */
 export interface SignedIn {
   who: Who
-  /** The first token of all, where this sign-in was by a token made of it. */
+  /** The tokens that the one signed in with was made of. */
   madeOf?: string
   /** When what it is made of ends, if it may not be outlived: nobody stays signed in by asking again. */
   tokenExpiresMs: number | null
@@ -29,13 +30,26 @@ export function issueOwnToken(
     name: who.name ?? undefined,
     groups: who.groups,
     kind: who.kind as 'human' | 'service' | 'agent',
-    madeOf: madeOf ?? who.tokenId ?? undefined,
+    madeOf: lineage(madeOf, who.tokenId),
     ttlSeconds: Math.max(1, Math.min(Math.floor(ttlSeconds), OWN_TTL_SECONDS_MAX, most)),
     ...(who.issuer !== keys.issuer && { idp: who.issuer }),
     ...(who.authenticatedAt !== null && {
       authTime: Math.floor(Number(who.authenticatedAt) / 1e6),
     }),
   })
+}
+
+/** Longer chains are nobody's need, and each token carries its own. */
+const ANCESTORS_MAX = 8
+
+export function lineage(madeOf: string | undefined, own: string | null): string | undefined {
+  const all = [...(madeOf?.split(' ') ?? []), ...(own === null ? [] : [own])]
+  if (all.length > ANCESTORS_MAX)
+    throw new CustodyError(
+      'CUSTODY-TOKEN-001',
+      `a token made of a token, ${ANCESTORS_MAX} times over, is as far as it goes; sign in again`,
+    )
+  return all.length > 0 ? all.join(' ') : undefined
 }
 
 /** The same, recorded, and as the API answers it: shown once. `how` they signed in, for the record. */

@@ -348,15 +348,18 @@ function textOf(request: HeldRequest, link: string): string {
     '',
     ...factsOf(request).map(([name, value]) => `${name}: ${value}`),
     '',
-    request.statement.text,
-    ...(request.statement.cut
-      ? [`(cut; the console has all ${request.statement.bytes} bytes)`]
-      : []),
-    '',
     'Look at it and answer (this link is yours alone and answers once; do not pass it on):',
     link,
     '',
     `In Custody: ${request.url}`,
+    '',
+    // Marked line by line: nothing in it can pass for ours.
+    'The statement:',
+    '',
+    ...request.statement.text.split('\n').map((one) => `> ${one}`),
+    ...(request.statement.cut
+      ? [`(cut; the console has all ${request.statement.bytes} bytes)`]
+      : []),
     '',
   ].join('\n')
 }

@@ -105,8 +105,14 @@ export function createJira(settings: Settings, secrets: Secrets): Channel {
         if (event.webhookEvent !== 'jira:issue_updated' || state === null || !asked)
           return reply.status(204).send()
         const accountId = String(event.user?.accountId ?? '')
-        const email =
-          event.user?.emailAddress || (accountId === '' ? null : await emailOf(accountId))
+        let email: string | null
+        try {
+          email = event.user?.emailAddress || (accountId === '' ? null : await emailOf(accountId))
+        } catch (error) {
+          // Not to be looked up now: the same may come once more.
+          fresh.forget(expected.toString('hex'))
+          throw error
+        }
         if (email !== null && email.toLowerCase() === settings.email.toLowerCase())
           throw unproven('the issue was moved by the account that Custody uses itself')
         try {

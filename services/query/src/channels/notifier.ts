@@ -351,10 +351,10 @@ export class Notifier implements OpenRequests {
   private async ask(open: Open, part: Part): Promise<void> {
     const until = open.request.expires.getTime()
     const signal = AbortSignal.any([this.stopping.signal, open.ended.signal])
-    if (open.request.before === null)
-      open.request = { ...open.request, before: await this.before(open.event) }
     const { channel } = part
     try {
+      if (open.request.before === null)
+        open.request = { ...open.request, before: await this.before(open.event) }
       // What is under way is waited for even if the request ends, so that what it made is found again and settled.
       part.reference = await this.trying(this.queues.get(channel.name)!, signal, until, () =>
         channel.ask(open.request, this.cutting.signal),
@@ -557,8 +557,10 @@ function isDone({ step }: Part): boolean {
   return step === 'settled' || step === 'failed'
 }
 
+/** What a service asks to be tried again, and a vault that does not answer: its secrets are needed for the trying. */
 function isRetryable(error: unknown): boolean {
-  return error instanceof Undelivered && error.again.retry
+  if (error instanceof Undelivered) return error.again.retry
+  return isCustodyError(error) && error.code === 'CUSTODY-VAULT-001'
 }
 
 /** Reading a log never waits, so that others get their turn only if it is given to them. */

@@ -168,9 +168,9 @@ function descriptionOf(request: HeldRequest, settings: Settings): string {
     '',
     ...factsOf(request).map(([name, value]) => `${name}: ${value}`),
     '',
-    statement.text,
-    ...(statement.cut ? [`(cut; the console has all ${statement.bytes} bytes)`] : []),
-    '',
     request.url,
+    '',
+    ...statement.text.split('\n').map((one) => `> ${one}`),
+    ...(statement.cut ? [`(cut; the console has all ${statement.bytes} bytes)`] : []),
   ].join('\n')
 }

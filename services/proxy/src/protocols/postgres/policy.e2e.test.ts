@@ -237,6 +237,16 @@ describe('blocked', () => {
       await says([...back, end, hidden(0x83)])
       await says([...back, `${end}; select 1`, hidden(0x83)], true)
     }
+    // Taken back by an error, which is no command that sets anything.
+    const both = Buffer.concat([Buffer.from('rollback; '), hidden(0x83)])
+    await says([...back, 'select 1/0', both])
+    await says([...back, Buffer.concat([Buffer.from('select 1/0\0'), query(both)])])
+    const off = [
+      'set standard_conforming_strings = off',
+      'begin; set local standard_conforming_strings = on',
+    ]
+    const slashed = "rollback; select 'a\\', '; drop table gone; --'"
+    await says([...off, Buffer.concat([Buffer.from('select 1/0\0'), query(Buffer.from(slashed))])])
     expect(await isThere()).toBe(true)
     // And what can be read is read: an ordinary statement in another encoding passes, under its own name.
     const spanish = Buffer.from('select \'a\u00f1o\' as "a\u00f1o"', 'latin1')
@@ -248,6 +258,62 @@ describe('blocked', () => {
       text: 'select \'a\u00f1o\' as "a\u00f1o"',
       understood: true,
     })
+  })
+
+  test('functions that planning runs are judged before there is a plan', async () => {
+    await server.query(`create table if not exists planned(a int);
+      create or replace function g() returns int language sql volatile as 'insert into planned values (1) returning a';
+      create or replace function fg() returns int language plpgsql immutable as 'begin return g(); end'`)
+    const calls = join(custody.directory, 'calls.cedar')
+    writeFileSync(
+      calls,
+      `@id("all") permit (principal, action, resource);
+@id("call") @reason("no functions") forbid (principal, action == Action::"sql:call", resource);`,
+    )
+    const { port: strictly } = await custody.start(
+      `gateway: calls\npolicy: {files: [${calls}]}\nresources: {shop: ${server.resource({ database: server.database })}}`,
+    )
+    const client = new Client({
+      host: '127.0.0.1',
+      port: strictly,
+      user: 'ada',
+      password: await custody.token({ subject: 'ada' }, 'calls'),
+      database: 'shop',
+    })
+    await client.connect()
+    for (const sql of ['select fg()', 'explain select fg()'])
+      await expect(client.query(sql)).rejects.toThrow('no functions')
+    // Bound, and never executed.
+    const { stream } = (client as unknown as { connection: { stream: Socket } }).connection
+    const hears = stream.listeners('data') as ((data: Buffer) => void)[]
+    stream.removeAllListeners('data')
+    const said = await new Promise<string>((resolve) => {
+      let all = ''
+      stream.on('data', (data) => {
+        all += data.toString('latin1')
+        if (all.includes('Z\0\0\0\x05')) resolve(all)
+      })
+      const message = (type: string, body: string) => {
+        const head = Buffer.alloc(5)
+        head.write(type)
+        head.writeInt32BE(body.length + 4, 1)
+        return Buffer.concat([head, Buffer.from(body)])
+      }
+      stream.write(
+        Buffer.concat([
+          message('P', '\0select fg()\0\0\0'),
+          message('B', '\0\0\0\0\0\0\0\0'),
+          message('S', ''),
+        ]),
+      )
+    })
+    expect(said).toContain('no functions')
+    stream.removeAllListeners('data')
+    for (const hear of hears) stream.on('data', hear)
+    expect((await client.query('select now() is not null as ok')).rows).toEqual([{ ok: true }])
+    expect((await client.query('explain select 1')).rows.length).toBe(1)
+    await client.end()
+    expect((await server.query('select count(*)::int as n from planned')).rows).toEqual([{ n: 0 }])
   })
 
   test('settings made while signing in are judged as SET is', async () => {

@@ -106,6 +106,8 @@ interface Portal {
   group: number
   /** As for a statement. */
   replacing: number
+  /** The approval by which it was bound; it holds for its execution. */
+  grant: Grant | null
 }
 
 /** What a request changed among the names known, to be taken back if the target passes over it. */
@@ -176,7 +178,7 @@ const STATUS_IDLE = 0x49
 const SETS_BY_READING = new Set(['sql:rollback', 'sql:fetch'])
 const ENDS_WITH_READY = new Set<Kind>([Kind.sync, Kind.query, Kind.functionCall])
 /** Requests that are decided on. */
-const DECIDED = new Set<number>([Frontend.query, Frontend.execute])
+const DECIDED = new Set<number>([Frontend.query, Frontend.bind, Frontend.execute])
 /** insufficient_privilege for what was decided against; query_canceled for what its own client gave up. */
 const SQLSTATES: Record<string, string> = {
   'CUSTODY-POLICY-002': '42501',
@@ -228,6 +230,8 @@ export class Relay {
   private unsettled = 0
   /** One of them has ended, and what it changed is not reported yet. */
   private unreported = false
+  /** These settings have had other values than at the start. */
+  private varied = false
   /** The client has said that it will send nothing more. */
   private clientDone = false
   /** The target has said that it ends the connection. */
@@ -474,7 +478,9 @@ export class Relay {
    * ReadyForQuery, so after what may have made one nothing is certain until then.
    */
   private areSettingsKnown(): boolean {
-    return this.unsettled === 0 && !this.unreported
+    if (this.unsettled > 0 || this.unreported) return false
+    // Any error takes back what was set in its transaction: where there is something to go back to, nothing may be open.
+    return !this.varied || (this.queue.length === this.first && !this.skipping)
   }
 
   /** What a text does, read as the target reads it; not understood where that can't be known. */
@@ -509,6 +515,8 @@ export class Relay {
     const start = at + 5
     const stop = cstringEnd(bytes, start, end)
     const analysis = this.analyse(bytes, start, stop)
+    // Words prove nothing where it is not known how the target reads them.
+    const isRead = this.areSettingsKnown() && analysis !== NOT_READABLE
     const statements = analysis.statements.length === 0 ? NOTHING : analysis.statements
     const count = statements.length
     const textAt = (i: number) =>
@@ -523,7 +531,7 @@ export class Relay {
       // What stands behind a statement that makes things may use what it made.
       facts.push(this.refined(statements[i]!, changed))
       changed ||= count > 1 && statements[i]!.makesCode
-      const verdict = this.judge(facts[i]!, i, () => utf8Of(this.textOf(textAt(i))))
+      const verdict = this.judge(facts[i]!, i, isRead ? () => utf8Of(this.textOf(textAt(i))) : null)
       verdicts.push(verdict)
       if (verdict.outcome === 'allow') continue
       const text = textAt(i)
@@ -599,7 +607,8 @@ export class Relay {
       columns: undefined,
       replacing: -1,
       gone: false,
-      isCertain: analysis.statements.length <= 1,
+      isCertain:
+        analysis.statements.length <= 1 && analysis !== NOT_READABLE && this.areSettingsKnown(),
     }
     const one = expected(Kind.parse)
     one.prepared = prepared
@@ -628,7 +637,24 @@ export class Relay {
       values: Buffer.from(bytes.subarray(nameEnd + 1, end)),
       group: this.group,
       replacing: -1,
+      grant: null,
     }
+    // The target plans the statement now, and may run functions for that.
+    const analysis = this.refined(prepared.analysis)
+    if (this.parts.gate.restricted && runsInPlanning(analysis)) {
+      const text = prepared.isCertain ? () => utf8Of(prepared.text) : null
+      const verdict = this.judge(analysis, 0, text)
+      if (verdict.outcome !== 'allow') {
+        const parameters = this.readParameters(portal.values!, prepared.typeOids)
+        const { length } = prepared.text
+        const asked = this.describe('bind', prepared.text, length, analysis, parameters, 0, 1)
+        if (verdict.outcome === 'hold') this.hold(verdict, analysis, asked, 0, bytes, at)
+        else this.refuse(verdict, asked, bytes, at, end, false)
+        return
+      }
+      portal.grant = this.grants[0] ?? null
+    }
+    if (runsInPlanning(analysis)) this.unreported = true
     const one = expected(Kind.bind)
     one.prepared = prepared
     one.portal = portal
@@ -657,6 +683,7 @@ export class Relay {
       ? this.readParameters(portal.values, prepared.typeOids)
       : undefined
     const text = prepared.isCertain ? () => utf8Of(prepared.text) : null
+    if (portal?.grant) this.grants[0] ??= portal.grant
     const verdict = this.judge(analysis, 0, text)
     if (verdict.outcome !== 'allow') {
       const asked = this.describe(
@@ -1323,9 +1350,13 @@ export class Relay {
     const nameEnd = cstringEnd(bytes, at + 5, end)
     const name = bytes.toString('latin1', at + 5, nameEnd)
     const value = bytes.toString('latin1', nameEnd + 1, cstringEnd(bytes, nameEnd + 1, end))
-    if (name === 'client_encoding') this.encoding = value
-    else if (name === 'standard_conforming_strings')
+    if (name === 'client_encoding') {
+      this.varied ||= value !== this.encoding
+      this.encoding = value
+    } else if (name === 'standard_conforming_strings') {
+      this.varied ||= (value !== 'off') !== this.standardConformingStrings
       this.standardConformingStrings = value !== 'off'
+    }
   }
 
   private onError(bytes: Buffer, at: number, end: number): void {
@@ -1724,6 +1755,11 @@ function denied(verdict: Verdict | null, reason: string, code: string): Verdict 
     terms: null,
     alert: null,
   }
+}
+
+/** Functions that only compute may be run when a statement is planned, whatever they do really. */
+function runsInPlanning({ understood, verbs }: StatementAnalysis): boolean {
+  return !understood || verbs.includes('sql:call')
 }
 
 function utf8Of(text: Buffer | string): string {
