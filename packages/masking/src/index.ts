@@ -4,6 +4,16 @@
  */
 export { masked, REDACTED } from './actions'
 export {
+  type Counts,
+  createDetection,
+  type Detection,
+  type DetectorSettings,
+  TO_NULL,
+  type ValueDetector,
+} from './detection'
+export { compilePatterns, type OwnPattern } from './patterns'
+export { type ColumnFacts, type ColumnRule, createRules, type Rules } from './rules'
+export {
   createScanner,
   DEFAULT_DETECTORS,
   DETECTORS,
