@@ -152,25 +152,46 @@ export function isMostlyPrintable(bytes: Buffer): boolean {
 /** Fewer characters hold nothing that a detector would prove. */
 export const BASE64_CHARACTERS_MIN = 24
 
+/** What a character of base64 or base64url stands for; 255: it is none. */
+const SEXTETS = new Uint8Array(256).fill(255)
+for (const [i, c] of Buffer.from(
+  'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/',
+).entries())
+  SEXTETS[c] = i
+SEXTETS[0x2d] = 62
+SEXTETS[0x5f] = 63
+
+/** Letters, digits, and the marks of both alphabets. */
+export function isBase64(byte: number): boolean {
+  return SEXTETS[byte] !== 255
+}
+
 /** What a word of base64 or base64url says, or null where that is no text. */
 export function readBase64(bytes: Buffer, start: number, end: number): Buffer | null {
-  // Looks at a few characters first: nearly everything else ends here.
-  const head = Buffer.from(bytes.toString('latin1', start, start + 16), 'base64')
-  for (const byte of head)
-    if ((byte < 0x20 && byte !== 9 && byte !== 10 && byte !== 13) || byte === 0x7f) return null
+  if (!beginsAsText(bytes, start)) return null
   const decoded = Buffer.from(bytes.toString('latin1', start, end), 'base64')
   return isMostlyPrintable(decoded) ? decoded : null
 }
 
-/** Letters, digits, and the marks of both alphabets. */
-export function isBase64(byte: number): boolean {
-  return (
-    (byte >= 0x30 && byte <= 0x39) ||
-    (byte >= 0x41 && byte <= 0x5a) ||
-    (byte >= 0x61 && byte <= 0x7a) ||
-    byte === 0x2b ||
-    byte === 0x2f ||
-    byte === 0x2d ||
-    byte === 0x5f
-  )
+/** Whether the first twelve bytes that it says are UTF-8 without control characters: most words end here, unread. */
+function beginsAsText(bytes: Buffer, start: number): boolean {
+  let more = 0
+  for (let at = start; at < start + 16; at += 4) {
+    const four =
+      (SEXTETS[bytes[at]!]! << 18) |
+      (SEXTETS[bytes[at + 1]!]! << 12) |
+      (SEXTETS[bytes[at + 2]!]! << 6) |
+      SEXTETS[bytes[at + 3]!]!
+    for (let shift = 16; shift >= 0; shift -= 8) {
+      const byte = (four >> shift) & 0xff
+      if (byte >= 0x80 && byte < 0xc0) {
+        if (more-- === 0) return false
+        continue
+      }
+      if (more > 0 || byte === 0x7f || byte >= 0xf5) return false
+      if (byte < 0x20 && byte !== 9 && byte !== 10 && byte !== 13) return false
+      more = byte < 0x80 ? 0 : byte < 0xe0 ? 1 : byte < 0xf0 ? 2 : 3
+    }
+  }
+  return true
 }

@@ -126,7 +126,7 @@ export function createScanner(
 const LONG_WORD = 14
 
 export class PassScanner implements Scanner {
-  /** What the last pass saw: kinds of bytes, how many digits, and the longest word. */
+  /** What the last pass saw: kinds of bytes, how many digits, and the longest word, dashes counted in. */
   kinds = 0
   digits = 0
   longest = 0
@@ -139,7 +139,7 @@ export class PassScanner implements Scanner {
   private readonly password: boolean
   private readonly secrets: boolean
   private readonly ip: boolean
-  private readonly windows = new Windows()
+  private readonly windows: Windows
   private readonly tokenHints: TokenHints
   /** Where the `@` stands that ends a password. */
   private readonly passwordEnds: number[] = []
@@ -149,6 +149,7 @@ export class PassScanner implements Scanner {
     column: string,
   ) {
     this.hinted = new Set(HINTS.filter(([, hint]) => hint.test(column)).map(([name]) => name))
+    this.windows = new Windows(this.hinted.size > 0)
     const any = (...names: DetectorName[]) => names.some((name) => on.has(name))
     this.findsNumbers = any(
       'card',
@@ -178,6 +179,7 @@ export class PassScanner implements Scanner {
       (this.kinds & (AT | ESCAPE)) === 0 &&
       this.digits < 6 &&
       this.longest < LONG_WORD &&
+      !this.tokenHints.isSecretColumn &&
       !(this.ip && (this.digits >= 4 || (this.kinds & COLON) !== 0))
     )
   }
@@ -191,7 +193,7 @@ export class PassScanner implements Scanner {
     for (let i = start; i < end; i++) {
       const kind = CLASS[bytes[i]!]!
       kinds |= kind
-      if ((kind & (DIGIT | UPPER | LOWER | OTHER_WORD)) !== 0) digits += kind & DIGIT
+      if ((kind & (DIGIT | UPPER | LOWER | OTHER_WORD | DASH)) !== 0) digits += kind & DIGIT
       else {
         if (i - last > longest) longest = i - last
         last = i
@@ -214,7 +216,8 @@ export class PassScanner implements Scanner {
     if (digits >= 8 && this.findsNumbers) this.findNumbers(bytes, start, end, finds)
     if ((digits >= 6 && (kinds & UPPER) !== 0 && this.words) || (longest >= 20 && this.random))
       this.findWords(bytes, start, end, finds)
-    if (longest >= LONG_WORD && this.secrets) this.findSecrets(bytes, start, end, finds)
+    if ((longest >= LONG_WORD || this.tokenHints.isSecretColumn) && this.secrets)
+      this.findSecrets(bytes, start, end, finds)
     if (this.ip && (digits >= 4 || (kinds & COLON) !== 0))
       this.findAddresses(bytes, start, end, finds)
     return finds.length - before === 0 ? 0 : settle(finds, before)
