@@ -12,6 +12,7 @@ export {
   isOutboundUrl,
   type Limits,
   loadConfiguration,
+  type MaskingSettings,
   mayBeAsked,
   type OidcIssuer,
   type PostgresResource,

@@ -33,6 +33,20 @@ export interface StatementAnalysis {
   types: string[]
   /** For each verb that picks rows, the widest place that does it. */
   breadth: Record<string, Breadth>
+  /** It gives a relation, a column or a schema another name, or a relation another schema. */
+  renames: boolean
+  /** How the data of a COPY with the client is written; null where it is none, or in a way that is not known. */
+  copy: CopyOptions | null
+}
+
+/** One character each, but for `null`. */
+export interface CopyOptions {
+  format: 'text' | 'csv' | 'binary'
+  delimiter: string
+  null: string
+  quote: string
+  escape: string
+  header: boolean
 }
 
 /**
@@ -76,6 +90,8 @@ export function unanalysed(problem: string | null): StatementAnalysis {
     operators: [],
     types: [],
     breadth: {},
+    renames: false,
+    copy: null,
   }
 }
 
@@ -283,6 +299,8 @@ class Walk {
   private problem: string | null = null
   private writes = false
   private makes = false
+  private renames = false
+  private copyOptions: CopyOptions | null = null
   /** Names of common table expressions in force, innermost last. */
   private readonly scopes: Set<string>[] = []
 
@@ -300,6 +318,8 @@ class Walk {
       operators: [...this.operators],
       types: [...this.types],
       breadth: this.breadth,
+      renames: this.renames,
+      copy: this.copyOptions,
       readOnly:
         understood &&
         !this.writes &&
@@ -449,6 +469,7 @@ class Walk {
     this.verbs.add(verb)
     if ((verb === 'sql:create' || verb === 'sql:alter') && !makesNothing(kind, node))
       this.makes = true
+    this.renames ||= kind === 'RenameStmt' || kind === 'AlterObjectSchemaStmt'
     this.names(node, verb)
     if (kind === 'CreateFunctionStmt' || kind === 'RuleStmt')
       this.misunderstood('code that runs later')
@@ -528,6 +549,7 @@ class Walk {
       this.verbs.add('sql:copy-file')
       this.add('file', String(node.filename), 'sql:copy-file')
     }
+    this.copyOptions = copyOptionsOf((node.options as Node[]) ?? [])
     if (node.relation) this.range(node.relation as Node, verb)
     if (node.query) this.statement(node.query as Node)
     this.expression(node.whereClause)
@@ -665,6 +687,30 @@ class Walk {
       return
     }
     this.objects.set(`${kind}\0${name}\0${verb}`, { kind, name, verb })
+  }
+}
+
+function copyOptionsOf(list: readonly Node[]): CopyOptions | null {
+  const given = new Map<string, string>()
+  for (const one of list) {
+    const { defname, arg } = (one.DefElem ?? {}) as { defname?: string; arg?: Node }
+    const value = Object.values(arg ?? {})[0] as Node | undefined
+    const text = value?.sval ?? value?.boolval ?? value?.ival
+    // An empty string comes without its value.
+    given.set(String(defname), String(text ?? (arg && 'String' in arg ? '' : 'true')))
+  }
+  // In another encoding than the rest of the session.
+  if (given.has('encoding')) return null
+  const format = given.get('format') ?? 'text'
+  if (format !== 'text' && format !== 'csv' && format !== 'binary') return null
+  const quote = given.get('quote') ?? '"'
+  return {
+    format,
+    delimiter: given.get('delimiter') ?? (format === 'csv' ? ',' : '\t'),
+    null: given.get('null') ?? (format === 'csv' ? '' : '\\N'),
+    quote,
+    escape: given.get('escape') ?? quote,
+    header: !['false', 'off', '0', undefined].includes(given.get('header')),
   }
 }
 

@@ -28,7 +28,20 @@ export interface Verdict {
   terms: ApprovalTerms | null
   /** For an allow: what somebody is to be told of it. */
   alert: string | null
+  /** For a hold: it is about seeing masked values; without it the command would run. */
+  reveals?: boolean
 }
+
+/** Masked columns that a command may show, and what would have to be approved for more of them. */
+export interface Reveal {
+  revealed: ReadonlySet<string>
+  /** For the record; null where none is shown. */
+  decision: DecisionDraft | null
+  held: Verdict | null
+}
+
+/** The action that policies permit by its own name alone. */
+const REVEAL = 'data:reveal'
 
 /** An approval that a command may rely on. */
 export interface Grant {
@@ -74,6 +87,7 @@ interface Known {
   set: PolicySet
   minute: number
   verdicts: WeakMap<CommandFacts, Verdict>
+  reveals: WeakMap<CommandFacts, Reveal>
 }
 
 export class Gate {
@@ -106,7 +120,7 @@ export class Gate {
     ])
     let known = this.known.get(key)
     if (known === undefined) {
-      known = { set, minute: 0, verdicts: new WeakMap() }
+      known = { set, minute: 0, verdicts: new WeakMap(), reveals: new WeakMap() }
       if (this.known.size >= KINDS_MAX) this.known.delete(this.known.keys().next().value!)
       this.known.set(key, known)
     }
@@ -120,6 +134,7 @@ export class SessionGate {
     until: number
     fingerprint: string | null
     needs: string
+    reveals: boolean
     grant: Grant
   }[] = []
 
@@ -148,23 +163,15 @@ export class SessionGate {
     }
     const { current } = this.policies
     if (current === null) return UNRESTRICTED
-    if (this.known?.set !== current) this.known = this.knownOf(current)
-    const { known } = this
     const nowMs = Date.now()
-    if (current.uses.moment) {
-      const minute = Math.floor(nowMs / MINUTE_MS)
-      if (minute !== known.minute) {
-        known.verdicts = new WeakMap()
-        known.minute = minute
-      }
-    }
+    const known = this.knownNow(current, nowMs)
     let verdict = known.verdicts.get(command)
     if (verdict === undefined) {
       verdict = this.evaluate(current, command, nowMs, null)
       known.verdicts.set(command, verdict)
     }
     if (verdict.outcome !== 'hold') return verdict
-    const relied = grant ?? this.recall(command.fingerprint, verdict.terms!, nowMs)
+    const relied = grant ?? this.recall(command.fingerprint, verdict.terms!, nowMs, false)
     if (relied !== null) return this.evaluate(current, command, nowMs, relied)
     if (text === null || current.preApproved.isEmpty) return verdict
     const { principal, resource } = this.facts
@@ -172,20 +179,115 @@ export class SessionGate {
     return found === null ? verdict : this.evaluate(current, command, nowMs, null, found)
   }
 
+  private knownNow(current: PolicySet, nowMs: number): Known {
+    if (this.known?.set !== current) this.known = this.knownOf(current)
+    const { known } = this
+    if (current.uses.moment) {
+      const minute = Math.floor(nowMs / MINUTE_MS)
+      if (minute !== known.minute) {
+        known.verdicts = new WeakMap()
+        known.reveals = new WeakMap()
+        known.minute = minute
+      }
+    }
+    return known
+  }
+
+  /** Whether there is a policy that lets anybody see masked values. */
+  get mayReveal(): boolean {
+    return this.policies.current?.uses.reveal ?? false
+  }
+
+  /**
+   * Which of the masked columns this command may show as they are. Only policies that name the action count: one that
+   * permits everything does not mean this. `columns`: `schema.relation.column`. `grant`: an approval given for it.
+   */
+  reveal(command: CommandFacts, columns: readonly string[], grant: Grant | null): Reveal {
+    const { current } = this.policies
+    if (current === null || this.recorder.problem !== null) return NOTHING_REVEALED
+    const nowMs = Date.now()
+    const known = this.knownNow(current, nowMs)
+    let reveal = known.reveals.get(command)
+    if (reveal === undefined) {
+      reveal = this.evaluateReveal(current, command, columns, nowMs, null)
+      known.reveals.set(command, reveal)
+    }
+    if (reveal.held === null) return reveal
+    const relied = grant ?? this.recall(command.fingerprint, reveal.held.terms!, nowMs, true)
+    return relied === null
+      ? reveal
+      : this.evaluateReveal(current, command, columns, nowMs, relied)
+  }
+
+  private evaluateReveal(
+    set: PolicySet,
+    command: CommandFacts,
+    columns: readonly string[],
+    nowMs: number,
+    grant: Grant | null,
+  ): Reveal {
+    const revealed = new Set<string>()
+    const deciding = new Set<string>()
+    const held: string[] = []
+    const ask = (some: readonly string[]) =>
+      this.decideNow(set, revealFacts(command, some), nowMs, grant, null)
+    for (const column of columns) {
+      const { outcome, policies } = ask([column])
+      const by = policies.filter((id) => set.policies.get(id)?.reveals)
+      if (by.length === 0) continue
+      if (outcome === 'allow') {
+        revealed.add(column)
+        for (const id of policies) deciding.add(id)
+      } else if (outcome === 'hold') held.push(column)
+    }
+    const decisionToShow: DecisionDraft | null =
+      revealed.size === 0
+        ? null
+        : {
+            outcome: 'allow',
+            policies: [...deciding].sort(),
+            version: set.version,
+            reason: 'policies let this principal see masked values',
+            approval: grant?.request,
+          }
+    if (held.length === 0) return { revealed, decision: decisionToShow, held: null }
+    const started = process.hrtime.bigint()
+    const decision = ask(held)
+    return {
+      revealed,
+      decision: decisionToShow,
+      held:
+        decision.outcome === 'hold'
+          ? { ...verdictOf(decision, set, microsSince(started), undefined), reveals: true }
+          : null,
+    }
+  }
+
   /** From now on an approval covers more than the command that it was given for. */
-  remember(grant: Grant, terms: ApprovalTerms, fingerprint: string | null): void {
+  remember(
+    grant: Grant,
+    terms: ApprovalTerms,
+    fingerprint: string | null,
+    reveals = false,
+  ): void {
     if (terms.rememberSeconds <= 0) return
     if (terms.rememberFor === 'fingerprint' && fingerprint === null) return
     this.remembered.push({
       until: grant.approvedMs + terms.rememberSeconds * 1000,
       fingerprint: terms.rememberFor === 'session' ? null : fingerprint,
       needs: needsOf(terms),
+      reveals,
       grant,
     })
   }
 
   /** Only where what asks for approval now remembers as well, and asks for the same people. */
-  private recall(fingerprint: string | null, terms: ApprovalTerms, nowMs: number): Grant | null {
+  private recall(
+    fingerprint: string | null,
+    terms: ApprovalTerms,
+    nowMs: number,
+    reveals: boolean,
+  ): Grant | null {
     if (terms.rememberSeconds <= 0) return null
     const needs = needsOf(terms)
     for (let i = this.remembered.length - 1; i >= 0; i--) {
@@ -193,6 +295,7 @@ export class SessionGate {
       if (one.until <= nowMs) this.remembered.splice(i, 1)
       else if (
         one.needs === needs &&
+        one.reveals === reveals &&
         nowMs < one.grant.approvedMs + terms.rememberSeconds * 1000 &&
         (one.fingerprint === null
           ? terms.rememberFor === 'session'
@@ -210,6 +313,22 @@ export class SessionGate {
     grant: Grant | null,
     preApproval: PreApproval | null = null,
   ): Verdict {
+    const started = process.hrtime.bigint()
+    const decision = this.decideNow(set, command, nowMs, grant, preApproval)
+    if (preApproval) {
+      decision.policies.push(`pre-approved:${preApproval.list}`)
+      decision.reason = `${decision.reason}; approved beforehand by ${preApproval.approvedBy}`
+    }
+    return verdictOf(decision, set, microsSince(started), grant?.request)
+  }
+
+  private decideNow(
+    set: PolicySet,
+    command: CommandFacts,
+    nowMs: number,
+    grant: Grant | null,
+    preApproval: PreApproval | null,
+  ): Decision {
     const { principal, resource, sourceAddress, application, database } = this.facts
     const circumstances: Circumstances = {
       nowMs,
@@ -219,19 +338,25 @@ export class SessionGate {
       database,
       approvedMs: grant?.approvedMs ?? (preApproval ? nowMs : null),
     }
-    const started = process.hrtime.bigint()
-    const decision = decide(set, principal, resource, command, circumstances)
-    if (preApproval) {
-      decision.policies.push(`pre-approved:${preApproval.list}`)
-      decision.reason = `${decision.reason}; approved beforehand by ${preApproval.approvedBy}`
-    }
-    return verdictOf(
-      decision,
-      set,
-      Number((process.hrtime.bigint() - started) / 1000n),
-      grant?.request,
-    )
+    return decide(set, principal, resource, command, circumstances)
   }
+}
+
+const NOTHING_REVEALED: Reveal = { revealed: new Set(), decision: null, held: null }
+
+function revealFacts(command: CommandFacts, columns: readonly string[]): CommandFacts {
+  return {
+    ...command,
+    verbs: [REVEAL],
+    objects: [
+      ...command.objects,
+      ...columns.map((name) => ({ kind: 'column', name, verb: REVEAL })),
+    ],
+  }
+}
+
+function microsSince(started: bigint): number {
+  return Number((process.hrtime.bigint() - started) / 1000n)
 }
 
 /** Who must answer, as one text to compare. */

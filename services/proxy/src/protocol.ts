@@ -9,6 +9,7 @@ import type { CredentialVerifier, Principal } from '@custody/identity'
 import type { Configuration, Logger, Secrets } from '@custody/kit'
 import type { Approvals } from './approvals'
 import type { Gate } from './gate'
+import type { Masking } from './masking'
 import type { SignIns } from './sign-ins'
 
 export type { CredentialVerifier, Principal }
@@ -17,6 +18,8 @@ export interface ProtocolServices {
   configuration: Configuration
   recorder: Recorder
   gate: Gate
+  /** Null where nothing is masked. */
+  masking: Masking | null
   approvals: Approvals
   signIns: SignIns
   verifier: CredentialVerifier

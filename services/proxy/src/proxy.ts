@@ -16,6 +16,7 @@ import { Approvals, nameOf } from './approvals'
 import { loadCertificate } from './certificate'
 import { Gate } from './gate'
 import { type Listener, startListener } from './listener'
+import { createMasking } from './masking'
 import { People } from './people'
 import { Policies } from './policies'
 import type { CredentialVerifier, Protocol } from './protocol'
@@ -101,14 +102,16 @@ export function createProxy(options: ProxyOptions): Proxy {
       })
       people.start()
       const tls = await loadCertificate(configuration, home)
+      const secrets = createSecrets(configuration.vault, { logger })
       postgres = await createPostgres({
         configuration,
         recorder,
         gate,
+        masking: await createMasking(configuration.masking, home, secrets),
         approvals,
         signIns,
         verifier: options.verifier,
-        secrets: createSecrets(configuration.vault, { logger }),
+        secrets,
         tls,
         logger,
       })

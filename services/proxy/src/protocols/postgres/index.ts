@@ -29,6 +29,7 @@ import {
   tellNotice,
 } from './credential'
 import { Relay } from './relay'
+import { SessionMasking } from './session-masking'
 import {
   type Greeting,
   greet,
@@ -98,7 +99,9 @@ class Postgres implements Protocol {
     intervalMs: number,
   ) {
     const { recorder, configuration, secrets, logger } = services
-    this.catalogues = new Catalogues(recorder, configuration.gateway, secrets, logger)
+    this.catalogues = new Catalogues(recorder, configuration.gateway, secrets, logger, {
+      withRelations: (configuration.masking?.rules.length ?? 0) > 0,
+    })
     this.checking = setInterval(() => {
       const now = Date.now()
       for (const live of this.live.values()) live.relay?.check(now)
@@ -241,10 +244,28 @@ class Postgres implements Protocol {
         },
       })
       judgeSettings(gate, parameters)
-      const catalogue = gate.restricted
-        ? this.catalogues.of(asked.resourceName, asked.resource, asked.database)
-        : null
+      const rules = this.services.masking?.open(
+        { name: asked.resourceName, labels: asked.resource.labels },
+        principal.who.groups,
+      )
+      const catalogue =
+        gate.restricted || rules?.hasRules
+          ? this.catalogues.of(asked.resourceName, asked.resource, asked.database)
+          : null
       void catalogue?.fresh()
+      if (rules && isReplication(parameters))
+        throw new CustodyError(
+          'CUSTODY-MASK-004',
+          'a replication connection can’t be masked, and this resource is',
+        )
+      const masking = rules
+        ? new SessionMasking(
+            rules,
+            rules.hasRules ? catalogue : null,
+            this.services.configuration.limits.statementsPerConnectionMax,
+            own.reveal,
+          )
+        : null
       const forwarded = new Map(parameters)
       forwarded.delete('user')
       forwarded.delete('database')
@@ -283,6 +304,7 @@ class Postgres implements Protocol {
         reader.release(),
         gate,
         catalogue,
+        masking,
       )
     } catch (error) {
       if (session) recorder.closeSession(session, 'closed', messageOf(error), {})
@@ -301,6 +323,7 @@ class Postgres implements Protocol {
     early: Buffer,
     gate: SessionGate,
     catalogue: Followed | null,
+    masking: SessionMasking | null,
   ): void {
     const key = cancelKey(target.pid, secret)
     const { limits } = this.services.configuration
@@ -317,6 +340,7 @@ class Postgres implements Protocol {
       session,
       gate,
       catalogue,
+      masking,
       approvals: this.services.approvals,
       analyser: this.analyser,
       client: stream,
@@ -446,12 +470,7 @@ class Postgres implements Protocol {
         'CUSTODY-PG-002',
         `${JSON.stringify(resourceName)} is not a PostgreSQL resource of this gateway`,
       )
-    const replication = parameters.get('replication')
-    if (
-      replication !== undefined &&
-      !/^(false|off|no|0)$/i.test(replication) &&
-      !resource.allowReplication
-    )
+    if (isReplication(parameters) && !resource.allowReplication)
       throw new CustodyError(
         'CUSTODY-PG-009',
         `the resource ${JSON.stringify(resourceName)} does not allow replication connections`,
@@ -604,6 +623,11 @@ function discoveryOf({ issuer, scopes }: OidcIssuer): { url: string; scope: stri
   }
 }
 
+function isReplication(parameters: ReadonlyMap<string, string>): boolean {
+  const replication = parameters.get('replication')
+  return replication !== undefined && !/^(false|off|no|0)$/i.test(replication)
+}
+
 function cancelKey(pid: number, secret: Buffer): string {
   return `${pid}:${secret.toString('hex')}`
 }
@@ -645,6 +669,7 @@ const SQLSTATES: Record<string, string> = {
   'CUSTODY-PG-011': '08004',
   'CUSTODY-PG-012': '28000',
   'CUSTODY-PG-015': '42501',
+  'CUSTODY-MASK-004': '42501',
   'CUSTODY-PG-018': '28000',
   'CUSTODY-SECRET-001': '08001',
 }

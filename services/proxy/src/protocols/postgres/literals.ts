@@ -1,0 +1,72 @@
+/**
+ * What is kept of a statement's text and parameters: constants that say what is in a masked column, passwords, and what
+ * detectors find give way to a mark before anything of them is recorded. What is sent to the target stays as it is.
+ */
+import { constantsOf } from '@custody/postgres-sql'
+import type { SessionRules } from '../../masking'
+import { DETECTOR_RULE, type MaskCounts } from './answers'
+import type { ColumnMask, StatementMask } from './masks'
+import { WITHHELD } from './messages'
+
+const PLACE = Buffer.from(`'${WITHHELD}'`)
+
+/** The text as it is kept; the same buffer where nothing is left out. */
+export function keptText(
+  text: Buffer,
+  constants: StatementMask['constants'],
+  rules: SessionRules | null,
+  counts: MaskCounts,
+): Buffer {
+  let kept = text
+  if (constants === 'all' || constants.size > 0) {
+    const parts: Buffer[] = []
+    let at = 0
+    for (const [ordinal, { start, end }] of constantsOf(text, 0, text.length).entries()) {
+      const mask = constants === 'all' ? UNKNOWN : constants.get(ordinal)
+      if (mask === undefined || end < at) continue
+      parts.push(text.subarray(at, start), PLACE)
+      at = end
+      counts.add(mask.rule, mask.column, null, 'redact')
+    }
+    if (at > 0) kept = Buffer.concat([...parts, text.subarray(at)])
+  }
+  if (rules === null) return kept
+  return (
+    rules.maskText(kept, {
+      add: (detector) => counts.add(DETECTOR_RULE, null, detector, rules.detectorAction),
+    }) ?? kept
+  )
+}
+
+/** Values of the constants that are not kept, as texts of the target may repeat them. */
+export function constantsNotKept(text: Buffer, constants: StatementMask['constants']): string[] {
+  if (constants === 'all' || constants.size === 0) return []
+  const values: string[] = []
+  for (const [ordinal, { start, end }] of constantsOf(text, 0, text.length).entries()) {
+    if (!constants.has(ordinal)) continue
+    const written = text.toString('latin1', start, end)
+    const quoted = /^[^']*'([\s\S]*)'$/.exec(written)?.[1]
+    const value = quoted ?? /^\$([^$]*)\$([\s\S]*)\$\1\$$/.exec(written)?.[2] ?? written
+    if (value.length >= CHARACTERS_MIN) values.push(value, value.replaceAll("''", "'"))
+  }
+  return values
+}
+
+/** Shorter ones are in every text. */
+const CHARACTERS_MIN = 3
+
+/** Where nothing is known of a statement, any constant may say what is in a masked column. */
+const UNKNOWN: ColumnMask = {
+  rule: 'unproven',
+  column: null,
+  spec: { action: 'redact' },
+  revealed: false,
+}
+
+/** The mask for a parameter, by its number from 1, or null. */
+export function parameterMask(
+  number: number,
+  parameters: StatementMask['parameters'],
+): ColumnMask | null {
+  return parameters === 'all' ? UNKNOWN : (parameters.get(number) ?? null)
+}
