@@ -41,7 +41,6 @@ export function masked(
 
 /**
  * The bytes from `start` to `end` with what was found replaced. Spans are in order and don't overlap, as scanners give
- * them. `written` puts a replacement into the notation around it.
  */
 export function maskedText(
   bytes: Buffer,
