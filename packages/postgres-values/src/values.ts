@@ -152,7 +152,7 @@ function float(value: number, plainDigits: number, narrow: (value: number) => nu
   if (value === 0) return Object.is(value, -0) ? '-0' : '0'
   let precise = value.toExponential()
   for (let digits = 0; digits < 17; digits++) {
-    const shorter = value.toExponential(digits)
+    const shorter = halfToEven(value, digits)
     if (narrow(Number(shorter)) !== value) continue
     precise = shorter
     break
@@ -167,6 +167,18 @@ function float(value: number, plainDigits: number, narrow: (value: number) => nu
   const whole = digits.slice(0, exponent + 1).padEnd(exponent + 1, '0')
   const fraction = digits.slice(exponent + 1)
   return `${sign}${whole}${fraction ? `.${fraction}` : ''}`
+}
+
+/** Like toExponential, which rounds a half up where PostgreSQL takes the even digit. */
+function halfToEven(value: number, digits: number): string {
+  const up = value.toExponential(digits)
+  const exact = value.toExponential(60)
+  const [mantissa = '', power = ''] = exact.split('e')
+  const point = mantissa.indexOf('.')
+  const rest = mantissa.slice(point + 1 + digits)
+  if (!/^50*$/.test(rest)) return up
+  const cut = mantissa.slice(0, point + (digits > 0 ? 1 + digits : 0))
+  return Number(cut.slice(-1)) % 2 === 0 ? `${cut}e${power}` : up
 }
 
 function date(micros: bigint): string {
