@@ -58,7 +58,7 @@ export function mapArray(text: string, change: (element: string) => string | nul
 
 /** As array_out quotes. */
 export function quotedElement(text: string): string {
-  return /^$|[\s{}",\\]|^null$/i.test(text) ? `"${text.replace(/["\\]/g, '\\$&')}"` : text
+  return /^$|[ \t\n\v\f\r{}",\\]|^null$/i.test(text) ? `"${text.replace(/["\\]/g, '\\$&')}"` : text
 }
 
 /** Every field of a row that is not NULL given to `change`; as record_out writes them. */
@@ -87,7 +87,7 @@ export function mapComposite(
     parts.push(
       other === null
         ? ''
-        : /^$|[\s()",\\]/.test(other)
+        : /^$|[ \t\n\v\f\r()",\\]/.test(other)
           ? `"${other.replace(/["\\]/g, '$&$&')}"`
           : other,
     )

@@ -288,7 +288,9 @@ function array(bytes: Buffer): string {
       if (at + length > bytes.length) throw new RangeError('array')
       const text = decodeValue(bytes.subarray(at, at + length), oid, 1)
       at += length
-      items.push(/^$|[\s{}",\\]|^null$/i.test(text) ? `"${text.replace(/["\\]/g, '\\$&')}"` : text)
+      items.push(
+        /^$|[ \t\n\v\f\r{}",\\]|^null$/i.test(text) ? `"${text.replace(/["\\]/g, '\\$&')}"` : text,
+      )
     }
     return `{${items.join(',')}}`
   }
@@ -318,7 +320,7 @@ function record(bytes: Buffer): string {
     if (at + length > bytes.length) throw new RangeError('record')
     const text = decodeValue(bytes.subarray(at, at + length), oid, 1)
     at += length
-    parts.push(/^$|[\s()",\\]/.test(text) ? `"${text.replace(/["\\]/g, '$&$&')}"` : text)
+    parts.push(/^$|[ \t\n\v\f\r()",\\]/.test(text) ? `"${text.replace(/["\\]/g, '$&$&')}"` : text)
   }
   exactly(bytes, at)
   return `(${parts.join(',')})`
@@ -373,7 +375,7 @@ function range(bytes: Buffer, bound: number): string {
     if (length < 0 || at + length > bytes.length) throw new RangeError('range')
     const text = decodeValue(bytes.subarray(at, at + length), bound, 1)
     at += length
-    return /[\s()[\]",\\]/.test(text) ? `"${text}"` : text
+    return /[ \t\n\v\f\r()[\]",\\]/.test(text) ? `"${text}"` : text
   }
   if (flags & EMPTY) {
     exactly(bytes, 1)
