@@ -2,7 +2,7 @@
  * Masking: finding what is sensitive in values, and what is put in its place. Pure, and knows no protocol.
  * No gateway calls it yet (docs/limits.md).
  */
-export { type Action, masked, maskedText, REDACTED } from './actions'
+export { masked, REDACTED } from './actions'
 export {
   createScanner,
   DEFAULT_DETECTORS,
@@ -11,3 +11,4 @@ export {
   type Find,
   type Scanner,
 } from './scan'
+export type { ActionSpec, Kind, ValueType } from './types'

@@ -4,81 +4,7 @@
  * Refuses to fail: what does not have the layout of its type is given as hex.
  */
 
-const NAMES: Record<number, string> = {
-  16: 'bool',
-  17: 'bytea',
-  18: 'char',
-  19: 'name',
-  20: 'int8',
-  21: 'int2',
-  23: 'int4',
-  24: 'regproc',
-  25: 'text',
-  26: 'oid',
-  27: 'tid',
-  28: 'xid',
-  114: 'json',
-  142: 'xml',
-  600: 'point',
-  650: 'cidr',
-  700: 'float4',
-  701: 'float8',
-  705: 'unknown',
-  790: 'money',
-  829: 'macaddr',
-  869: 'inet',
-  1000: 'bool[]',
-  1001: 'bytea[]',
-  1003: 'name[]',
-  1005: 'int2[]',
-  1007: 'int4[]',
-  1009: 'text[]',
-  1014: 'bpchar[]',
-  1015: 'varchar[]',
-  1016: 'int8[]',
-  1021: 'float4[]',
-  1022: 'float8[]',
-  1028: 'oid[]',
-  1042: 'bpchar',
-  1043: 'varchar',
-  1082: 'date',
-  1083: 'time',
-  1114: 'timestamp',
-  1115: 'timestamp[]',
-  1182: 'date[]',
-  1184: 'timestamptz',
-  1185: 'timestamptz[]',
-  1186: 'interval',
-  1231: 'numeric[]',
-  1266: 'timetz',
-  1560: 'bit',
-  1562: 'varbit',
-  1700: 'numeric',
-  2205: 'regclass',
-  2249: 'record',
-  2278: 'void',
-  2950: 'uuid',
-  2951: 'uuid[]',
-  3802: 'jsonb',
-  3807: 'jsonb[]',
-  3904: 'int4range',
-  3908: 'tsrange',
-  3910: 'tstzrange',
-  3912: 'daterange',
-  3926: 'int8range',
-}
-
-export function typeName(oid: number): string {
-  return NAMES[oid] ?? `oid:${oid}`
-}
-
-const OIDS = new Map(Object.entries(NAMES).map(([oid, name]) => [name, Number(oid)]))
-
-/** The number of a type by the name that `typeName` gives it, or null. */
-export function typeOid(name: string): number | null {
-  const other = /^oid:(\d+)$/.exec(name)
-  return other ? Number(other[1]) : (OIDS.get(name) ?? null)
-}
+import { boundOid, elementOid, rangeOid } from './types'
 
 const TEXT = new Set([18, 19, 25, 114, 142, 705, 1042, 1043])
 
@@ -194,7 +120,17 @@ function decodeBinary(bytes: Buffer, oid: number): string | null {
       exactly(bytes, 6)
       return [...bytes].map((byte) => byte.toString(16).padStart(2, '0')).join(':')
   }
-  return (NAMES[oid] ?? '').endsWith('[]') ? array(bytes) : null
+  if (oid === 22 || oid === 30)
+    return array(bytes)
+      .slice(1, -1)
+      .replaceAll(',', ' ')
+      .replace(/^.*=\{/, '')
+  if (oid === 2249) return record(bytes)
+  const bound = boundOid(oid)
+  if (bound !== null) return range(bytes, bound)
+  const ranges = rangeOid(oid)
+  if (ranges !== null) return multirange(bytes, boundOid(ranges)!)
+  return elementOid(oid) !== null ? array(bytes) : null
 }
 
 const DAY = 86_400_000_000n
@@ -216,7 +152,7 @@ function float(value: number, plainDigits: number, narrow: (value: number) => nu
   if (value === 0) return Object.is(value, -0) ? '-0' : '0'
   let precise = value.toExponential()
   for (let digits = 0; digits < 17; digits++) {
-    const shorter = value.toExponential(digits)
+    const shorter = halfToEven(value, digits)
     if (narrow(Number(shorter)) !== value) continue
     precise = shorter
     break
@@ -231,6 +167,18 @@ function float(value: number, plainDigits: number, narrow: (value: number) => nu
   const whole = digits.slice(0, exponent + 1).padEnd(exponent + 1, '0')
   const fraction = digits.slice(exponent + 1)
   return `${sign}${whole}${fraction ? `.${fraction}` : ''}`
+}
+
+/** Like toExponential, which rounds a half up where PostgreSQL takes the even digit. */
+function halfToEven(value: number, digits: number): string {
+  const up = value.toExponential(digits)
+  const exact = value.toExponential(60)
+  const [mantissa = '', power = ''] = exact.split('e')
+  const point = mantissa.indexOf('.')
+  const rest = mantissa.slice(point + 1 + digits)
+  if (!/^50*$/.test(rest)) return up
+  const cut = mantissa.slice(0, point + (digits > 0 ? 1 + digits : 0))
+  return Number(cut.slice(-1)) % 2 === 0 ? `${cut}e${power}` : up
 }
 
 function date(micros: bigint): string {
@@ -340,9 +288,118 @@ function array(bytes: Buffer): string {
       if (at + length > bytes.length) throw new RangeError('array')
       const text = decodeValue(bytes.subarray(at, at + length), oid, 1)
       at += length
-      items.push(/^$|[\s{}",\\]|^null$/i.test(text) ? `"${text.replace(/["\\]/g, '\\$&')}"` : text)
+      items.push(
+        /^$|[ \t\n\v\f\r{}",\\]|^null$/i.test(text) ? `"${text.replace(/["\\]/g, '\\$&')}"` : text,
+      )
     }
     return `{${items.join(',')}}`
   }
-  return level(0)
+  const lowers = sizes.map((_, i) => bytes.readInt32BE(16 + i * 8))
+  const text = level(0)
+  if (at !== bytes.length) throw new RangeError('array')
+  // Shown where any dimension does not begin at 1.
+  return lowers.every((lower) => lower === 1)
+    ? text
+    : `${lowers.map((lower, i) => `[${lower}:${lower + sizes[i]! - 1}]`).join('')}=${text}`
+}
+
+/** fields:i32 (type:u32 length:i32 bytes)* */
+function record(bytes: Buffer): string {
+  const fields = bytes.readInt32BE(0)
+  if (fields < 0 || fields * 8 > bytes.length - 4) throw new RangeError('record')
+  const parts: string[] = []
+  let at = 4
+  for (let i = 0; i < fields; i++) {
+    const oid = bytes.readUInt32BE(at)
+    const length = bytes.readInt32BE(at + 4)
+    at += 8
+    if (length < 0) {
+      parts.push('')
+      continue
+    }
+    if (at + length > bytes.length) throw new RangeError('record')
+    const text = decodeValue(bytes.subarray(at, at + length), oid, 1)
+    at += length
+    parts.push(/^$|[ \t\n\v\f\r()",\\]/.test(text) ? `"${text.replace(/["\\]/g, '$&$&')}"` : text)
+  }
+  exactly(bytes, at)
+  return `(${parts.join(',')})`
+}
+
+/** One value of a row type: whoever knows that its type is one. */
+export function decodeRecord(bytes: Buffer): string {
+  try {
+    return record(bytes)
+  } catch {
+    return hex(bytes)
+  }
+}
+
+/** One value of type hstore, which every database numbers by itself: pairs:i32 (length:i32 key length:i32 value)* */
+export function decodeHstore(bytes: Buffer): string {
+  const quote = (text: string) => `"${text.replace(/["\\]/g, '\\$&')}"`
+  try {
+    const pairs = bytes.readInt32BE(0)
+    if (pairs < 0 || pairs * 8 > bytes.length - 4) throw new RangeError('hstore')
+    const parts: string[] = []
+    let at = 4
+    const next = (): string | null => {
+      const length = bytes.readInt32BE(at)
+      at += 4
+      if (length < 0) return null
+      if (at + length > bytes.length) throw new RangeError('hstore')
+      at += length
+      return quote(bytes.toString('utf8', at - length, at))
+    }
+    for (let i = 0; i < pairs; i++) parts.push(`${next() ?? '""'}=>${next() ?? 'NULL'}`)
+    exactly(bytes, at)
+    return parts.join(', ')
+  } catch {
+    return hex(bytes)
+  }
+}
+
+const EMPTY = 1
+const LOWER_IN = 2
+const UPPER_IN = 4
+const LOWER_NONE = 8
+const UPPER_NONE = 16
+
+/** flags:u8 (length:i32 bound){0,2} */
+function range(bytes: Buffer, bound: number): string {
+  const flags = bytes.readUInt8(0)
+  let at = 1
+  const next = (): string => {
+    const length = bytes.readInt32BE(at)
+    at += 4
+    if (length < 0 || at + length > bytes.length) throw new RangeError('range')
+    const text = decodeValue(bytes.subarray(at, at + length), bound, 1)
+    at += length
+    return /[ \t\n\v\f\r()[\]",\\]/.test(text) ? `"${text}"` : text
+  }
+  if (flags & EMPTY) {
+    exactly(bytes, 1)
+    return 'empty'
+  }
+  const lower = flags & LOWER_NONE ? '' : next()
+  const upper = flags & UPPER_NONE ? '' : next()
+  exactly(bytes, at)
+  return `${flags & LOWER_IN ? '[' : '('}${lower},${upper}${flags & UPPER_IN ? ']' : ')'}`
+}
+
+/** ranges:i32 (length:i32 range)* */
+function multirange(bytes: Buffer, bound: number): string {
+  const count = bytes.readInt32BE(0)
+  if (count < 0 || count * 5 > bytes.length) throw new RangeError('multirange')
+  const parts: string[] = []
+  let at = 4
+  for (let i = 0; i < count; i++) {
+    const length = bytes.readInt32BE(at)
+    at += 4
+    if (length < 1 || at + length > bytes.length) throw new RangeError('multirange')
+    parts.push(range(bytes.subarray(at, at + length), bound))
+    at += length
+  }
+  exactly(bytes, at)
+  return `{${parts.join(',')}}`
 }
