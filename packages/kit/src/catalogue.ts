@@ -184,7 +184,8 @@ export const catalogue = {
     duty: 'Find out why ingest lags (`custody status`), or raise the bound. New commands are refused until then.',
   },
   'CUSTODY-MASK-001': {
-    meaning: 'The command chooses, joins, groups or orders rows by a masked column, which its rule forbids.',
+    meaning:
+      'The command chooses, joins, groups or orders rows by a masked column, which its rule forbids.',
     duty: 'Choose by another column, or ask for a policy that lets you see the column (`data:reveal`).',
   },
   'CUSTODY-MASK-002': {
@@ -198,11 +199,13 @@ export const catalogue = {
     duty: 'Have a rule name the column that it is copied to, or a policy let you see what is copied (`data:reveal`).',
   },
   'CUSTODY-MASK-004': {
-    meaning: 'What was asked for can’t be masked: a replication connection, or data in a form that is not followed.',
+    meaning:
+      'What was asked for can’t be masked: a replication connection, or data in a form that is not followed.',
     duty: 'Use a resource without masking for it.',
   },
   'CUSTODY-MASK-005': {
-    meaning: 'The settings under `masking` name something that can’t be used: a detector, a pattern or a key.',
+    meaning:
+      'The settings under `masking` name something that can’t be used: a detector, a pattern or a key.',
     duty: 'Correct what the message names.',
   },
   'CUSTODY-PG-001': {

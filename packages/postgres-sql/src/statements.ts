@@ -37,6 +37,7 @@ export interface StatementAnalysis {
   renames: boolean
   /** How the data of a COPY with the client is written; null where it is none, or in a way that is not known. */
   copy: CopyOptions | null
+  lineage: import('./lineage').Lineage
 }
 
 /** One character each, but for `null`. */
@@ -92,6 +93,7 @@ export function unanalysed(problem: string | null): StatementAnalysis {
     breadth: {},
     renames: false,
     copy: null,
+    lineage: { unknown: 'x' },
   }
 }
 
@@ -320,6 +322,7 @@ class Walk {
       breadth: this.breadth,
       renames: this.renames,
       copy: this.copyOptions,
+      lineage: { unknown: 'x' },
       readOnly:
         understood &&
         !this.writes &&

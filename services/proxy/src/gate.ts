@@ -214,9 +214,7 @@ export class SessionGate {
     }
     if (reveal.held === null) return reveal
     const relied = grant ?? this.recall(command.fingerprint, reveal.held.terms!, nowMs, true)
-    return relied === null
-      ? reveal
-      : this.evaluateReveal(current, command, columns, nowMs, relied)
+    return relied === null ? reveal : this.evaluateReveal(current, command, columns, nowMs, relied)
   }
 
   private evaluateReveal(
@@ -264,12 +262,7 @@ export class SessionGate {
   }
 
   /** From now on an approval covers more than the command that it was given for. */
-  remember(
-    grant: Grant,
-    terms: ApprovalTerms,
-    fingerprint: string | null,
-    reveals = false,
-  ): void {
+  remember(grant: Grant, terms: ApprovalTerms, fingerprint: string | null, reveals = false): void {
     if (terms.rememberSeconds <= 0) return
     if (terms.rememberFor === 'fingerprint' && fingerprint === null) return
     this.remembered.push({

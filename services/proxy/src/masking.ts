@@ -74,7 +74,10 @@ async function keyOf(settings: MaskingSettings, home: Home, secrets: Secrets): P
   if (settings.key !== undefined) {
     const key = Buffer.from(await secrets.read(settings.key))
     if (key.length < KEY_BYTES_MIN)
-      throw new CustodyError('CUSTODY-MASK-005', `masking.key has fewer than ${KEY_BYTES_MIN} bytes`)
+      throw new CustodyError(
+        'CUSTODY-MASK-005',
+        `masking.key has fewer than ${KEY_BYTES_MIN} bytes`,
+      )
     return key
   }
   const file = join(home.keys, 'masking.key')
@@ -162,7 +165,9 @@ class ConfiguredMasking implements Masking {
     const applying = this.compiled.filter(
       ({ rule }) =>
         (rule.resources === undefined || rule.resources.includes(resource.name)) &&
-        Object.entries(rule.labels ?? {}).every(([name, value]) => resource.labels[name] === value) &&
+        Object.entries(rule.labels ?? {}).every(
+          ([name, value]) => resource.labels[name] === value,
+        ) &&
         (rule.groups === undefined || rule.groups.some((group) => mine.has(group))),
     )
     const { detectors } = this.settings

@@ -40,7 +40,13 @@ export class Rewritten {
 export class MaskCounts {
   private readonly counts = new Map<string, { draft: MaskDraft; count: number }>()
 
-  add(rule: string, column: string | null, detector: string | null, action: string, count = 1): void {
+  add(
+    rule: string,
+    column: string | null,
+    detector: string | null,
+    action: string,
+    count = 1,
+  ): void {
     const key = `${rule}\0${column}\0${detector}\0${action}`
     const known = this.counts.get(key)
     if (known) known.count += count
@@ -182,7 +188,9 @@ export class ResultPlan {
         return other === text ? undefined : Buffer.from(other)
       }
     if (mask !== null && !mask.revealed) return this.masking(field, mask)
-    const found = { add: (name: string) => this.counts.add(DETECTOR_RULE, label, name, this.detectorAction) }
+    const found = {
+      add: (name: string) => this.counts.add(DETECTOR_RULE, label, name, this.detectorAction),
+    }
     if (mask !== null)
       return () => {
         this.count(mask, 'reveal')
@@ -229,7 +237,10 @@ function isTextual({ kind, isArray }: ValueType): boolean {
 
 /** CommandComplete with fewer rows than the target says. */
 export function fewerRows(tag: string, dropped: number): Buffer {
-  const other = tag.replace(/ (\d+)$/, (_, rows: string) => ` ${Math.max(0, Number(rows) - dropped)}`)
+  const other = tag.replace(
+    / (\d+)$/,
+    (_, rows: string) => ` ${Math.max(0, Number(rows) - dropped)}`,
+  )
   const body = Buffer.from(`${other}\0`, 'latin1')
   const bytes = Buffer.allocUnsafe(5 + body.length)
   bytes[0] = Backend.commandComplete

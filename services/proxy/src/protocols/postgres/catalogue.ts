@@ -55,7 +55,7 @@ const MASKED_KINDS = new Set(['relation', 'type', 'own-function'])
 
 export class Catalogue {
   /** Relations that do more than be read, by schema and name, and by name alone. */
-  private readonly relations = new Set<string>()
+  private readonly acting = new Set<string>()
   private readonly ruled = new Set<string>()
   private readonly operators = new Set<string>()
   private readonly functions = new Set<string>()
@@ -113,7 +113,7 @@ export class Catalogue {
         const { schema, name, type, facts } = definitions[i]!
         if (facts?.readOnly && !this.touches(facts)) continue
         if (type) this.types.add(name)
-        else this.addTo(this.relations, schema, name)
+        else this.addTo(this.acting, schema, name)
         definitions.splice(i, 1)
         found = true
       }
@@ -159,7 +159,7 @@ export class Catalogue {
   /** The first thing in a statement that this database has made its own, or null. */
   private touches(facts: StatementAnalysis): { kind: string; name: string } | null {
     for (const { kind, name, verb } of facts.objects) {
-      if (kind === 'table' && this.relations.has(lastTwo(name))) return { kind: 'view', name }
+      if (kind === 'table' && this.acting.has(lastTwo(name))) return { kind: 'view', name }
       if (verb === 'sql:compute' && !name.includes('.') && this.functions.has(name))
         return { kind: 'function', name }
     }

@@ -49,7 +49,8 @@ export class CopyMasker {
   push(bytes: Buffer): Buffer {
     const data = this.tail.length === 0 ? bytes : Buffer.concat([this.tail, bytes])
     const parts: Buffer[] = []
-    const used = this.format.format === 'binary' ? this.binary(data, parts) : this.lines(data, parts)
+    const used =
+      this.format.format === 'binary' ? this.binary(data, parts) : this.lines(data, parts)
     this.tail = used === data.length ? Buffer.alloc(0) : Buffer.from(data.subarray(used))
     if (this.tail.length > this.rowBytesMax)
       throw new Error(`a row of the COPY has more than ${this.rowBytesMax} bytes`)
@@ -134,7 +135,10 @@ export class CopyMasker {
     }
     parts.push(
       changed
-        ? Buffer.concat([Buffer.from(others.join(this.format.delimiter), 'latin1'), line.subarray(end)])
+        ? Buffer.concat([
+            Buffer.from(others.join(this.format.delimiter), 'latin1'),
+            line.subarray(end),
+          ])
         : Buffer.from(line),
     )
   }
@@ -191,9 +195,9 @@ export class CopyMasker {
 
   private textQuoted(value: string): string {
     const { delimiter } = this.format
-    return value.replace(/[\\\n\r\t\b\f\v]/g, (c) => ESCAPES[c]!).replaceAll(delimiter, (c) =>
-      c === '\t' ? '\\t' : `\\${c}`,
-    )
+    return value
+      .replace(/[\\\n\r\t\b\f\v]/g, (c) => ESCAPES[c]!)
+      .replaceAll(delimiter, (c) => (c === '\t' ? '\\t' : `\\${c}`))
   }
 
   private csvQuoted(value: string): string {

@@ -123,7 +123,11 @@ export class Masker {
       : undefined
   }
 
-  knownSource({ schema, relation, column }: Source): (ColumnFacts & { typeOid: number }) | undefined {
+  knownSource({
+    schema,
+    relation,
+    column,
+  }: Source): (ColumnFacts & { typeOid: number }) | undefined {
     const known = this.catalogue.relations?.find(schema, relation)[0]
     for (const [number, { name }] of known?.byNumber ?? [])
       if (name === column) return this.known(known!.oid, number)
@@ -182,7 +186,8 @@ export class Masker {
     const all = [...(resolved.outputs ?? []), resolved.whole]
     const shown = new Set<string>()
     for (const { sources } of all)
-      for (const source of sources) if (this.maskFor(source) !== null) shown.add(nameOfSource(source))
+      for (const source of sources)
+        if (this.maskFor(source) !== null) shown.add(nameOfSource(source))
     const constants = new Map<number, ColumnMask>()
     for (const { ordinal, to, secret } of resolved.constants) {
       const mask = secret ? SECRET : this.keptOut(to)
@@ -198,7 +203,9 @@ export class Masker {
     return {
       outputs,
       whole,
-      sources: resolved.outputs?.map(({ sources, exact }) => (exact ? (sources[0] ?? null) : null)) ?? null,
+      sources:
+        resolved.outputs?.map(({ sources, exact }) => (exact ? (sources[0] ?? null) : null)) ??
+        null,
       derived: resolved.outputs?.map(({ sources }) => sources.length > 0) ?? null,
       isSensitive,
       runsCode: code,
@@ -241,7 +248,9 @@ export class Masker {
 
   private touches(resolved: Resolved, analysis: StatementAnalysis): boolean {
     for (const name of resolved.reads) if (this.hasMaskedColumns(name)) return true
-    return analysis.objects.some(({ kind, name }) => kind === 'table' && this.hasMaskedColumns(name))
+    return analysis.objects.some(
+      ({ kind, name }) => kind === 'table' && this.hasMaskedColumns(name),
+    )
   }
 
   /** `relation`, `schema.relation` or `database.schema.relation`. */
@@ -251,7 +260,9 @@ export class Masker {
     return (
       found.length === 0 ||
       found.some((relation) =>
-        relation.columns.some((column) => this.maskOf(this.resolver!.column(relation, column)) !== null),
+        relation.columns.some(
+          (column) => this.maskOf(this.resolver!.column(relation, column)) !== null,
+        ),
       )
     )
   }
@@ -269,7 +280,8 @@ export class Masker {
       if (mask === null || mask.revealed) continue
       // Of what isn't proven it can't be said that it is a copy; what it is copied to would have to be masked for all.
       if (mask.rule === UNPROVEN_RULE && to.relation === null) continue
-      const into = to.relation === null ? [] : this.catalogue.relations!.find(to.schema, to.relation)
+      const into =
+        to.relation === null ? [] : this.catalogue.relations!.find(to.schema, to.relation)
       const kept =
         into.length > 0 &&
         into.every((relation) => {
@@ -277,7 +289,10 @@ export class Masker {
           return column !== undefined && this.ruleFor(relation, column) !== null
         })
       if (kept) continue
-      const where = to.relation === null ? to.via : [to.schema, to.relation, to.column].filter(Boolean).join('.')
+      const where =
+        to.relation === null
+          ? to.via
+          : [to.schema, to.relation, to.column].filter(Boolean).join('.')
       const reason = `it copies ${mask.column ?? 'what can’t be proven not to come from a masked column'} to ${where}, where nothing masks it`
       if (rules.copies === 'deny')
         return { refused: { code: 'CUSTODY-MASK-003', reason, rule: mask.rule }, alert: null }
@@ -291,14 +306,17 @@ export class Masker {
     }
     for (const source of resolved.predicates.sources) {
       const rule = this.sourceRule(source)
-      if (rule === null || rule.predicates === 'allow' || revealed?.has(nameOfSource(source))) continue
+      if (rule === null || rule.predicates === 'allow' || revealed?.has(nameOfSource(source)))
+        continue
       const reason = `it chooses, joins, groups or orders rows by ${nameOfSource(source)}, which is masked`
       if (rule.predicates === 'forbid')
         return { refused: { code: 'CUSTODY-MASK-001', reason, rule: rule.id }, alert: null }
       alerts.push(reason)
     }
     if (rules.unproven === 'deny') {
-      const why = [...(resolved.outputs ?? [resolved.whole])].find(({ unknown }) => unknown !== null)
+      const why = [...(resolved.outputs ?? [resolved.whole])].find(
+        ({ unknown }) => unknown !== null,
+      )
       if (why !== undefined && resolved.defers === null)
         return {
           refused: {
@@ -339,7 +357,8 @@ export class Masker {
     let mask = this.columns.get(name)
     if (mask === undefined) {
       const rule = this.sourceRule(source)
-      mask = rule === null ? null : { rule: rule.id, column: name, spec: rule.action, revealed: false }
+      mask =
+        rule === null ? null : { rule: rule.id, column: name, spec: rule.action, revealed: false }
       this.columns.set(name, mask)
     }
     return mask

@@ -42,11 +42,16 @@ export function withoutData(text: string, told: Told, names: ReadonlySet<string>
   let other = text
   if (told.sensitive !== 'none' && told.sensitive !== 'code')
     other = other
-      .replace(/"((?:[^"]|"")*)"/g, (whole, inner: string) => (isKept(inner) ? whole : `"${WITHHELD}"`))
-      .replace(/'((?:[^']|'')*)'/g, (whole, inner: string) => (isKept(inner) ? whole : `'${WITHHELD}'`))
+      .replace(/"((?:[^"]|"")*)"/g, (whole, inner: string) =>
+        isKept(inner) ? whole : `"${WITHHELD}"`,
+      )
+      .replace(/'((?:[^']|'')*)'/g, (whole, inner: string) =>
+        isKept(inner) ? whole : `'${WITHHELD}'`,
+      )
       // An odd mark: whatever follows it may be data with a mark of its own.
       .replace(/^([^"]*(?:"[^"]*"[^"]*)*)"[^"]*$/s, `$1"${WITHHELD}`)
-  for (const secret of told.secrets) if (secret.length > 0) other = other.replaceAll(secret, WITHHELD)
+  for (const secret of told.secrets)
+    if (secret.length > 0) other = other.replaceAll(secret, WITHHELD)
   return other
 
   function isKept(inner: string): boolean {
@@ -92,8 +97,7 @@ export function withoutDataIn(
       const text = value.toString('latin1')
       let left: string | null
       if (isByCode)
-        left =
-          code === 'M' ? `${CONDITIONS[state] ?? `SQLSTATE ${state}`}: ${WITHHELD}` : null
+        left = code === 'M' ? `${CONDITIONS[state] ?? `SQLSTATE ${state}`}: ${WITHHELD}` : null
       // Details and contexts have data without marks around it.
       else if (code === 'M') left = withoutData(text, told, names)
       else if (code === 'H') left = withoutData(text, told, names)
@@ -129,7 +133,11 @@ const ZERO = Buffer.alloc(1)
 
 /** Details of PostgreSQL's own that hold nothing but words and names. */
 function isPlain(text: string): boolean {
-  return /^(There is a column named|There are \d+ |Perhaps you meant|portal|unnamed portal|prepared statement)\b/.test(text) && !/[=(]/.test(text)
+  return (
+    /^(There is a column named|There are \d+ |Perhaps you meant|portal|unnamed portal|prepared statement)\b/.test(
+      text,
+    ) && !/[=(]/.test(text)
+  )
 }
 
 /** NotificationResponse: pid:i32 channel payload. Null: it stays as it is. */

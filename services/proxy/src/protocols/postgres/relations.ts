@@ -3,13 +3,10 @@
  * relations hold each other's rows, and how types are built. Read from the catalogue's own answer; pure.
  * Refuses to know what a search path makes of a name: all relations that it may mean are given.
  */
-import {
-  analyse,
-  type Lineage,
-  type RelationFacts,
-  type Relations,
-} from '@custody/postgres-sql'
-import { type ValueType, valueTypeOf } from '@custody/postgres-values'
+
+import type { ValueType } from '@custody/masking'
+import { analyse, type Lineage, type RelationFacts, type Relations } from '@custody/postgres-sql'
+import { valueTypeOf } from '@custody/postgres-values'
 
 /** What people say of a column in its COMMENT or security label: `custody:pii`. */
 const TAG = /custody:([a-z0-9][a-z0-9_-]*)/gi
@@ -65,7 +62,10 @@ const NONE: readonly KnownRelation[] = []
 export class DatabaseRelations {
   private readonly byOid = new Map<number, KnownRelation>()
   private readonly byName = new Map<string, KnownRelation[]>()
-  private readonly types = new Map<number, { name: string; kind: string; base: number; element: number }>()
+  private readonly types = new Map<
+    number,
+    { name: string; kind: string; base: number; element: number }
+  >()
   private readonly functions = new Set<string>()
   private readonly parents = new Map<number, number[]>()
   private readonly children = new Map<number, number[]>()
@@ -75,7 +75,12 @@ export class DatabaseRelations {
     if (kind === 'relation') this.learnRelation(schema, name, JSON.parse(told) as Told)
     else if (kind === 'type') {
       const [oid, type, base, element] = JSON.parse(told) as [string, string, string, string]
-      this.types.set(Number(oid), { name, kind: type, base: Number(base), element: Number(element) })
+      this.types.set(Number(oid), {
+        name,
+        kind: type,
+        base: Number(base),
+        element: Number(element),
+      })
     } else if (kind === 'own-function') {
       this.functions.add(name)
       this.functions.add(`${schema}.${name}`)
@@ -96,7 +101,11 @@ export class DatabaseRelations {
     // What is said of a relation is said of all its columns.
     const ofAll = said.get(0) ?? []
     for (const [number, column, type] of told.columns ?? []) {
-      const known = { name: column, typeOid: Number(type), tags: [...ofAll, ...(said.get(number) ?? [])] }
+      const known = {
+        name: column,
+        typeOid: Number(type),
+        tags: [...ofAll, ...(said.get(number) ?? [])],
+      }
       byNumber.set(number, known)
       byName.set(column, known)
     }
@@ -186,7 +195,11 @@ function lineageOf(definition: string): Lineage | null {
 /** As the resolver asks: with what the database has made its own, and what the configuration trusts. */
 export function relationsFor(
   known: DatabaseRelations,
-  own: { function(name: string): boolean; operator(name: string): boolean; type(name: string): boolean },
+  own: {
+    function(name: string): boolean
+    operator(name: string): boolean
+    type(name: string): boolean
+  },
   isTrustedFunction: (name: string) => boolean,
 ): Relations {
   return {

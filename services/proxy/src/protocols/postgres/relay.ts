@@ -26,17 +26,11 @@ import {
   type StatementDraft,
 } from '@custody/schemas'
 import type { Answer, Approvals, Waiting } from '../../approvals'
-import {
-  encodeDecision,
-  type Grant,
-  type Reveal,
-  type SessionGate,
-  type Verdict,
-} from '../../gate'
+import { encodeDecision, type Grant, type Reveal, type SessionGate, type Verdict } from '../../gate'
 import { Lane } from '../../lane'
+import { fewerRows, MaskCounts, ResultPlan, Rewritten } from './answers'
 import { Catalogue } from './catalogue'
 import type { Followed } from './catalogues'
-import { fewerRows, MaskCounts, ResultPlan, Rewritten } from './answers'
 import type { CopyMasker } from './copy'
 import { FrameCutter, type FrameHandler } from './frames'
 import { constantsNotKept, keptText, parameterMask } from './literals'
@@ -937,7 +931,8 @@ export class Relay {
     const parts: Buffer[] = []
     for (let at = 0; at + 5 <= piece.length; ) {
       const end = at + 1 + piece.readInt32BE(at + 1)
-      const data = piece[at] === Frontend.copyData ? masker.push(piece.subarray(at + 5, end)) : EMPTY
+      const data =
+        piece[at] === Frontend.copyData ? masker.push(piece.subarray(at + 5, end)) : EMPTY
       if (data.length > 0) parts.push(message(Frontend.copyData, data))
       at = end
     }
@@ -1147,7 +1142,7 @@ export class Relay {
     masked: CommandMask | null = this.maskedAs(analysis, whole, index),
   ): StatementDraft {
     const { masking } = this.parts
-    const text = this.keptText(whole, analysis, masked)
+    const text = this.keptText(whole, masked)
     const problem =
       analysis.problem !== null && masked?.mask.isSensitive
         ? withoutData(analysis.problem, { sensitive: 'data', written: '', secrets: [] }, NO_NAMES)
@@ -1171,21 +1166,11 @@ export class Relay {
     }
   }
 
-  /** Passwords are never kept, whatever is masked. */
-  private keptText(
-    text: Buffer | string,
-    { lineage }: StatementAnalysis,
-    masked: CommandMask | null,
-  ): Buffer | string {
+  private keptText(text: Buffer | string, masked: CommandMask | null): Buffer | string {
     const { masking } = this.parts
-    if (masked === null && !mayHoldSecret(lineage)) return text
+    if (masked === null) return text
     const bytes = typeof text === 'string' ? Buffer.from(text) : text
-    const kept = keptText(
-      bytes,
-      masked?.mask.constants ?? secretsOf(lineage),
-      masking?.rules ?? null,
-      masked?.counts ?? this.looseCounts,
-    )
+    const kept = keptText(bytes, masked.mask.constants, masking?.rules ?? null, masked.counts)
     return kept === bytes ? text : kept
   }
 
@@ -1245,7 +1230,8 @@ export class Relay {
   private judge(analysis: StatementAnalysis, index: number, text: (() => string) | null): Verdict {
     if (this.denial?.index === index) return this.denial.verdict
     const decided = this.parts.gate.decide(analysis, this.grants[index] ?? null, text)
-    const verdict = decided.outcome === 'allow' ? this.judgeMasks(analysis, index, decided) : decided
+    const verdict =
+      decided.outcome === 'allow' ? this.judgeMasks(analysis, index, decided) : decided
     return verdict.outcome === 'hold' && this.parts.approvals.full
       ? denied(verdict, 'too many commands wait for approval already', 'CUSTODY-POLICY-006')
       : verdict
@@ -1548,7 +1534,8 @@ export class Relay {
       case Backend.parameterStatus:
         return this.maskSetting(bytes, at, end)
       case Backend.functionCallResponse:
-        if (!masking.mayShow(command?.functionOid ?? 0) || bytes.readInt32BE(at + 5) < 0) return null
+        if (!masking.mayShow(command?.functionOid ?? 0) || bytes.readInt32BE(at + 5) < 0)
+          return null
         command?.masked?.counts.add('unproven', null, null, 'null')
         return message(Backend.functionCallResponse, NULL_VALUE)
       case Backend.copyOutResponse: {
@@ -2201,7 +2188,8 @@ function resultFormats(bytes: Buffer, from: number, end: number): number[] {
   for (let i = 0; i < count; i++) at += 4 + Math.max(0, bytes.readInt32BE(at))
   const formats: number[] = []
   const more = at + 2 <= end ? bytes.readUInt16BE(at) : 0
-  for (let i = 0; i < more && at + 4 + i * 2 <= end; i++) formats.push(bytes.readInt16BE(at + 2 + i * 2))
+  for (let i = 0; i < more && at + 4 + i * 2 <= end; i++)
+    formats.push(bytes.readInt16BE(at + 2 + i * 2))
   return formats
 }
 

@@ -70,7 +70,9 @@ export class SessionMasking {
     if (defers === null) return mask
     // What a cursor gives is what its query gives; of one that nobody here named nothing is known.
     const made = this.named.get(`${defers.kind} ${defers.name}`) ?? null
-    return made === null ? { ...mask, whole: masker.unproven } : { ...made, makes: null, defers: null }
+    return made === null
+      ? { ...mask, whole: masker.unproven }
+      : { ...made, makes: null, defers: null }
   }
 
   /** The command is going to be run: what it names is known from now on, and of what is named twice nothing is. */
@@ -109,7 +111,8 @@ export class SessionMasking {
       return {
         mask: of,
         detector: of === null ? rules.detector(known ?? null, field.name, carried.type) : null,
-        label: of?.column ?? (known ? `${known.schema}.${known.relation}.${known.column}` : field.name),
+        label:
+          of?.column ?? (known ? `${known.schema}.${known.relation}.${known.column}` : field.name),
         type: carried.type,
         oid: carried.oid,
         isBinary: field.format === 1,
@@ -149,8 +152,10 @@ export class SessionMasking {
         : { oid: isBinary ? 0 : 25, type: isBinary ? valueTypeOf(0) : valueTypeOf(25) }
       fields.push({
         mask: of,
-        detector: of === null ? rules.detector(known ?? null, known?.column ?? '', carried.type) : null,
-        label: of?.column ?? (source ? `${source.schema}.${source.relation}.${source.column}` : null),
+        detector:
+          of === null ? rules.detector(known ?? null, known?.column ?? '', carried.type) : null,
+        label:
+          of?.column ?? (source ? `${source.schema}.${source.relation}.${source.column}` : null),
         type: carried.type,
         oid: carried.oid,
         isBinary,
@@ -165,7 +170,11 @@ export class SessionMasking {
           ? 'the format of this COPY is not known'
           : `COPY of masked columns is not followed in ${encoding}`,
       )
-    return new CopyMasker({ ...options, format: isBinary ? 'binary' : options.format }, plan, rowBytesMax)
+    return new CopyMasker(
+      { ...options, format: isBinary ? 'binary' : options.format },
+      plan,
+      rowBytesMax,
+    )
   }
 
   private planOf(
