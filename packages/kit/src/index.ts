@@ -21,7 +21,13 @@ export {
   type SamlProvider,
   withoutSecrets,
 } from './configuration'
-export { CustodyError, type CustodyErrorOptions, describeError, isCustodyError } from './errors'
+export {
+  CustodyError,
+  type CustodyErrorOptions,
+  describeError,
+  isCustodyError,
+  recordedReason,
+} from './errors'
 export {
   type Home,
   homeAt,

@@ -17,6 +17,7 @@ import {
   type Home,
   type Logger,
   readStatus,
+  recordedReason,
 } from '@custody/kit'
 import { uuidBytes, type Who } from '@custody/schemas'
 import swagger from '@fastify/swagger'
@@ -186,11 +187,8 @@ export async function buildApp(o: AppOptions): Promise<FastifyInstance> {
             requireOwnPage(request.caller, request.headers['x-custody-csrf'])
         } catch (error) {
           metrics.refused.inc()
-          o.watch.refused(
-            from(request),
-            (error as { code?: string }).code ?? '',
-            (error as Error).message,
-          )
+          const code = (error as { code?: string }).code ?? ''
+          o.watch.refused(from(request), code, recordedReason(error))
           throw error
         }
         o.watch.ready()

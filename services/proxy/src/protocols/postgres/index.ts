@@ -7,7 +7,13 @@ import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { TLSSocket } from 'node:tls'
 import type { RecordedSession } from '@custody/event-log'
-import { CustodyError, isCustodyError, type OidcIssuer, type PostgresResource } from '@custody/kit'
+import {
+  CustodyError,
+  isCustodyError,
+  type OidcIssuer,
+  type PostgresResource,
+  recordedReason,
+} from '@custody/kit'
 import type { PrincipalFacts } from '@custody/policy'
 import {
   type Analyser,
@@ -621,12 +627,6 @@ function describeTls(socket: TLSSocket): Tls {
 
 function isLoopback(address: string): boolean {
   return address === '::1' || /^(::ffff:)?127\./.test(address)
-}
-
-/** The record may say more than the one who was refused is told. */
-function recordedReason(error: unknown): string {
-  const recorded = isCustodyError(error) ? error.details.recorded : undefined
-  return typeof recorded === 'string' ? `${messageOf(error)}: ${recorded}` : messageOf(error)
 }
 
 function messageOf(error: unknown): string {
