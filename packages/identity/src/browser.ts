@@ -230,9 +230,7 @@ function samlProvider(provider: SamlProvider, verifier: CredentialVerifier): Sig
         expiresMs,
         ...(isTold && { vouchedMs: Date.now() }),
       }
-      verifier.vouched?.(principal)
-      const refused = verifier.standing?.(who)
-      if (refused) throw refused
+      verifier.admit?.(principal)
       return principal
     },
     metadata: async (callbackUrl) =>
