@@ -48,6 +48,7 @@ export {
   withTimeout,
 } from './lifecycle'
 export { createLogger, type Logger, type LoggerOptions, silentLogger } from './logger'
+export { PerMinute } from './per-minute'
 export { freePort, listen, listenError } from './ports'
 export {
   type KeptSecret,

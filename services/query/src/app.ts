@@ -16,6 +16,7 @@ import {
   type CustodyError,
   type Home,
   type Logger,
+  PerMinute,
   readStatus,
   recordedReason,
 } from '@custody/kit'
@@ -481,7 +482,8 @@ function routes(api: FastifyInstance, o: AppOptions): void {
       if (caller.isLocalAdministrator)
         throw badRequest('the administrator issues tokens by name: POST /api/v1/tokens')
       const { who } = caller
-      ownTokens.count(`${who.issuer} ${who.subject}`)
+      if (!ownTokens.take(`${who.issuer} ${who.subject}`))
+        throw tooMany(`at most ${OWN_TOKENS_PER_MINUTE_MAX} a minute`)
       reply.status(201)
       return giveOwnToken(
         o,
@@ -591,25 +593,6 @@ function policyFor(
 ) {
   const isTold = scope === null || 'without' in scope
   return policy && !isTold && policy.problem ? { ...policy, problem: 'not good' } : policy
-}
-
-/** So many a minute of each, and no more. */
-class PerMinute {
-  private minute = 0
-  private counts = new Map<string, number>()
-
-  constructor(private readonly most: number) {}
-
-  count(of: string): void {
-    const minute = Math.floor(Date.now() / 60_000)
-    if (minute !== this.minute) {
-      this.counts = new Map()
-      this.minute = minute
-    }
-    const count = (this.counts.get(of) ?? 0) + 1
-    this.counts.set(of, count)
-    if (count > this.most) throw tooMany(`at most ${this.most} a minute`)
-  }
 }
 
 interface Paging {

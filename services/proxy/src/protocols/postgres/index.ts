@@ -11,6 +11,7 @@ import {
   CustodyError,
   isCustodyError,
   type OidcIssuer,
+  PerMinute,
   type PostgresResource,
   recordedReason,
 } from '@custody/kit'
@@ -91,8 +92,7 @@ class Postgres implements Protocol {
   readonly name = 'postgres'
   private readonly live = new Map<string, Live>()
   private stopping = false
-  private minute = 0
-  private refusals = 0
+  private readonly refusals = new PerMinute(REFUSALS_PER_MINUTE_MAX)
   private readonly catalogues: Catalogues
   private readonly checking: NodeJS.Timeout
   private readonly standing: NodeJS.Timeout
@@ -537,14 +537,7 @@ class Postgres implements Protocol {
   private recordRefusal(principal: Principal | null, path: Path, error: unknown): void {
     if (this.services.recorder.problem) return
     // Whoever has no name could fill the log; some a minute tell of all of them.
-    if (principal === null) {
-      const minute = Math.floor(Date.now() / 60_000)
-      if (minute !== this.minute) {
-        this.minute = minute
-        this.refusals = 0
-      }
-      if (++this.refusals > REFUSALS_PER_MINUTE_MAX) return
-    }
+    if (principal === null && !this.refusals.take()) return
     const code =
       error instanceof TargetRefusedError
         ? 'CUSTODY-PG-008'
