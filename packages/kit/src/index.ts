@@ -49,7 +49,7 @@ export {
 } from './lifecycle'
 export { createLogger, type Logger, type LoggerOptions, silentLogger } from './logger'
 export { PerMinute } from './per-minute'
-export { freePort, listen, listenError } from './ports'
+export { freePort, listen, listenError, reachable, urlOf } from './ports'
 export {
   type KeptSecret,
   type LocalSecret,
