@@ -20,6 +20,7 @@ import {
 import { OidcVerifier, tokenRefused } from './oidc'
 
 export { type Begun, type Returned, type SignInProvider, signInProviders } from './browser'
+export { discoveryUrl } from './oidc'
 
 export interface Principal {
   who: Who

@@ -108,8 +108,13 @@ export class OidcVerifier {
   }
 }
 
+/** Where an issuer says how it is reached and what its keys are (OpenID Connect Discovery 1.0). */
+export function discoveryUrl({ issuer }: Pick<OidcIssuer, 'issuer'>): string {
+  return `${issuer.replace(/\/$/, '')}/.well-known/openid-configuration`
+}
+
 async function fetchDiscovery(issuer: OidcIssuer): Promise<Discovered> {
-  const url = `${issuer.issuer.replace(/\/$/, '')}/.well-known/openid-configuration`
+  const url = discoveryUrl(issuer)
   let document: { issuer?: unknown; jwks_uri?: unknown }
   try {
     const response = await fetch(url, {

@@ -7,6 +7,7 @@ import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { TLSSocket } from 'node:tls'
 import type { RecordedSession } from '@custody/event-log'
+import { discoveryUrl } from '@custody/identity'
 import {
   CustodyError,
   isCustodyError,
@@ -596,11 +597,8 @@ function judgeSettings(gate: SessionGate, parameters: ReadonlyMap<string, string
   }
 }
 
-function discoveryOf({ issuer, scopes }: OidcIssuer): { url: string; scope: string } {
-  return {
-    url: `${issuer.replace(/\/$/, '')}/.well-known/openid-configuration`,
-    scope: scopes.join(' '),
-  }
+function discoveryOf(issuer: OidcIssuer): { url: string; scope: string } {
+  return { url: discoveryUrl(issuer), scope: issuer.scopes.join(' ') }
 }
 
 function cancelKey(pid: number, secret: Buffer): string {
