@@ -13,6 +13,7 @@ import {
 } from '@custody/kit'
 import type { Who } from '@custody/schemas'
 import type { CredentialVerifier, Principal } from './index'
+import { groupsAs } from './oidc'
 
 export interface Begun {
   /** Where the browser is to be sent. */
@@ -38,7 +39,6 @@ export interface SignInProvider {
 }
 
 const REQUEST_SECONDS_MAX = 10
-const GROUPS_MAX = 500
 
 /** All providers that a browser can be sent to. */
 export function signInProviders(
@@ -212,9 +212,7 @@ function samlProvider(provider: SamlProvider, verifier: CredentialVerifier): Sig
           issuer: `saml:${provider.idpIssuer}`,
           email: listOf(attributes.email)[0] ?? address,
           name: listOf(attributes.name)[0] ?? null,
-          groups: [
-            ...new Set(listOf(attributes.groups).map((group) => provider.groupPrefix + group)),
-          ].slice(0, GROUPS_MAX),
+          groups: groupsAs(listOf(attributes.groups), provider.groupPrefix),
           kind: 'human',
           method: 'saml',
           tokenId: profile.ID ? String(profile.ID) : null,
