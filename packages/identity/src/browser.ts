@@ -26,9 +26,8 @@ export interface Begun {
 export type Returned = { query: URLSearchParams } | { form: URLSearchParams }
 
 export interface SignInProvider {
-  name: string
   /** What people know it by. */
-  label: string
+  name: string
   kind: 'oidc' | 'saml'
   /** `state` comes back with the answer. */
   begin(callbackUrl: string, state: string): Promise<Begun>
@@ -93,7 +92,6 @@ function oidcProvider(
   }
   return {
     name,
-    label: name,
     kind: 'oidc',
     async begin(callbackUrl, state) {
       try {
@@ -169,7 +167,6 @@ function samlProvider(provider: SamlProvider, verifier: CredentialVerifier): Sig
   }
   return {
     name: provider.name,
-    label: provider.name,
     kind: 'saml',
     async begin(callbackUrl, state) {
       try {
@@ -183,7 +180,6 @@ function samlProvider(provider: SamlProvider, verifier: CredentialVerifier): Sig
     },
     async finish(callbackUrl, _state, memory, returned) {
       let who: Who
-      let expiresMs: number | null
       let isTold: boolean
       try {
         const SAMLResponse = 'form' in returned ? (returned.form.get('SAMLResponse') ?? '') : ''
@@ -219,13 +215,12 @@ function samlProvider(provider: SamlProvider, verifier: CredentialVerifier): Sig
           authenticatedAt: Date.now() * 1000,
           onBehalfOf: [],
         }
-        expiresMs = null
       } catch (cause) {
         throw failed(cause)
       }
       const principal: Principal = {
         who,
-        expiresMs,
+        expiresMs: null,
         ...(isTold && { vouchedMs: Date.now() }),
       }
       verifier.admit?.(principal)

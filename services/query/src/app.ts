@@ -175,7 +175,6 @@ export async function buildApp(o: AppOptions): Promise<FastifyInstance> {
   await app.register((pages) =>
     registerPages(pages, {
       ...o,
-      standing: o.standing,
       revoke: (id, untilMs) => revokeToken(o.home, id, { isAlone: true, untilMs }),
     }),
   )

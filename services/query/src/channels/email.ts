@@ -38,8 +38,8 @@ export interface EmailOptions {
   settings: Settings
   links: Links
   people: Pick<People, 'listed'>
-  /** Where the API is reached, without a slash at its end. */
   secrets: Secrets
+  /** Where the API is reached, without a slash at its end. */
   externalUrl(): string
 }
 

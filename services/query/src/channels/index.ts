@@ -63,7 +63,7 @@ export interface ChannelsOptions {
   retryMsMin?: number
 }
 
-export async function createChannels(o: ChannelsOptions): Promise<Channels> {
+export function createChannels(o: ChannelsOptions): Channels {
   const { gateway, approvals: settings, listen } = o.configuration
   const follows = `proxy-${gateway}`
   if (settings.channels.length === 0) return noChannels(o, follows)

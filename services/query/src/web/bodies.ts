@@ -24,8 +24,8 @@ export function errorPage(error: { code: string; message: string; action: string
 
 export function signInPage(providers: readonly SignInProvider[], to: string): Html {
   const links = providers.map(
-    ({ name, label }) =>
-      html`<p><a class="button" href="/sign-in/start?provider=${encodeURIComponent(name)}&amp;to=${encodeURIComponent(to)}">Sign in with ${label}</a></p>`,
+    ({ name }) =>
+      html`<p><a class="button" href="/sign-in/start?provider=${encodeURIComponent(name)}&amp;to=${encodeURIComponent(to)}">Sign in with ${name}</a></p>`,
   )
   return html`<h1>Sign in</h1>
 ${links.length > 0 ? links : html`<p class="dim">No identity provider is configured (<code>identity</code> in custody.yaml).</p>`}

@@ -101,7 +101,7 @@ export class World {
       lastIdentity: async (email: string) => this.seen.get(email) ?? null,
       askedBefore: (asked: object) => this.askedBefore(asked),
     }
-    this.channels = await createChannels({
+    this.channels = createChannels({
       configuration,
       home: this.home,
       store,
