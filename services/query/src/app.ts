@@ -25,12 +25,12 @@ import swagger from '@fastify/swagger'
 import Fastify, { type FastifyInstance, type FastifyRequest } from 'fastify'
 import { Counter, Gauge, Histogram, Registry } from 'prom-client'
 import { type Access, type Caller, checkHost, from, requireOwnPage, requireRole } from './access'
-import { ANSWER_WAIT_MS, type Answering, HELD_MS_MAX } from './answering'
+import { type Answering, HELD_MS_MAX } from './answering'
 import type { Channels } from './channels'
 import type { RiskOf } from './channels/request'
 import { answerOf, badRequest, conflict, notFound, tooMany } from './errors'
 import { type EventFilters, LIMIT_DEFAULT, LIMIT_MAX } from './filters'
-import type { Freshness } from './freshness'
+import { type Freshness, STORE_WAIT_MS } from './freshness'
 import { replayOf } from './replay'
 import * as schema from './schema'
 import type { ApprovalFilters, SessionFilters, Store } from './store'
@@ -567,7 +567,7 @@ function routes(api: FastifyInstance, o: AppOptions): void {
     { schema: schema.kill },
     async (request) => {
       const caller = request.caller!
-      await fresh(ANSWER_WAIT_MS)
+      await fresh(STORE_WAIT_MS)
       // One's own sessions, or any for an administrator.
       const scope = caller.roles.has('admin')
         ? null

@@ -8,6 +8,7 @@
 import type { ChannelSettings, Secrets } from '@custody/kit'
 import { isCustodyError } from '@custody/kit'
 import type { FastifyInstance } from 'fastify'
+import { COMMENT_CHARACTERS_MAX } from '../answering'
 import { type Channel, cut, factsOf, type HeldRequest, line, outcomeText, titleOf } from './channel'
 import { callerOf, type Desk } from './desk'
 import { jsonOf, outbound, Undelivered } from './outbound'
@@ -21,7 +22,6 @@ const HEADER_CHARACTERS_MAX = 150
 const FIELD_CHARACTERS_MAX = 2000
 const FIELDS_MAX = 10
 const TEXT_CHARACTERS_MAX = 3000
-const COMMENT_CHARACTERS_MAX = 2000
 const PERSON_MS_MAX = 5 * 60_000
 const PEOPLE_MAX = 10_000
 
