@@ -13,6 +13,7 @@ import {
   homeAt,
   homeDirectory,
   loadConfiguration,
+  reachable,
 } from '@custody/kit'
 import {
   type CommandSpec,
@@ -22,7 +23,7 @@ import {
   usageError,
   wholeNumber,
 } from './arguments'
-import { type Api, ApiError, openApi, type Page, pagesOf, reachable, WAIT_MS } from './client'
+import { type Api, ApiError, openApi, type Page, pagesOf, WAIT_MS } from './client'
 import { filtersOf, late, PERIOD, showList, WHOSE } from './lists'
 import { login, logout, signIn } from './login'
 import type { Output } from './output'

@@ -89,7 +89,8 @@ export type Circumstance = 'moment' | 'sourceAddress' | 'application' | 'databas
 
 export const SCHEMA_NAME = 'custody'
 export const EXPIRES_SECONDS_DEFAULT = 15 * 60
-const EXPIRES_SECONDS_MAX = 7 * 24 * 3600
+/** No command is held for longer. */
+export const EXPIRES_SECONDS_MAX = 7 * 24 * 3600
 const REMEMBER_SECONDS_MAX = 24 * 3600
 /** More policies than this are refused: each is looked at for each decision. */
 export const POLICIES_MAX = 5000

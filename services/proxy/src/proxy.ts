@@ -10,6 +10,7 @@ import {
   type Home,
   type Logger,
   readStatus,
+  urlOf,
 } from '@custody/kit'
 import { loadParser } from '@custody/postgres-sql'
 import { Approvals, nameOf } from './approvals'
@@ -151,7 +152,5 @@ export function createProxy(options: ProxyOptions): Proxy {
 /** Where the console of this machine listens, once it does. */
 function consoleAt(home: Home): string | null {
   const status = readStatus(home)
-  if (!status?.ports.console) return null
-  const host = { '0.0.0.0': '127.0.0.1', '::': '[::1]' }[status.host] ?? status.host
-  return `http://${host}:${status.ports.console}`
+  return status?.ports.console ? urlOf(status.host, status.ports.console) : null
 }

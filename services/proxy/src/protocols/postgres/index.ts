@@ -7,7 +7,15 @@ import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { TLSSocket } from 'node:tls'
 import type { RecordedSession } from '@custody/event-log'
-import { CustodyError, isCustodyError, type OidcIssuer, type PostgresResource } from '@custody/kit'
+import { discoveryUrl } from '@custody/identity'
+import {
+  CustodyError,
+  isCustodyError,
+  type OidcIssuer,
+  PerMinute,
+  type PostgresResource,
+  recordedReason,
+} from '@custody/kit'
 import type { PrincipalFacts } from '@custody/policy'
 import {
   type Analyser,
@@ -86,8 +94,7 @@ class Postgres implements Protocol {
   readonly name = 'postgres'
   private readonly live = new Map<string, Live>()
   private stopping = false
-  private minute = 0
-  private refusals = 0
+  private readonly refusals = new PerMinute(REFUSALS_PER_MINUTE_MAX)
   private readonly catalogues: Catalogues
   private readonly checking: NodeJS.Timeout
   private readonly standing: NodeJS.Timeout
@@ -550,14 +557,7 @@ class Postgres implements Protocol {
   private recordRefusal(principal: Principal | null, path: Path, error: unknown): void {
     if (this.services.recorder.problem) return
     // Whoever has no name could fill the log; some a minute tell of all of them.
-    if (principal === null) {
-      const minute = Math.floor(Date.now() / 60_000)
-      if (minute !== this.minute) {
-        this.minute = minute
-        this.refusals = 0
-      }
-      if (++this.refusals > REFUSALS_PER_MINUTE_MAX) return
-    }
+    if (principal === null && !this.refusals.take()) return
     const code =
       error instanceof TargetRefusedError
         ? 'CUSTODY-PG-008'
@@ -616,11 +616,8 @@ function judgeSettings(gate: SessionGate, parameters: ReadonlyMap<string, string
   }
 }
 
-function discoveryOf({ issuer, scopes }: OidcIssuer): { url: string; scope: string } {
-  return {
-    url: `${issuer.replace(/\/$/, '')}/.well-known/openid-configuration`,
-    scope: scopes.join(' '),
-  }
+function discoveryOf(issuer: OidcIssuer): { url: string; scope: string } {
+  return { url: discoveryUrl(issuer), scope: issuer.scopes.join(' ') }
 }
 
 function isReplication(parameters: ReadonlyMap<string, string>): boolean {
@@ -645,12 +642,6 @@ function describeTls(socket: TLSSocket): Tls {
 
 function isLoopback(address: string): boolean {
   return address === '::1' || /^(::ffff:)?127\./.test(address)
-}
-
-/** The record may say more than the one who was refused is told. */
-function recordedReason(error: unknown): string {
-  const recorded = isCustodyError(error) ? error.details.recorded : undefined
-  return typeof recorded === 'string' ? `${messageOf(error)}: ${recorded}` : messageOf(error)
 }
 
 function messageOf(error: unknown): string {
