@@ -82,11 +82,11 @@ export class CopyMasker {
   /** Behind the line's end that is in no quotes, or -1. */
   private csvEnd(data: Buffer, at: number): number {
     const quote = this.format.quote.charCodeAt(0)
-    const escape = this.format.escape.charCodeAt(0)
+    const mark = this.format.escape.charCodeAt(0)
     let quoted = false
     for (let i = at; i < data.length; i++) {
       const c = data[i]!
-      if (quoted && c === escape && escape !== quote && i + 1 < data.length) i++
+      if (quoted && c === mark && mark !== quote && i + 1 < data.length) i++
       else if (c === quote) quoted = !quoted
       else if (c === 0x0a && !quoted) return i + 1
     }
@@ -166,7 +166,7 @@ export class CopyMasker {
   private csvFields(line: Buffer, end: number): { raw: string; value: string | null }[] {
     const text = line.toString('latin1', 0, end)
     const fields: { raw: string; value: string | null }[] = []
-    const { delimiter, quote, escape } = this.format
+    const { delimiter, quote, escape: mark } = this.format
     let raw = ''
     let value = ''
     let quoted = false
@@ -182,7 +182,7 @@ export class CopyMasker {
         continue
       }
       raw += c
-      if (quoted && c === escape && (text[i + 1] === quote || text[i + 1] === escape)) {
+      if (quoted && c === mark && (text[i + 1] === quote || text[i + 1] === mark)) {
         i++
         raw += text[i]
         value += text[i]
@@ -201,7 +201,7 @@ export class CopyMasker {
   }
 
   private csvQuoted(value: string): string {
-    const { delimiter, quote, escape } = this.format
+    const { delimiter, quote, escape: mark } = this.format
     const mustQuote =
       value === this.format.null ||
       value === '\\.' ||
@@ -210,8 +210,8 @@ export class CopyMasker {
       /[\r\n]/.test(value)
     if (!mustQuote) return value
     let text = value
-    if (escape !== quote) text = text.replaceAll(escape, escape + escape)
-    return quote + text.replaceAll(quote, escape + quote) + quote
+    if (mark !== quote) text = text.replaceAll(mark, mark + mark)
+    return quote + text.replaceAll(quote, mark + quote) + quote
   }
 
   /** Signature, flags:i32, extension:i32, then count:i16 (length:i32 bytes)*, and -1 at the end. */
