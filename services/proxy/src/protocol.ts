@@ -9,7 +9,7 @@ import type { CredentialVerifier, Principal } from '@custody/identity'
 import type { Configuration, Logger, Secrets } from '@custody/kit'
 import type { Approvals } from './approvals'
 import type { Gate } from './gate'
-import type { Masking } from './masking'
+import type { Masking } from '@custody/masking'
 import type { SignIns } from './sign-ins'
 
 export type { CredentialVerifier, Principal }

@@ -3,7 +3,7 @@
  * detectors find give way to a mark before anything of them is recorded. What is sent to the target stays as it is.
  */
 import { constantsOf } from '@custody/postgres-sql'
-import type { SessionRules } from '../../masking'
+import type { SessionRules } from '@custody/masking'
 import { DETECTOR_RULE, type MaskCounts } from './answers'
 import type { ColumnMask, StatementMask } from './masks'
 import { WITHHELD } from './messages'

@@ -13,7 +13,7 @@ import {
   type StatementAnalysis,
 } from '@custody/postgres-sql'
 import { valueTypeOf } from '@custody/postgres-values'
-import type { SessionRules } from '../../masking'
+import type { SessionRules } from '@custody/masking'
 import type { Catalogue } from './catalogue'
 import type { KnownColumn, KnownRelation } from './relations'
 import { relationsFor } from './relations'

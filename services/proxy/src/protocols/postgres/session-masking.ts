@@ -5,7 +5,7 @@
 import type { CopyOptions, StatementAnalysis } from '@custody/postgres-sql'
 import { valueTypeOf } from '@custody/postgres-values'
 import type { DecisionDraft } from '@custody/schemas'
-import type { SessionRules } from '../../masking'
+import type { SessionRules } from '@custody/masking'
 import { DETECTOR_RULE, type FieldPlan, type MaskCounts, ResultPlan } from './answers'
 import { Catalogue } from './catalogue'
 import type { Followed } from './catalogues'

@@ -13,19 +13,10 @@ import {
   type Secrets,
   writeFileAtomic,
 } from '@custody/kit'
-import {
-  type ActionSpec,
-  type ColumnFacts,
-  type ColumnRule,
-  type Counts,
-  createDetection,
-  createRules,
-  DEFAULT_DETECTORS,
-  DETECTORS,
-  type DetectorName,
-  type ValueDetector,
-  type ValueType,
-} from '@custody/masking'
+import { createDetection, type ValueDetector } from './detection'
+import { type ColumnFacts, type ColumnRule, createRules } from './rules'
+import { DEFAULT_DETECTORS, DETECTORS, type DetectorName } from './scan'
+import type { ActionSpec, Counts, ValueType } from './types'
 
 /** Fewer bytes can be guessed. */
 const KEY_BYTES_MIN = 16
