@@ -4,6 +4,7 @@
  * Refuses to decide what becomes of a find; it says where, and by which detector.
  */
 import {
+  AMPERSAND,
   AT,
   CLASS,
   COLON,
@@ -14,9 +15,12 @@ import {
   isWord,
   LOWER,
   latin1,
+  OTHER_WORD,
+  PERCENT,
   UPPER,
 } from './bytes'
 import {
+  type Digits,
   isBrCnpj,
   isBrCpf,
   isCard,
@@ -28,9 +32,9 @@ import {
   isNorthAmerican,
   isPlPesel,
   isUsSsn,
-  runsOf,
-  windowsOf,
+  Windows,
 } from './detectors/numbers'
+import { passwordIn, secretEnd, type TokenHints, tokenEnd } from './detectors/tokens'
 import {
   emailAt,
   ibanLength,
@@ -40,9 +44,7 @@ import {
   isRandom,
   isUkNino,
   jwtEnd,
-  mayBeginToken,
   privateKeyEnd,
-  tokenEnd,
 } from './detectors/words'
 
 /** What can be found, with words for people. */
@@ -66,6 +68,8 @@ export const DETECTORS = {
   jwt: 'JSON web tokens whose header decodes',
   'private-key': 'private keys in PEM',
   token: 'access tokens and keys of cloud and software services, by their beginnings',
+  'url-password': 'the password in an address such as postgres://user:password@host',
+  'birth-date': 'dates in columns named so only; their year stays',
   ip: 'IP addresses of version 4 and 6',
   random: 'long words of mixed characters that nobody would type',
 } as const
@@ -86,12 +90,25 @@ const HINTS: readonly [DetectorName, RegExp][] = [
   ['nl-bsn', /bsn|burger/i],
   ['pl-pesel', /pesel/i],
   ['in-aadhaar', /aadhaar|aadhar/i],
+  ['token', /secret|aws|private_?key|access_?key|account_?key/i],
 ]
+
+/** Any of them. */
+export const HINTED_DETECTORS = new RegExp(HINTS.map(([, hint]) => hint.source).join('|'), 'i')
+
+const BIRTH =
+  /birth|(^|[^a-z])dob([^a-z]|$)|geburt|nacimiento|naissance|nascita|nascimento|geboorte/i
+
+/** Whether dates in a column of this name are somebody's birthday. */
+export function isBirthColumn(column: string): boolean {
+  return BIRTH.test(column)
+}
 
 export interface Find {
   start: number
   end: number
-  detector: DetectorName
+  /** The detector's name, or that of a pattern of one's own. */
+  detector: string
 }
 
 export interface Scanner {
@@ -103,16 +120,32 @@ export interface Scanner {
 export function createScanner(
   names: readonly DetectorName[] = DEFAULT_DETECTORS,
   column = '',
-): Scanner {
+): PassScanner {
   return new PassScanner(new Set(names), column)
 }
 
 const LONG_WORD = 14
 
-class PassScanner implements Scanner {
+export class PassScanner implements Scanner {
+  /** What the last pass saw: kinds of bytes, how many digits, and the longest word. */
+  kinds = 0
+  digits = 0
+  longest = 0
+  private dashes = 0
+  private colons = 0
+
+  readonly findsNumbers: boolean
   private readonly hinted: ReadonlySet<DetectorName>
-  private readonly numbers: boolean
   private readonly words: boolean
+  private readonly random: boolean
+  private readonly email: boolean
+  private readonly password: boolean
+  private readonly secrets: boolean
+  private readonly ip: boolean
+  private readonly windows = new Windows()
+  private readonly tokenHints: TokenHints
+  /** Where the `@` stands that ends a password. */
+  private readonly passwordEnds: number[] = []
 
   constructor(
     private readonly on: ReadonlySet<DetectorName>,
@@ -120,7 +153,7 @@ class PassScanner implements Scanner {
   ) {
     this.hinted = new Set(HINTS.filter(([, hint]) => hint.test(column)).map(([name]) => name))
     const any = (...names: DetectorName[]) => names.some((name) => on.has(name))
-    this.numbers = any(
+    this.findsNumbers = any(
       'card',
       'phone',
       'us-ssn',
@@ -133,10 +166,27 @@ class PassScanner implements Scanner {
       'pl-pesel',
     )
     this.words = any('iban', 'es-dni', 'uk-nino', 'it-cf', 'random')
+    this.random = on.has('random')
+    this.email = on.has('email')
+    this.password = on.has('url-password')
+    this.secrets = any('token', 'jwt', 'private-key')
+    this.ip = on.has('ip')
+    this.tokenHints = { isSecretColumn: on.has('token') && this.hinted.has('token') }
   }
 
-  scan(bytes: Buffer, start: number, end: number, finds: Find[]): number {
-    const before = finds.length
+  /** Whether nothing can be found in it, or hidden in a notation that we read. */
+  isPlain(bytes: Buffer, start: number, end: number): boolean {
+    this.pass(bytes, start, end)
+    return (
+      (this.kinds & (AT | PERCENT | AMPERSAND)) === 0 &&
+      this.digits < 6 &&
+      this.longest < LONG_WORD &&
+      this.dashes < 5 &&
+      this.colons < 2
+    )
+  }
+
+  private pass(bytes: Buffer, start: number, end: number): void {
     let kinds = 0
     let digits = 0
     let dashes = 0
@@ -146,7 +196,7 @@ class PassScanner implements Scanner {
     for (let i = start; i < end; i++) {
       const kind = CLASS[bytes[i]!]!
       kinds |= kind
-      if ((kind & (DIGIT | UPPER | LOWER | 8)) !== 0) {
+      if ((kind & (DIGIT | UPPER | LOWER | OTHER_WORD)) !== 0) {
         digits += kind & DIGIT
         word++
       } else {
@@ -156,49 +206,70 @@ class PassScanner implements Scanner {
         else if (kind === COLON) colons++
       }
     }
-    if (word > longest) longest = word
+    this.kinds = kinds
+    this.digits = digits
+    this.dashes = dashes
+    this.colons = colons
+    this.longest = word > longest ? word : longest
+  }
 
-    if ((kinds & AT) !== 0 && this.on.has('email')) this.emails(bytes, start, end, finds)
-    if (digits >= 8 && this.numbers) this.findNumbers(bytes, start, end, finds)
-    if (digits >= 6 && (kinds & UPPER) !== 0 && this.words) this.findWords(bytes, start, end, finds)
-    else if (longest >= 20 && this.on.has('random')) this.findWords(bytes, start, end, finds)
-    if (longest >= LONG_WORD || dashes >= 5) this.findSecrets(bytes, start, end, finds)
-    if ((digits >= 4 || colons >= 2) && this.on.has('ip'))
-      this.findAddresses(bytes, start, end, finds)
+  scan(bytes: Buffer, start: number, end: number, finds: Find[]): number {
+    const before = finds.length
+    this.pass(bytes, start, end)
+    const { kinds, digits, longest } = this
+    this.passwordEnds.length = 0
+    if (this.colons > 0 && (kinds & AT) !== 0 && this.password)
+      this.findPasswords(bytes, start, end, finds)
+    if ((kinds & AT) !== 0 && this.email) this.findEmails(bytes, start, end, finds)
+    if (digits >= 8 && this.findsNumbers) this.findNumbers(bytes, start, end, finds)
+    if ((digits >= 6 && (kinds & UPPER) !== 0 && this.words) || (longest >= 20 && this.random))
+      this.findWords(bytes, start, end, finds)
+    if ((longest >= LONG_WORD || this.dashes >= 5) && this.secrets)
+      this.findSecrets(bytes, start, end, finds)
+    if ((digits >= 4 || this.colons >= 2) && this.ip) this.findAddresses(bytes, start, end, finds)
     return finds.length - before === 0 ? 0 : settle(finds, before)
   }
 
-  private emails(bytes: Buffer, start: number, end: number, finds: Find[]): void {
-    for (
-      let at = bytes.indexOf(0x40, start);
-      at >= 0 && at < end;
-      at = bytes.indexOf(0x40, at + 1)
-    ) {
+  private findPasswords(bytes: Buffer, start: number, end: number, finds: Find[]): void {
+    for (let at = start; at + 2 < end; at++) {
+      if (bytes[at] !== 0x3a || bytes[at + 1] !== 0x2f || bytes[at + 2] !== 0x2f) continue
+      const span = passwordIn(bytes, at + 3, end)
+      if (span === null) continue
+      if (span.end > span.start) finds.push({ ...span, detector: 'url-password' })
+      this.passwordEnds.push(span.end)
+      at = span.end
+    }
+  }
+
+  private findEmails(bytes: Buffer, start: number, end: number, finds: Find[]): void {
+    let password = 0
+    for (let at = start; at < end; at++) {
+      if (bytes[at] !== 0x40) continue
+      // What stands before is a password, and no name.
+      while (this.passwordEnds[password]! < at) password++
+      if (this.passwordEnds[password] === at) continue
       const span = emailAt(bytes, at, start, end)
       if (span) finds.push({ ...span, detector: 'email' })
     }
   }
 
   private findNumbers(bytes: Buffer, start: number, end: number, finds: Find[]): void {
-    for (const groups of runsOf(bytes, start, end))
-      for (let from = 0; from < groups.length; ) {
-        let next = from + 1
-        for (const [one, behind] of windowsOf(bytes, groups, from)) {
-          const before = one.start > start ? bytes[one.start - 1] : undefined
-          const detector = this.numberOf(one, before)
-          if (detector !== null) finds.push({ start: one.start, end: one.end, detector })
-          else if (!this.on.has('phone') || !this.phone(bytes, one, start, end, finds)) continue
-          next = behind
-          break
-        }
-        from = next
+    const { windows } = this
+    windows.begin(bytes, start, end)
+    while (windows.nextFrom()) {
+      while (windows.next()) {
+        const one = windows.window
+        const before = one.start > start ? bytes[one.start - 1] : undefined
+        const detector = this.numberOf(one, before)
+        if (detector !== null) finds.push({ start: one.start, end: one.end, detector })
+        else if (!this.on.has('phone') || !this.phone(bytes, one, start, end, finds)) continue
+        windows.taken()
+        break
       }
+    }
   }
 
-  private numberOf(
-    one: Parameters<typeof isCard>[0],
-    before: number | undefined,
-  ): DetectorName | null {
+  private numberOf(one: Digits, before: number | undefined): DetectorName | null {
     const { text, groups, separator } = one
     const grouped = (shape: string, mark: string) => separator === mark && groups.join() === shape
     const bare = (name: DetectorName) => separator === '' && this.hinted.has(name)
@@ -227,13 +298,7 @@ class PassScanner implements Scanner {
   }
 
   /** From a plus sign, or an area code in parentheses, over what people put between digits. */
-  private phone(
-    bytes: Buffer,
-    one: Parameters<typeof isCard>[0],
-    start: number,
-    end: number,
-    finds: Find[],
-  ): boolean {
+  private phone(bytes: Buffer, one: Digits, start: number, end: number, finds: Find[]): boolean {
     const plus = bytes[one.start - 1] === 0x2b && one.start > start
     const open = bytes[one.start - 1] === 0x28 && one.start > start
     if (plus) {
@@ -293,7 +358,7 @@ class PassScanner implements Scanner {
               : this.on.has('uk-nino') && isUkNino(word) && 'uk-nino'
         if (detector) finds.push({ start: at, end: to, detector })
       }
-      if (length >= 4 && this.on.has('iban')) {
+      if (length >= 4 && isDigit(bytes[at + 2]) && isDigit(bytes[at + 3]) && this.on.has('iban')) {
         const span = ibanAt(bytes, at, end)
         if (span > 0) finds.push({ start: at, end: span, detector: 'iban' })
       }
@@ -304,42 +369,46 @@ class PassScanner implements Scanner {
   }
 
   private findSecrets(bytes: Buffer, start: number, end: number, finds: Find[]): void {
-    if (this.on.has('private-key'))
-      for (
-        let at = bytes.indexOf('-----BEGIN', start);
-        at >= 0 && at < end;
-        at = bytes.indexOf('-----BEGIN', at + 10)
-      ) {
-        const to = privateKeyEnd(bytes, at, end)
+    if (this.dashes >= 5 && this.on.has('private-key')) {
+      const own = bytes.subarray(start, end)
+      for (let at = own.indexOf('-----BEGIN'); at >= 0; at = own.indexOf('-----BEGIN', at + 10)) {
+        const to = privateKeyEnd(own, at)
         if (to > 0) {
-          finds.push({ start: at, end: to, detector: 'private-key' })
+          finds.push({ start: start + at, end: start + to, detector: 'private-key' })
           at = to - 10
         }
       }
-    if (!this.on.has('jwt') && !this.on.has('token')) return
+    }
+    const [jwt, token] = [this.on.has('jwt'), this.on.has('token')]
+    if ((!jwt && !token) || this.longest < LONG_WORD) return
+    let isAfterWord = false
     for (let at = start; at < end - LONG_WORD; at++) {
-      if (at > start && isWord(bytes[at - 1])) continue
       const first = bytes[at]!
-      if (
-        this.on.has('jwt') &&
-        first === 0x65 &&
-        bytes[at + 1] === 0x79 &&
-        bytes[at + 2] === 0x4a
-      ) {
-        const to = jwtEnd(bytes, at, end)
+      const isPart = isWord(first)
+      if (isAfterWord || !isPart) {
+        isAfterWord = isPart
+        continue
+      }
+      isAfterWord = true
+      if (jwt && first === 0x65 && bytes[at + 1] === 0x79 && bytes[at + 2] === 0x4a) {
+        const to = jwtEnd(bytes, at, start, end)
         if (to > 0) {
           finds.push({ start: at, end: to, detector: 'jwt' })
           at = to - 1
           continue
         }
       }
-      if (this.on.has('token') && mayBeginToken(first)) {
-        const to = tokenEnd(bytes, at, end)
-        if (to > 0) {
-          finds.push({ start: at, end: to, detector: 'token' })
-          at = to - 1
-        }
+      if (!token) continue
+      const to = tokenEnd(bytes, at, end)
+      if (to > 0) {
+        finds.push({ start: at, end: to, detector: 'token' })
+        at = to - 1
+        continue
       }
+      const span = secretEnd(bytes, at, start, end, this.tokenHints)
+      if (span === null) continue
+      finds.push({ ...span, detector: 'token' })
+      at = span.end - 1
     }
   }
 

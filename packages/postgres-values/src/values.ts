@@ -48,7 +48,7 @@ function decodeBinary(bytes: Buffer, oid: number): string | null {
       return String(bytes.readUInt32BE(0))
     case 700: {
       exactly(bytes, 4)
-      return float(bytes.readFloatBE(0), 6, Math.fround)
+      return float(bytes.readFloatBE(0), 6, nearest)
     }
     case 701:
       exactly(bytes, 8)
@@ -167,6 +167,12 @@ function float(value: number, plainDigits: number, narrow: (value: number) => nu
   const whole = digits.slice(0, exponent + 1).padEnd(exponent + 1, '0')
   const fraction = digits.slice(exponent + 1)
   return `${sign}${whole}${fraction ? `.${fraction}` : ''}`
+}
+
+/** The number of single width that this one is surely read as; NaN half-way between two, which PostgreSQL does not print. */
+function nearest(value: number): number {
+  const above = Math.fround(value * (1 + Number.EPSILON))
+  return above === Math.fround(value * (1 - Number.EPSILON)) ? above : Number.NaN
 }
 
 /** Like toExponential, which rounds a half up where PostgreSQL takes the even digit. */

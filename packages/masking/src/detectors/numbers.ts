@@ -3,7 +3,7 @@
  * built in (ranges, check digits, grouping), since most long numbers are nobody's.
  * Refuses digits within a word, a UUID or a longer number.
  */
-import { isDigit, isUuid, isWord, latin1 } from '../bytes'
+import { isDigit, isHex, isUuid, isWord, latin1 } from '../bytes'
 
 /** Groups of digits as they stand in the text. */
 export interface Digits {
@@ -17,84 +17,181 @@ export interface Digits {
   separator: string | null
 }
 
-interface Group {
-  start: number
-  end: number
-}
-
 /** No identifier has more of either. */
 const DIGITS_MAX = 19
 const GROUPS_MAX = 7
+/** None has fewer, but those that a mark begins. */
+const DIGITS_MIN = 9
 
-/** Runs of groups of digits with one separator between any two: what may be one number, or several beside each other. */
-export function* runsOf(bytes: Buffer, start: number, end: number): Generator<Group[]> {
-  let at = start
-  while (at < end) {
-    const isBegin = at === start || !isWord(bytes[at - 1])
-    if (isBegin && isUuid(bytes, at, end)) {
-      at += 36
-      continue
-    }
-    if (!isDigit(bytes[at])) {
-      at++
-      continue
-    }
-    if (!isBegin) {
-      while (at < end && isDigit(bytes[at])) at++
-      continue
-    }
-    const groups: Group[] = []
+/**
+ * The numbers that groups of digits with one mark between any two may be: from each group on, first the most of them.
+ * One object for all texts; only what may be somebody's is made into a text.
+ */
+export class Windows {
+  readonly window: Digits = { start: 0, end: 0, text: '', groups: [], separator: '' }
+  private bytes: Buffer = Buffer.alloc(0)
+  private end = 0
+  /** Where to read on. */
+  private at = 0
+  private begins = 0
+  /** Groups known and not yet passed: where they start and end. */
+  private readonly starts = new Int32Array(GROUPS_MAX + 1)
+  private readonly stops = new Int32Array(GROUPS_MAX + 1)
+  private known = 0
+  /** Whether the run of groups goes on behind the known ones. */
+  private goesOn = false
+  /** Groups of the window that comes next, and how many to pass after it. */
+  private to = 0
+  private passed = 0
+
+  begin(bytes: Buffer, start: number, end: number): void {
+    this.bytes = bytes
+    this.begins = start
+    this.at = start
+    this.end = end
+    this.known = 0
+    this.passed = 0
+    this.goesOn = false
+  }
+
+  /** On to the next group from which a number may begin. */
+  nextFrom(): boolean {
     for (;;) {
-      let stop = at
-      while (stop < end && isDigit(bytes[stop])) stop++
-      groups.push({ start: at, end: stop })
-      at = stop
-      if (at + 1 >= end || !isDigit(bytes[at + 1])) break
-      const mark = bytes[at]!
-      if (mark !== 0x20 && mark !== 0x2d && mark !== 0x2e && mark !== 0x2f) break
-      at++
+      this.drop(this.passed)
+      this.passed = 1
+      this.fill()
+      if (this.known === 0 && !this.nextRun()) return false
+      let digits = 0
+      let to = 0
+      while (to < this.known && to < GROUPS_MAX) {
+        const length = this.stops[to]! - this.starts[to]!
+        if (digits + length > DIGITS_MAX) break
+        digits += length
+        to++
+      }
+      if (to === 0) continue
+      if (digits < DIGITS_MIN) {
+        const before = this.starts[0]! > this.begins ? this.bytes[this.starts[0]! - 1] : 0
+        if (before !== 0x2b && before !== 0x28) continue
+      }
+      this.to = to
+      return true
     }
-    // Digits that go on as a word are part of that.
-    if (at < end && isWord(bytes[at])) groups.pop()
-    if (groups.length > 0) yield groups
   }
-}
 
-/** The groups from one on, as one number: first the most of them. */
-export function* windowsOf(
-  bytes: Buffer,
-  groups: readonly Group[],
-  from: number,
-): Generator<[digits: Digits, next: number]> {
-  let to = from
-  let digits = 0
-  while (to < groups.length && to - from < GROUPS_MAX) {
-    const { start, end } = groups[to]!
-    if (digits + end - start > DIGITS_MAX) break
-    digits += end - start
-    to++
-  }
-  for (; to > from; to--) {
-    const some = groups.slice(from, to)
-    let text = ''
-    let separator: string | null = ''
-    for (const [i, { start, end }] of some.entries()) {
-      text += latin1(bytes, start, end)
-      if (i === 0) continue
-      const mark = String.fromCharCode(bytes[start - 1]!)
-      separator = separator === '' || separator === mark ? mark : null
+  /** The next window from the same group, or false. */
+  next(): boolean {
+    const { bytes, starts, stops } = this
+    for (; this.to > 0; this.to--) {
+      const to = this.to
+      const before = starts[0]! > this.begins ? bytes[starts[0]! - 1] : 0
+      if (!this.mayBe(to) && !(to === 1 && (before === 0x2b || before === 0x28))) continue
+      const { window } = this
+      window.start = starts[0]!
+      window.end = stops[to - 1]!
+      window.text = ''
+      window.groups = []
+      window.separator = ''
+      for (let i = 0; i < to; i++) {
+        window.text += latin1(bytes, starts[i]!, stops[i]!)
+        window.groups.push(stops[i]! - starts[i]!)
+        if (i === 0) continue
+        const mark = String.fromCharCode(bytes[starts[i]! - 1]!)
+        window.separator = window.separator === '' || window.separator === mark ? mark : null
+      }
+      this.passed = to
+      this.to--
+      return true
     }
-    const [first, last] = [some[0]!, some[some.length - 1]!]
-    yield [
-      {
-        start: first.start,
-        end: last.end,
-        text,
-        groups: some.map(({ start, end }) => end - start),
-        separator,
-      },
-      to,
-    ]
+    this.passed = 1
+    return false
+  }
+
+  /** The window was somebody's: what follows it comes next. */
+  taken(): void {
+    this.to = 0
+  }
+
+  /** Whether as many groups can be anything by their lengths, before anything is made of them. */
+  private mayBe(count: number): boolean {
+    const { bytes, starts, stops } = this
+    const first = stops[0]! - starts[0]!
+    let total = first
+    for (let i = 1; i < count; i++) total += stops[i]! - starts[i]!
+    if (total < DIGITS_MIN) return false
+    const digit = bytes[starts[0]!]! - 0x30
+    if (count === 1) return total < 13 || (digit > 0 && digit < 7) || total === 14
+    switch (total) {
+      case 9:
+      case 10:
+      case 11:
+        return count <= 5
+      case 12:
+        return count === 3 && first === 4
+      case 14:
+        return first === 4 || first === 2 || digit === 1
+      case 15:
+        return first === 4 || digit === 1 || digit === 2
+      default:
+        return first === 4
+    }
+  }
+
+  private drop(count: number): void {
+    if (count >= this.known) {
+      this.known = 0
+      return
+    }
+    this.starts.copyWithin(0, count, this.known)
+    this.stops.copyWithin(0, count, this.known)
+    this.known -= count
+  }
+
+  /** Groups of the same run until as many are known as a window has. */
+  private fill(): void {
+    const { bytes, end } = this
+    while (this.goesOn && this.known < GROUPS_MAX) {
+      let stop = this.at
+      while (stop < end && isDigit(bytes[stop])) stop++
+      const start = this.at
+      this.at = stop
+      const mark = stop + 1 < end && isDigit(bytes[stop + 1]) ? bytes[stop]! : 0
+      this.goesOn = mark === 0x20 || mark === 0x2d || mark === 0x2e || mark === 0x2f
+      if (this.goesOn) this.at++
+      // Digits that go on as a word are part of that.
+      else if (stop < end && isWord(bytes[stop])) return
+      this.starts[this.known] = start
+      this.stops[this.known++] = stop
+    }
+  }
+
+  /** On to the next digits that begin a run. */
+  private nextRun(): boolean {
+    const { bytes, end, begins } = this
+    let at = this.at
+    while (at < end) {
+      const byte = bytes[at]!
+      if (!isWord(byte)) {
+        at++
+        continue
+      }
+      const isBegin = at === begins || !isWord(bytes[at - 1])
+      if (isBegin && isHex(byte) && isUuid(bytes, at, end)) {
+        at += 36
+        continue
+      }
+      if (isBegin && isDigit(byte)) {
+        this.at = at
+        this.goesOn = true
+        this.fill()
+        if (this.known > 0) return true
+        at = this.at
+        continue
+      }
+      while (at < end && isWord(bytes[at])) at++
+    }
+    this.at = end
+    return false
   }
 }
 

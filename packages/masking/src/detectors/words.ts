@@ -118,101 +118,29 @@ export function emailAt(bytes: Buffer, at: number, start: number, end: number): 
   return { start: from, end: to }
 }
 
-/** Tokens by their beginnings: prefix, what may follow, and how much of it. */
-interface TokenShape {
-  prefix: string
-  body: RegExp
-}
-
-const base62 = (from: number, to = from) => new RegExp(`^[A-Za-z0-9]{${from},${to}}$`)
-const base64url = (from: number, to: number) => new RegExp(`^[A-Za-z0-9_-]{${from},${to}}$`)
-
-const TOKENS: readonly TokenShape[] = [
-  ...['AKIA', 'ASIA', 'ABIA', 'ACCA'].map((prefix) => ({ prefix, body: /^[A-Z2-7]{16}$/ })),
-  ...['ghp_', 'gho_', 'ghu_', 'ghs_', 'ghr_'].map((prefix) => ({ prefix, body: base62(36, 255) })),
-  { prefix: 'github_pat_', body: /^[A-Za-z0-9]{22}_[A-Za-z0-9]{59}$/ },
-  { prefix: 'glpat-', body: base64url(20, 64) },
-  ...['xoxb-', 'xoxp-', 'xoxa-', 'xoxr-', 'xoxs-', 'xapp-'].map((prefix) => ({
-    prefix,
-    body: /^[0-9A-Za-z-]{20,250}$/,
-  })),
-  ...['sk_live_', 'rk_live_', 'sk_test_', 'rk_test_'].map((prefix) => ({
-    prefix,
-    body: base62(16, 247),
-  })),
-  { prefix: 'whsec_', body: /^[A-Za-z0-9+/=]{24,100}$/ },
-  { prefix: 'AIza', body: base64url(35, 35) },
-  { prefix: 'ya29.', body: base64url(20, 2048) },
-  { prefix: 'npm_', body: base62(36) },
-  { prefix: 'pypi-AgEIcHlwaS5vcmc', body: base64url(50, 2048) },
-  { prefix: 'dop_v1_', body: /^[0-9a-f]{64}$/ },
-  { prefix: 'shpat_', body: /^[0-9a-fA-F]{32}$/ },
-  { prefix: 'sk-ant-', body: base64url(20, 200) },
-  { prefix: 'sk-proj-', body: base64url(20, 200) },
-  { prefix: 'sk-', body: base62(48) },
-  { prefix: 'hf_', body: base62(34, 40) },
-  { prefix: 'hvs.', body: base64url(24, 200) },
-  { prefix: 'SG.', body: /^[A-Za-z0-9_-]{16,32}\.[A-Za-z0-9_-]{16,64}$/ },
-  { prefix: 'AGE-SECRET-KEY-1', body: /^[0-9A-Z]{58}$/ },
-]
-
-const BY_FIRST = new Map<number, TokenShape[]>()
-for (const shape of TOKENS) {
-  const first = shape.prefix.charCodeAt(0)
-  BY_FIRST.set(first, [...(BY_FIRST.get(first) ?? []), shape])
-}
-
-const TOKEN_CHARACTERS_MAX = 2200
-
-/** Whether a token may begin with this byte. */
-export function mayBeginToken(byte: number): boolean {
-  return BY_FIRST.has(byte)
-}
-
-/** Where the token that begins here ends, or -1. */
-export function tokenEnd(bytes: Buffer, at: number, end: number): number {
-  for (const { prefix, body } of BY_FIRST.get(bytes[at]!) ?? []) {
-    if (end - at < prefix.length + 16 || latin1(bytes, at, at + prefix.length) !== prefix) continue
-    let stop = at + prefix.length
-    const most = Math.min(end, at + TOKEN_CHARACTERS_MAX)
-    while (stop < most) {
-      const byte = bytes[stop]!
-      const isPart =
-        (isWord(byte) && byte < 0x80) ||
-        byte === 0x2d ||
-        byte === 0x2e ||
-        byte === 0x2b ||
-        byte === 0x2f ||
-        byte === 0x3d
-      if (!isPart) break
-      stop++
-    }
-    // A full stop, or the next path segment, may follow.
-    for (let to = stop; to > at + prefix.length + 15; to--) {
-      if (body.test(latin1(bytes, at + prefix.length, to))) return to
-      const last = bytes[to - 1]!
-      if (isWord(last)) break
-    }
-  }
-  return -1
-}
+/** More than a header has that anybody signs. */
+const HEADER_CHARACTERS_MAX = 8192
 
 /** A JWT or JWS (RFC 7515): three parts, the first of which decodes to a header with `alg`. */
-export function jwtEnd(bytes: Buffer, at: number, end: number): number {
+export function jwtEnd(bytes: Buffer, at: number, start: number, end: number): number {
+  // Within a run of its characters only the first can begin one, so that each run is looked at once.
+  if (at > start && (bytes[at - 1] === 0x2e || bytes[at - 1] === 0x2d)) return -1
   let stop = at
   let dots = 0
+  let header = 0
   while (stop < end) {
     const byte = bytes[stop]!
     if (byte === 0x2e) {
       if (dots === 2) break
-      dots++
+      if (dots++ === 0) header = stop
     } else if (!((isWord(byte) && byte < 0x80) || byte === 0x2d)) break
     stop++
   }
-  if (dots !== 2) return -1
-  const header = latin1(bytes, at, stop).split('.', 1)[0]!
+  if (dots !== 2 || header - at > HEADER_CHARACTERS_MAX) return -1
   try {
-    const decoded = JSON.parse(Buffer.from(header, 'base64url').toString()) as { alg?: unknown }
+    const decoded = JSON.parse(Buffer.from(latin1(bytes, at, header), 'base64url').toString()) as {
+      alg?: unknown
+    }
     return typeof decoded.alg === 'string' ? stop : -1
   } catch {
     return -1
@@ -220,14 +148,15 @@ export function jwtEnd(bytes: Buffer, at: number, end: number): number {
 }
 
 /** A private key in PEM (RFC 7468): to its end, or to the end of the text where that is cut off. */
-export function privateKeyEnd(bytes: Buffer, at: number, end: number): number {
+export function privateKeyEnd(bytes: Buffer, at: number): number {
+  const end = bytes.length
   const line = latin1(bytes, at, Math.min(end, at + 64))
-  const match = /^-----BEGIN ([A-Z0-9]+ )*PRIVATE KEY( BLOCK)?-----/.exec(line)
+  const match = /^-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----/.exec(line)
   if (!match) return -1
   const close = bytes.indexOf('-----END', at + match[0].length)
-  if (close < 0 || close >= end) return end
+  if (close < 0) return end
   const last = bytes.indexOf('-----', close + 8)
-  return last < 0 || last + 5 > end ? end : last + 5
+  return last < 0 ? end : last + 5
 }
 
 /** Bits for each character of what is neither a word of a language, nor hexadecimal, nor a number. */
