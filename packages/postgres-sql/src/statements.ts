@@ -5,6 +5,7 @@
  */
 import { fingerprintSync, loadModule, parseSync } from 'libpg-query'
 import { statementKey } from './lexer'
+import { type Lineage, lineageOf, unknownLineage } from './lineage'
 import { PLAIN_WRITING, READING } from './reading-functions'
 
 export interface ObjectName {
@@ -33,6 +34,8 @@ export interface StatementAnalysis {
   types: string[]
   /** For each verb that picks rows, the widest place that does it. */
   breadth: Record<string, Breadth>
+  /** From which columns its outputs derive; `createResolver` reads it. */
+  lineage: Lineage
 }
 
 /**
@@ -76,6 +79,7 @@ export function unanalysed(problem: string | null): StatementAnalysis {
     operators: [],
     types: [],
     breadth: {},
+    lineage: unknownLineage(problem ?? 'not analysed'),
   }
 }
 
@@ -108,7 +112,7 @@ export function createAnalyser(options: AnalyserOptions): Analyser {
         cachedBytes = 0
       }
       cache.set(key, analysis)
-      cachedBytes += key.length + 256
+      cachedBytes += key.length + 256 + (analysis.statements[0]?.lineage.bytes ?? 0)
       return analysis
     },
   }
@@ -139,7 +143,12 @@ export function analyse(sql: string, standardConformingStrings = true): Analysis
     }
   }
   const found = tree.stmts ?? []
-  const whole = found.length > 1 ? Buffer.from(sql) : Buffer.alloc(0)
+  let kept: Buffer | null = null
+  const text = () => {
+    kept ??= Buffer.from(sql)
+    return kept
+  }
+  const whole = found.length > 1 ? text() : Buffer.alloc(0)
   return {
     statements: found.map((raw, i) => {
       // Comments between statements go with the one behind them, so that no text is left out.
@@ -161,7 +170,8 @@ export function analyse(sql: string, standardConformingStrings = true): Analysis
       } catch {
         walk.misunderstood('no fingerprint')
       }
-      return { start, end, ...walk.result(), fingerprint }
+      const lineage = lineageOf(raw.stmt ?? {}, text, start, end)
+      return { start, end, ...walk.result(), fingerprint, lineage }
     }),
   }
 }
@@ -286,7 +296,7 @@ class Walk {
   /** Names of common table expressions in force, innermost last. */
   private readonly scopes: Set<string>[] = []
 
-  result(): Omit<StatementAnalysis, 'start' | 'end' | 'fingerprint'> {
+  result(): Omit<StatementAnalysis, 'start' | 'end' | 'fingerprint' | 'lineage'> {
     const understood = this.problem === null
     if (!understood) this.verbs.add('sql:unknown')
     const verbs = [...this.verbs]
