@@ -1,10 +1,4 @@
-/**
- * The commands: what each asks of the API (or, for `verify` and `config check`, of files) and how its answer is shown.
- * Refuses to decide anything about evidence; what may be seen is the API's to say.
- */
-import { spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
-import { userInfo } from 'node:os'
 import { join, resolve } from 'node:path'
 import {
   CustodyError,
@@ -13,19 +7,11 @@ import {
   homeAt,
   homeDirectory,
   loadConfiguration,
-  reachable,
 } from '@custody/kit'
-import {
-  type CommandSpec,
-  durationSeconds,
-  type Given,
-  type OptionSpec,
-  usageError,
-  wholeNumber,
-} from './arguments'
-import { type Api, ApiError, openApi, type Page, pagesOf, WAIT_MS } from './client'
-import { filtersOf, late, PERIOD, showList, WHOSE } from './lists'
+import { type CommandSpec, type Given, type OptionSpec, usageError, wholeNumber } from './arguments'
+import { type Page, pagesOf, WAIT_MS } from './client'
 import { api, connect, issue, WHO } from './connect'
+import { filtersOf, late, PERIOD, showList, WHOSE } from './lists'
 import { login, logout } from './login'
 import { mask } from './mask'
 import type { Output } from './output'

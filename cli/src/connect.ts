@@ -75,11 +75,7 @@ export async function reach(
   const name = wanted.split('/', 1)[0]!
   const ask = () => one.get<Json>('/api/v1/status')
   const { resources, listen } = await ask().catch(async (error) => {
-    if (
-      !(error instanceof ApiError) ||
-      !SIGN_IN_AGAIN.has(error.code) ||
-      environment.CUSTODY_TOKEN
-    )
+    if (!(error instanceof ApiError) || !SIGN_IN_AGAIN.has(error.code) || environment.CUSTODY_TOKEN)
       throw error
     await signIn(context)
     one = api(context)
@@ -179,4 +175,3 @@ function run(program: string, words: string[], environment: NodeJS.ProcessEnv): 
     child.once('exit', (code, signal) => resolveCode(signal ? 1 : (code ?? 1)))
   }).finally(() => process.off('SIGINT', ignore))
 }
-

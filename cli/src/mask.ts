@@ -39,7 +39,10 @@ function configurationOf({ environment, cwd, home }: Context): Configuration {
   )
 }
 
-async function rulesOf(context: Context, resource: string | undefined): Promise<SessionRules | null> {
+async function rulesOf(
+  context: Context,
+  resource: string | undefined,
+): Promise<SessionRules | null> {
   const configuration = configurationOf(context)
   const names = Object.keys(configuration.resources)
   const name = resource ?? (names.length === 1 ? names[0]! : undefined)
@@ -242,13 +245,22 @@ interface Suggestion {
 /** What names of columns say in the languages that schemas are written in; the first that fits. */
 const NAMES: readonly [kind: string, name: RegExp][] = [
   ['email', /e[-_]?mail|correo|courriel/i],
-  ['secret', /passw(or)?d|passwd|secret|api_?key|access_?key|private_?key|token|credential|pin_?code|\bpin\b|otp/i],
+  [
+    'secret',
+    /passw(or)?d|passwd|secret|api_?key|access_?key|private_?key|token|credential|pin_?code|\bpin\b|otp/i,
+  ],
   ['card', /card_?(no|num|number)|credit_?card|\bpan\b|cc_?num/i],
   ['iban', /iban|account_?(no|num|number)|bank_?account|kontonummer/i],
-  ['national-id', /\bssn\b|social_?sec|national_?id|passport|\bdni\b|\bnie\b|\bnif\b|\bcpf\b|tax_?id|steuer|\bbsn\b|pesel|aadhaar|licen[cs]e_?no/i],
+  [
+    'national-id',
+    /\bssn\b|social_?sec|national_?id|passport|\bdni\b|\bnie\b|\bnif\b|\bcpf\b|tax_?id|steuer|\bbsn\b|pesel|aadhaar|licen[cs]e_?no/i,
+  ],
   ['phone', /phone|mobile|\btel(efono)?\b|handy|cell_?no/i],
   ['birth', /birth|\bdob\b|geburt|nacimiento|naissance/i],
-  ['name', /^(first|last|full|middle|given|family|maiden)_?name$|^surname$|^apellido|^nombre$|^vorname$|^nachname$/i],
+  [
+    'name',
+    /^(first|last|full|middle|given|family|maiden)_?name$|^surname$|^apellido|^nombre$|^vorname$|^nachname$/i,
+  ],
   ['address', /street|address|post(al)?_?code|zip(_?code)?$|strasse|direccion/i],
   ['pay', /salary|wage|income|gehalt|sueldo|compensation/i],
 ]
@@ -368,13 +380,13 @@ async function sampleOf(
   const names = columns.map(({ column }) => quoted(column)).join(', ')
   let rows: (string | null)[][]
   try {
-    const answer = await client.query({
+    const answer: { rows: unknown } = await client.query({
       text: `select ${names} from ${quoted(schema)}.${quoted(relation)} limit ${rowsMax}`,
       rowMode: 'array',
       // As the server writes it.
       types: { getTypeParser: () => (value: string) => value },
     } as never)
-    rows = answer.rows as unknown as (string | null)[][]
+    rows = answer.rows as (string | null)[][]
   } catch {
     return null
   }
@@ -413,7 +425,8 @@ function propose(
   const named = NAMES.find(([, name]) => name.test(column))
   if (named) {
     // What something is called is said of all of it; what was found, of what was looked at.
-    kind = kind === null || !evidence.some((one) => one.startsWith(named[0])) ? (kind ?? named[0]) : kind
+    kind =
+      kind === null || !evidence.some((one) => one.startsWith(named[0])) ? (kind ?? named[0]) : kind
     evidence.push(`its name says ${named[0]}`)
   }
   if (kind === null) return
@@ -450,14 +463,14 @@ export const mask: Command = {
     resource: { value: 'name', help: 'test: as for this resource (default: the only one)' },
     relation: { value: 'name', help: 'test: whose columns they are' },
     group: { value: 'name', multiple: true, help: 'test: as a member of it; may be repeated' },
-    rows: { value: 'n', help: `suggest: rows looked at of each relation (default ${ROWS_DEFAULT})` },
+    rows: {
+      value: 'n',
+      help: `suggest: rows looked at of each relation (default ${ROWS_DEFAULT})`,
+    },
   },
   positionalsMin: 1,
   positionalsMax: 2,
-  examples: [
-    'custody mask test customers.csv --relation customers',
-    'custody mask suggest orders',
-  ],
+  examples: ['custody mask test customers.csv --relation customers', 'custody mask suggest orders'],
   async run(context) {
     const [what = ''] = context.given.positionals
     const action = Object.hasOwn(WHAT, what) ? WHAT[what] : undefined

@@ -13,10 +13,10 @@ import {
   type Secrets,
   writeFileAtomic,
 } from '@custody/kit'
-import { createDetection, type ValueDetector } from './detection'
+import { type Counts, createDetection, type ValueDetector } from './detection'
 import { type ColumnFacts, type ColumnRule, createRules } from './rules'
 import { DEFAULT_DETECTORS, DETECTORS, type DetectorName } from './scan'
-import type { ActionSpec, Counts, ValueType } from './types'
+import type { ActionSpec, ValueType } from './types'
 
 /** Fewer bytes can be guessed. */
 const KEY_BYTES_MIN = 16

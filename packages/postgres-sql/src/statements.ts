@@ -5,6 +5,7 @@
  */
 import { fingerprintSync, loadModule, parseSync } from 'libpg-query'
 import { statementKey } from './lexer'
+import { type Lineage, lineageOf, unknownLineage } from './lineage'
 import { PLAIN_WRITING, READING } from './reading-functions'
 
 export interface ObjectName {
@@ -37,7 +38,8 @@ export interface StatementAnalysis {
   renames: boolean
   /** How the data of a COPY with the client is written; null where it is none, or in a way that is not known. */
   copy: CopyOptions | null
-  lineage: import('./lineage').Lineage
+  /** From which columns its outputs derive; `createResolver` reads it. */
+  lineage: Lineage
 }
 
 /** One character each, but for `null`. */
@@ -93,7 +95,7 @@ export function unanalysed(problem: string | null): StatementAnalysis {
     breadth: {},
     renames: false,
     copy: null,
-    lineage: { unknown: 'x' },
+    lineage: unknownLineage(problem ?? 'not analysed'),
   }
 }
 
@@ -126,7 +128,7 @@ export function createAnalyser(options: AnalyserOptions): Analyser {
         cachedBytes = 0
       }
       cache.set(key, analysis)
-      cachedBytes += key.length + 256
+      cachedBytes += key.length + 256 + (analysis.statements[0]?.lineage.bytes ?? 0)
       return analysis
     },
   }
@@ -157,7 +159,12 @@ export function analyse(sql: string, standardConformingStrings = true): Analysis
     }
   }
   const found = tree.stmts ?? []
-  const whole = found.length > 1 ? Buffer.from(sql) : Buffer.alloc(0)
+  let kept: Buffer | null = null
+  const text = () => {
+    kept ??= Buffer.from(sql)
+    return kept
+  }
+  const whole = found.length > 1 ? text() : Buffer.alloc(0)
   return {
     statements: found.map((raw, i) => {
       // Comments between statements go with the one behind them, so that no text is left out.
@@ -179,7 +186,8 @@ export function analyse(sql: string, standardConformingStrings = true): Analysis
       } catch {
         walk.misunderstood('no fingerprint')
       }
-      return { start, end, ...walk.result(), fingerprint }
+      const lineage = lineageOf(raw.stmt ?? {}, text, start, end)
+      return { start, end, ...walk.result(), fingerprint, lineage }
     }),
   }
 }
@@ -306,7 +314,7 @@ class Walk {
   /** Names of common table expressions in force, innermost last. */
   private readonly scopes: Set<string>[] = []
 
-  result(): Omit<StatementAnalysis, 'start' | 'end' | 'fingerprint'> {
+  result(): Omit<StatementAnalysis, 'start' | 'end' | 'fingerprint' | 'lineage'> {
     const understood = this.problem === null
     if (!understood) this.verbs.add('sql:unknown')
     const verbs = [...this.verbs]
@@ -322,7 +330,6 @@ class Walk {
       breadth: this.breadth,
       renames: this.renames,
       copy: this.copyOptions,
-      lineage: { unknown: 'x' },
       readOnly:
         understood &&
         !this.writes &&

@@ -10,6 +10,7 @@ import {
   type CommandFacts,
   type Decision,
   decide,
+  decideReveal,
   type PolicySet,
   type PreApproval,
   type PrincipalFacts,
@@ -39,9 +40,6 @@ export interface Reveal {
   decision: DecisionDraft | null
   held: Verdict | null
 }
-
-/** The action that policies permit by its own name alone. */
-const REVEAL = 'data:reveal'
 
 /** An approval that a command may rely on. */
 export interface Grant {
@@ -224,40 +222,32 @@ export class SessionGate {
     nowMs: number,
     grant: Grant | null,
   ): Reveal {
-    const revealed = new Set<string>()
-    const deciding = new Set<string>()
-    const held: string[] = []
-    const ask = (some: readonly string[]) =>
-      this.decideNow(set, revealFacts(command, some), nowMs, grant, null)
-    for (const column of columns) {
-      const { outcome, policies } = ask([column])
-      const by = policies.filter((id) => set.policies.get(id)?.reveals)
-      if (by.length === 0) continue
-      if (outcome === 'allow') {
-        revealed.add(column)
-        for (const id of policies) deciding.add(id)
-      } else if (outcome === 'hold') held.push(column)
-    }
-    const decisionToShow: DecisionDraft | null =
-      revealed.size === 0
-        ? null
-        : {
-            outcome: 'allow',
-            policies: [...deciding].sort(),
-            version: set.version,
-            reason: 'policies let this principal see masked values',
-            approval: grant?.request,
-          }
-    if (held.length === 0) return { revealed, decision: decisionToShow, held: null }
+    const { principal, resource } = this.facts
     const started = process.hrtime.bigint()
-    const decision = ask(held)
+    const { revealed, policies, held } = decideReveal(
+      set,
+      principal,
+      resource,
+      command,
+      columns,
+      this.circumstances(nowMs, grant, null),
+    )
     return {
       revealed,
-      decision: decisionToShow,
+      decision:
+        revealed.size === 0
+          ? null
+          : {
+              outcome: 'allow',
+              policies,
+              version: set.version,
+              reason: 'policies let this principal see masked values',
+              approval: grant?.request,
+            },
       held:
-        decision.outcome === 'hold'
-          ? { ...verdictOf(decision, set, microsSince(started), undefined), reveals: true }
-          : null,
+        held === null
+          ? null
+          : { ...verdictOf(held, set, microsSince(started), undefined), reveals: true },
     }
   }
 
@@ -322,8 +312,17 @@ export class SessionGate {
     grant: Grant | null,
     preApproval: PreApproval | null,
   ): Decision {
-    const { principal, resource, sourceAddress, application, database } = this.facts
-    const circumstances: Circumstances = {
+    const { principal, resource } = this.facts
+    return decide(set, principal, resource, command, this.circumstances(nowMs, grant, preApproval))
+  }
+
+  private circumstances(
+    nowMs: number,
+    grant: Grant | null,
+    preApproval: PreApproval | null,
+  ): Circumstances {
+    const { sourceAddress, application, database } = this.facts
+    return {
       nowMs,
       timeZone: this.policies.timeZone,
       sourceAddress,
@@ -331,22 +330,10 @@ export class SessionGate {
       database,
       approvedMs: grant?.approvedMs ?? (preApproval ? nowMs : null),
     }
-    return decide(set, principal, resource, command, circumstances)
   }
 }
 
 const NOTHING_REVEALED: Reveal = { revealed: new Set(), decision: null, held: null }
-
-function revealFacts(command: CommandFacts, columns: readonly string[]): CommandFacts {
-  return {
-    ...command,
-    verbs: [REVEAL],
-    objects: [
-      ...command.objects,
-      ...columns.map((name) => ({ kind: 'column', name, verb: REVEAL })),
-    ],
-  }
-}
 
 function microsSince(started: bigint): number {
   return Number((process.hrtime.bigint() - started) / 1000n)

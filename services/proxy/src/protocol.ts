@@ -7,9 +7,9 @@ import type { SecureContext } from 'node:tls'
 import type { Recorder } from '@custody/event-log'
 import type { CredentialVerifier, Principal } from '@custody/identity'
 import type { Configuration, Logger, Secrets } from '@custody/kit'
+import type { Masking } from '@custody/masking'
 import type { Approvals } from './approvals'
 import type { Gate } from './gate'
-import type { Masking } from '@custody/masking'
 import type { SignIns } from './sign-ins'
 
 export type { CredentialVerifier, Principal }

@@ -12,12 +12,12 @@ import {
   readStatus,
   urlOf,
 } from '@custody/kit'
+import { createMasking } from '@custody/masking'
 import { loadParser } from '@custody/postgres-sql'
 import { Approvals, nameOf } from './approvals'
 import { loadCertificate } from './certificate'
 import { Gate } from './gate'
 import { type Listener, startListener } from './listener'
-import { createMasking } from '@custody/masking'
 import { People } from './people'
 import { Policies } from './policies'
 import type { CredentialVerifier, Protocol } from './protocol'

@@ -3,7 +3,7 @@
  * values of others looked into, rows left out. Bytes in, bytes out; owns no socket.
  * Refuses a row that doesn't have the columns that were described: all of it is taken for what can't be proven.
  */
-import { masked, type ValueDetector, type ValueType } from '@custody/masking'
+import { masked, TO_NULL, type ValueDetector, type ValueType } from '@custody/masking'
 import { decodeValue, encodeValue } from '@custody/postgres-values'
 import type { MaskDraft } from '@custody/schemas'
 import type { ColumnMask } from './masks'
@@ -197,15 +197,20 @@ export class ResultPlan {
         return undefined
       }
     if (detector === null) return null
-    const { isBinary, type, oid } = field
+    const { isBinary, oid } = field
     // What is carried as bytes of its own is looked into as text, and put back as what it is.
-    if (isBinary && !isTextual(type))
+    if (isBinary && !detector.readsBinary)
       return (bytes, start, end) => {
         const text = Buffer.from(decodeValue(bytes.subarray(start, end), oid, 1))
         const other = detector.mask(text, 0, text.length, true, found)
-        return other === null ? undefined : encodeValue(other.toString(), oid)
+        if (other === null) return undefined
+        return other === TO_NULL ? null : encodeValue(other.toString(), oid)
       }
-    return (bytes, start, end) => detector.mask(bytes, start, end, !isBinary, found) ?? undefined
+    return (bytes, start, end) => {
+      const other = detector.mask(bytes, start, end, !isBinary, found)
+      if (other === null) return undefined
+      return other === TO_NULL ? null : other
+    }
   }
 
   private masking(field: FieldPlan, mask: ColumnMask): Rewriter {
@@ -228,11 +233,6 @@ export class ResultPlan {
       return encode(masked(text, type, spec, this.key))
     }
   }
-}
-
-/** Binary forms that are looked into as they are; jsonb has its version in front. */
-function isTextual({ kind, isArray }: ValueType): boolean {
-  return !isArray && (kind === 'text' || kind === 'json' || kind === 'bytes')
 }
 
 /** CommandComplete with fewer rows than the target says. */

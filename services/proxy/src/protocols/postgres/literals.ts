@@ -2,8 +2,9 @@
  * What is kept of a statement's text and parameters: constants that say what is in a masked column, passwords, and what
  * detectors find give way to a mark before anything of them is recorded. What is sent to the target stays as it is.
  */
-import { constantsOf } from '@custody/postgres-sql'
+
 import type { SessionRules } from '@custody/masking'
+import { constantsOf } from '@custody/postgres-sql'
 import { DETECTOR_RULE, type MaskCounts } from './answers'
 import type { ColumnMask, StatementMask } from './masks'
 import { WITHHELD } from './messages'

@@ -129,29 +129,29 @@ test('each action, by the first rule that fits who asks', async () => {
   expect(row.born.getFullYear()).toBe(1984)
   expect(row.born.getMonth()).toBe(0)
   const [forSupport] = await ask('select email from customers where id = 1', 'dev')
-  expect(forSupport.email).toMatch(/^\*+[^*]{1,4}$/)
+  expect(forSupport.email).toMatch(/^[*.]+e\.com$/)
 })
 
 test('what was masked is counted, and the values are nowhere', async () => {
   const { events: own } = await after(() =>
     ask('select name, card, note from customers order by id'),
   )
-  const completed = own.find(({ kind }) => kind === 'command.completed')!
+  const completed = own.findLast(({ kind }) => kind === 'command.completed')!
   expect(completed.masks).toEqual(
     expect.arrayContaining([
       expect.objectContaining({
         rule: 'names',
         column: 'public.customers.name',
         action: 'redact',
-        count: 2n,
+        count: 2,
       }),
       expect.objectContaining({
         rule: 'cards',
         column: 'public.customers.card',
         action: 'null',
-        count: 2n,
+        count: 2,
       }),
-      expect.objectContaining({ rule: 'detectors', detector: 'phone', count: 1n }),
+      expect.objectContaining({ rule: 'detectors', detector: 'phone', count: 1 }),
     ]),
   )
   const text = JSON.stringify(own, (_, value) =>
@@ -316,9 +316,9 @@ test('seeing masked values: as policies say, and on record', async () => {
     outcome: 'allow',
     policies: expect.arrayContaining(['fraud-sees-names']),
   })
-  expect(own.find(({ kind }) => kind === 'command.completed')!.masks).toEqual(
+  expect(own.findLast(({ kind }) => kind === 'command.completed')!.masks).toEqual(
     expect.arrayContaining([
-      expect.objectContaining({ rule: 'names', action: 'reveal', count: 1n }),
+      expect.objectContaining({ rule: 'names', action: 'reveal', count: 1 }),
     ]),
   )
 })

@@ -3,7 +3,7 @@
  * be proven. Worked out once for statements of one shape, sessions that the rules treat alike, and one look at the catalogue.
  * Refuses to take for harmless what can't be proven: where a database has masked columns, such values are masked.
  */
-import type { ActionSpec, ColumnFacts, ValueType } from '@custody/masking'
+import type { ActionSpec, ColumnFacts, SessionRules, ValueType } from '@custody/masking'
 import {
   createResolver,
   type Lineage,
@@ -13,7 +13,6 @@ import {
   type StatementAnalysis,
 } from '@custody/postgres-sql'
 import { valueTypeOf } from '@custody/postgres-values'
-import type { SessionRules } from '@custody/masking'
 import type { Catalogue } from './catalogue'
 import type { KnownColumn, KnownRelation } from './relations'
 import { relationsFor } from './relations'
@@ -198,8 +197,9 @@ export class Masker {
       const mask = secret ? SECRET : this.keptOut(to)
       if (mask !== null) parameters.set(number, mask)
     }
-    const code = resolved.code !== null || resolved.whole.unknown !== null
-    const isSensitive = this.isSensitive && (code || this.touches(resolved, analysis))
+    const code = resolved.code !== null
+    const isUnproven = resolved.whole.unknown !== null && resolved.defers === null
+    const isSensitive = this.isSensitive && (code || isUnproven || this.touches(resolved, analysis))
     return {
       outputs,
       whole,

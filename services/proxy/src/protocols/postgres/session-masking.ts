@@ -2,10 +2,11 @@
  * Masking in one session: what is known of the commands under way and of cursors and statements that SQL named, and what
  * therefore becomes of each thing that the target says. The relay asks; bytes are made in `answers`, `copy` and `messages`.
  */
+
+import type { SessionRules } from '@custody/masking'
 import type { CopyOptions, StatementAnalysis } from '@custody/postgres-sql'
 import { valueTypeOf } from '@custody/postgres-values'
 import type { DecisionDraft } from '@custody/schemas'
-import type { SessionRules } from '@custody/masking'
 import { DETECTOR_RULE, type FieldPlan, type MaskCounts, ResultPlan } from './answers'
 import { Catalogue } from './catalogue'
 import type { Followed } from './catalogues'
