@@ -4,12 +4,38 @@
  */
 
 import type { SessionRules } from '@custody/masking'
-import { constantsOf } from '@custody/postgres-sql'
+import { constantsOf, createResolver, type StatementAnalysis } from '@custody/postgres-sql'
 import { DETECTOR_RULE, type MaskCounts } from './answers'
-import type { ColumnMask, StatementMask } from './masks'
+import { type ColumnMask, SECRET, type StatementMask } from './masks'
 import { WITHHELD } from './messages'
 
 const PLACE = Buffer.from(`'${WITHHELD}'`)
+
+/** By place alone, whatever the database has. */
+const anywhere = createResolver({
+  find: () => [],
+  isOwnFunction: () => false,
+  isOwnOperator: () => false,
+  isOwnType: () => false,
+  isTrustedFunction: () => false,
+})
+const NONE: ReadonlyMap<number, ColumnMask> = new Map()
+
+/** Passwords of a statement, which are never kept, masking or not. */
+export function passwordsOf(
+  { lineage, understood }: StatementAnalysis,
+  text: Buffer,
+): ReadonlyMap<number, ColumnMask> {
+  const found = new Map<number, ColumnMask>()
+  for (const { ordinal, secret } of anywhere.statement(lineage).constants)
+    if (secret) found.set(ordinal, SECRET)
+  if (understood || !/password/i.test(text.toString('latin1'))) return found.size > 0 ? found : NONE
+  // Of what can't be parsed, whatever stands behind the word.
+  for (const [ordinal, { start }] of constantsOf(text, 0, text.length).entries())
+    if (/password["'\s=]*$/i.test(text.toString('latin1', Math.max(0, start - 32), start)))
+      found.set(ordinal, SECRET)
+  return found
+}
 
 /** The text as it is kept; the same buffer where nothing is left out. */
 export function keptText(

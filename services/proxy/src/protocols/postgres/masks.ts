@@ -63,7 +63,7 @@ export interface StatementMask {
 export const UNPROVEN_RULE = 'unproven'
 export const SECRET_RULE = 'secrets'
 const REDACT: ActionSpec = { action: 'redact' }
-const SECRET: ColumnMask = { rule: SECRET_RULE, column: null, spec: REDACT, revealed: false }
+export const SECRET: ColumnMask = { rule: SECRET_RULE, column: null, spec: REDACT, revealed: false }
 /** System columns of PostgreSQL hold no data. */
 const NO_DATA = 0
 

@@ -33,7 +33,7 @@ import { Catalogue } from './catalogue'
 import type { Followed } from './catalogues'
 import type { CopyMasker } from './copy'
 import { FrameCutter, type FrameHandler } from './frames'
-import { constantsNotKept, keptText, parameterMask } from './literals'
+import { constantsNotKept, keptText, parameterMask, passwordsOf } from './literals'
 import { WITHHELD, withoutData } from './messages'
 import { type CommandMask, type SessionMasking, WRITTEN_CHARACTERS_MAX } from './session-masking'
 import {
@@ -1142,7 +1142,7 @@ export class Relay {
     masked: CommandMask | null = this.maskedAs(analysis, whole, index),
   ): StatementDraft {
     const { masking } = this.parts
-    const text = this.keptText(whole, masked)
+    const text = this.keptText(whole, analysis, masked)
     const problem =
       analysis.problem !== null && masked?.mask.isSensitive
         ? withoutData(analysis.problem, { sensitive: 'data', written: '', secrets: [] }, NO_NAMES)
@@ -1166,11 +1166,25 @@ export class Relay {
     }
   }
 
-  private keptText(text: Buffer | string, masked: CommandMask | null): Buffer | string {
-    const { masking } = this.parts
-    if (masked === null) return text
+  /** Passwords are never kept, whatever is masked. */
+  private keptText(
+    text: Buffer | string,
+    analysis: StatementAnalysis,
+    masked: CommandMask | null,
+  ): Buffer | string {
+    // What only reads has none, and is the most.
+    if (masked === null && analysis.readOnly) return text
     const bytes = typeof text === 'string' ? Buffer.from(text) : text
-    const kept = keptText(bytes, masked.mask.constants, masking?.rules ?? null, masked.counts)
+    const passwords = passwordsOf(analysis, bytes)
+    const constants = masked?.mask.constants ?? passwords
+    const kept = keptText(
+      bytes,
+      constants === 'all' || passwords.size === 0
+        ? constants
+        : new Map([...constants, ...passwords]),
+      this.parts.masking?.rules ?? null,
+      masked?.counts ?? this.looseCounts,
+    )
     return kept === bytes ? text : kept
   }
 
