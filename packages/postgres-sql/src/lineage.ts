@@ -89,6 +89,8 @@ export type From =
       readonly right: From
       readonly using: readonly string[] | null
       readonly natural: boolean
+      /** Whose value a merged column has; null: of either. */
+      readonly keeps: 'left' | 'right' | null
       readonly on: Expression | null
       readonly alias: Alias | null
       readonly usingAlias: string | null
@@ -678,6 +680,12 @@ class Builder {
           right: this.from(node.rarg as Node),
           using: node.usingClause ? strings(node.usingClause) : null,
           natural: node.isNatural === true,
+          keeps:
+            node.jointype === 'JOIN_FULL'
+              ? null
+              : node.jointype === 'JOIN_RIGHT'
+                ? 'right'
+                : 'left',
           on: node.quals ? this.expression(node.quals) : null,
           alias,
           usingAlias: aliasOf(node.join_using_alias as Node | undefined)?.name ?? null,

@@ -128,6 +128,11 @@ interface Found {
 interface Columns {
   /** null where their number or order can't be proven. */
   readonly list: readonly Column[] | null
+  /**
+   * Where `list` is null: its columns if one function in FROM, whose result's type is not known, gives one column. Any other
+   * number shows in the number of the statement's outputs, so it serves for those alone.
+   */
+  readonly likely?: readonly Column[] | null
   whole(): Value
   /** null: it has no such column. */
   find(name: string, qualified: boolean): Found | null
@@ -391,7 +396,7 @@ class Resolution {
     const ordinals = new Set([...ids.filter((id) => id >= 0), ...secrets])
     const numbers = new Set([...ids.filter((id) => id < 0).map((id) => -id), ...secretParameters])
     return {
-      outputs: columns.list?.map(({ value }) => provenance(value)) ?? null,
+      outputs: (columns.list ?? columns.likely)?.map(({ value }) => provenance(value)) ?? null,
       whole: provenance(columns.whole()),
       predicates: provenance({ ...CLEAN, ...effects.predicates }),
       flows: [...effects.flows.values()].map(({ to, value }) => ({ to, from: provenance(value) })),
@@ -735,7 +740,7 @@ class Resolution {
           if (names === 'unknown' || own.isOwnFunction(plain) || own.isTrustedFunction(plain))
             return plain.endsWith('pg_stat_statements')
               ? uniform(merge([value, unknown('texts of statements')]))
-              : uniform(value)
+              : { ...uniform(value), likely: likelyOf(call.of, value) }
           const name = (single ? item.alias?.name : undefined) ?? call.name
           given.push(value)
           return listed((names ?? [name]).map((one) => ({ name: one, value })))
@@ -792,12 +797,15 @@ class Resolution {
       } else {
         merged = listed(
           names.map((name) => {
-            const value = this.merge(
-              [a, b].map((side) => side.find(name, true)?.value ?? unknown(`no column ${name}`)),
-            )
-            this.effects.predicate(value)
-            this.meet(value)
-            return { name, value }
+            const [x, y] = [a, b].map(
+              (side) => side.find(name, true)?.value ?? unknown(`no column ${name}`),
+            ) as [Value, Value]
+            const both = this.merge([x, y])
+            this.effects.predicate(both)
+            this.meet(both)
+            // Equal to the other's, so that it derives from both; but it is the value of one.
+            const { exact } = item.keeps === null ? both : item.keeps === 'left' ? x : y
+            return { name, value: { ...both, exact } }
           }),
         )
         const rest = (side: Columns): Columns =>
@@ -1263,8 +1271,7 @@ function uniform(value: Value): Columns {
 function lenient(columns: Columns, value: Value): Columns {
   if (!tainted(value)) return columns
   return {
-    list: columns.list,
-    whole: () => columns.whole(),
+    ...columns,
     find: (name, qualified) => columns.find(name, qualified) ?? { value, certain: false },
   }
 }
@@ -1300,6 +1307,7 @@ function named(columns: Columns, names: readonly string[]): Columns {
   const value = () => columns.whole()
   return {
     list: null,
+    likely: columns.likely?.map((one, i) => ({ name: names[i] ?? one.name, value: one.value })),
     whole: value,
     find: (name) => ({ value: value(), certain: given.has(name) }),
   }
@@ -1329,6 +1337,8 @@ function concatenated(parts: readonly (Columns | Column)[]): Columns {
   let whole: Value | null = null
   return {
     list,
+    likely:
+      list === null && all.filter((one) => one.list === null).length === 1 ? likely(all) : null,
     whole() {
       whole ??= inexact(merge(all.map((one) => one.whole())))
       return whole
@@ -1343,6 +1353,19 @@ function concatenated(parts: readonly (Columns | Column)[]): Columns {
       }
     },
   }
+}
+
+function likely(parts: readonly Columns[]): readonly Column[] | null {
+  const lists = parts.map((one) => one.list ?? one.likely)
+  return lists.some((one) => !one) ? null : lists.flatMap((one) => one ?? [])
+}
+
+/** A function's columns if it gives one; of several arguments `unnest` gives more. */
+function likelyOf(of: Expression, value: Value): readonly Column[] | null {
+  if (of.is !== 'call') return null
+  const plain = of.name.replace(/^pg_catalog\./, '')
+  const single = plain === 'unnest' ? of.args.length === 1 : !READING.has(plain)
+  return single ? [{ name: null, value }] : null
 }
 
 /** Those of a side whose columns are not all known, less some. */
