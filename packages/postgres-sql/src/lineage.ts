@@ -227,7 +227,7 @@ export type Form =
 
 /** Nodes of a form; a statement that needs more is not known. */
 const NODES_MAX = 50_000
-const NODE_BYTES = 100
+const NODE_BYTES = 200
 
 export function unknownLineage(why: string): Lineage {
   return {

@@ -99,7 +99,9 @@ export interface Resolver {
 }
 
 /** Values looked at and merged for one statement; beyond, it is unknown. */
-const STEPS_MAX = 2_000_000
+const STEPS_MAX = 200_000
+/** Texts may hold thousands, which are looked at faster than what they meet. */
+const CONSTANTS_A_STEP = 8
 const VIEWS_DEEP_MAX = 64
 /** Rounds until a recursive query's columns stay what they are. */
 const ROUNDS_MAX = 32
@@ -365,7 +367,7 @@ class Catalogue {
     const columns =
       given.list?.length === names.length
         ? listed(given.list.map((one, i) => ({ name: names[i]!, value: value(one.value) })))
-        : named(uniform(value(given.whole())), names)
+        : named(uniform(value(mismatched(given, names.length))), names)
     const view = { columns, effects: resolution.effects }
     if (within.size === 0 || this.cut === cut) this.known.set(facts, view)
     return view
@@ -1005,7 +1007,7 @@ class Resolution {
       case 'nothing':
         return CLEAN
       case 'constants':
-        this.step(of.ordinals.length)
+        this.step(of.ordinals.length / CONSTANTS_A_STEP)
         return { ...CLEAN, constants: new Set(of.ordinals) }
       case 'parameter':
         return { ...CLEAN, constants: new Set([-of.number]) }
@@ -1019,11 +1021,10 @@ class Resolution {
         const row = this.rowOf(of.of, scope)
         const found = row?.find(of.name, true)
         if (found) return found.value
+        if (row !== null) return this.functionOf(of.name, row)
         const value = inexact(this.value(of.of, scope))
-        // What is no field is a function of that name.
-        return row === null && !this.catalogue.relations.isOwnFunction(of.name)
-          ? value
-          : merge([value, unknown(`no field ${of.name}`)])
+        if (!this.catalogue.relations.isOwnFunction(of.name)) return value
+        return this.functionOf(of.name, uniform(value))
       }
       case 'cast': {
         const value = this.value(of.of, scope)
@@ -1140,9 +1141,9 @@ class Resolution {
         const one = columns.find(name!, true)
         if (one) found.push(one.value)
         // `t.f` may be the function f of the row.
-        if (one === null) found.push(inexact(columns.whole()), unknown(`no column ${name}`))
-        else if (!one.certain && this.catalogue.relations.isOwnFunction(name!))
-          found.push(unknown(`what ${name} is`))
+        if (one === null) found.push(this.functionOf(name!, columns))
+        else if (columns.list === null && this.catalogue.relations.isOwnFunction(name!))
+          found.push(this.functionOf(name!, columns))
         else if (!one.certain && READING.has(name!)) found.push(inexact(columns.whole()))
       }
       return { value: this.merge(found), certain: true }
@@ -1150,10 +1151,19 @@ class Resolution {
     return null
   }
 
+  /** A function of a row, written as if it were a column. */
+  private functionOf(name: string, row: Columns): Value {
+    const value = inexact(row.whole())
+    const why = `what ${name} is`
+    this.effects.code ??= why
+    this.effects.flow(nowhere(`function ${name}`), value)
+    return this.merge([value, unknown(why)])
+  }
+
   /** Constants beside columns in one computation are compared with them, or become part of them. */
   private meet(value: Value): void {
     if (value.constants.size === 0 || !tainted(value)) return
-    this.step(value.constants.size * (1 + value.sources.size))
+    this.step((value.constants.size * (1 + value.sources.size)) / CONSTANTS_A_STEP)
     for (const id of value.constants) {
       let known = this.meets.get(id)
       if (known === undefined) {
@@ -1172,7 +1182,7 @@ class Resolution {
 
   private merge(values: readonly Value[]): Value {
     let size = 1
-    for (const value of values) size += value.sources.size + value.constants.size
+    for (const value of values) size += value.sources.size + value.constants.size / CONSTANTS_A_STEP
     this.step(size)
     return merge(values)
   }
@@ -1355,6 +1365,14 @@ function concatenated(parts: readonly (Columns | Column)[]): Columns {
   }
 }
 
+/** Of a view whose definition, as it is known, does not give its columns. */
+function mismatched(given: Columns, columns: number): Value {
+  const value = inexact(given.whole())
+  return given.list === null
+    ? value
+    : merge([value, unknown(`a definition of ${given.list.length} columns, not ${columns}`)])
+}
+
 function likely(parts: readonly Columns[]): readonly Column[] | null {
   const lists = parts.map((one) => one.list ?? one.likely)
   return lists.some((one) => !one) ? null : lists.flatMap((one) => one ?? [])
@@ -1394,7 +1412,14 @@ function overlaid(
   const anywhere = written.get(null) ?? []
   const over = (name: string | null, value: Value): Value => {
     const more = [...anywhere, ...((name === null ? undefined : written.get(name)) ?? [])]
-    return more.length === 0 ? value : merged([value, ...more])
+    if (more.length === 0) return value
+    // What is written becomes the column's value itself, unless it is made of others'.
+    const own = (one: Value) =>
+      one.unknown === null && [...one.sources].every((source) => value.sources.has(source))
+    return {
+      ...merged([value, ...more]),
+      exact: value.exact && more.every((one) => one.exact || own(one)),
+    }
   }
   const all = [...written.values()].flat()
   return {
