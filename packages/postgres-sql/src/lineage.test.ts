@@ -876,6 +876,26 @@ const TABLE: [sql: string, outputs: string, more?: More][] = [
   ['refresh materialized view mv', 'none'],
   ['import foreign schema s from server x into y', 'none'],
   ['select c.own_f, c.relname from pg_class c', '? | ', { code: true }],
+  ['select email from customers order by 1 using >', 'customers.email=', { by: 'customers.email' }],
+  [
+    'select email from customers order by name using <<<',
+    'customers.email=',
+    { by: 'customers.name?', flows: ['operator <<< < customers.name'], code: true },
+  ],
+  [
+    'select string_agg(email, name order by country using <) from customers',
+    'customers.email customers.name',
+    { by: 'customers.country' },
+  ],
+  ['with customers as (select * from customers) select email from customers', 'customers.email='],
+  ['select e from (select 1 as email) a, lateral (select email as e) b, customers', ''],
+  [
+    'explain (analyze false) insert into t (a) select email from customers',
+    '',
+    { flows: ['insert t.a < customers.email='] },
+  ],
+  ["alter system set primary_conninfo = 'password=x'", 'none', { constants: ['0!'] }],
+  ["select set_config('my.token', 'x', true)", '?', { code: true, constants: ['0! ?', '1! ?'] }],
 ]
 
 let relations: Relations
@@ -1002,6 +1022,18 @@ test('statements of one string have constants of their own', () => {
     }),
   )
   expect(found).toEqual([[], ["'x' t.a", '2 t.b', "'y' t.c"], ["'z' !"]])
+})
+
+test('statements that share an analysis have the same lineage', () => {
+  let shared = 0
+  for (const [sql] of TABLE) {
+    const other = sql.replace(/(?<![\w.$])\d+(?![\w.])/g, (digits) => String(Number(digits) + 8))
+    const key = (text: string) => statementKey(Buffer.from(text), 0, Buffer.byteLength(text))
+    if (other === sql || key(other) !== key(sql)) continue
+    shared++
+    expect(analyse(other).statements[0]!.lineage).toEqual(analyse(sql).statements[0]!.lineage)
+  }
+  expect(shared).toBeGreaterThan(20)
 })
 
 describe('columns of a relation', () => {

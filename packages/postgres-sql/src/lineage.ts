@@ -867,17 +867,17 @@ class Builder {
   private ordering(items: unknown): Expression[] {
     return list(items).flatMap((one): Expression[] => {
       if ('GroupingSet' in one) return this.ordering((one.GroupingSet as Node).content)
-      if ('SortBy' in one) return this.ordering([this.sortKey(one.SortBy as Node)])
+      if ('SortBy' in one) return this.sortKeys(one.SortBy as Node)
       if ('RowExpr' in one) return this.ordering((one.RowExpr as Node).args)
-      if ('Computed' in one) return [one.Computed as Expression]
       return [this.expression(one)]
     })
   }
 
-  private sortKey(sort: Node): Node {
-    const operators = strings(sort.useOp)
-    if (operators.length === 0) return sort.node as Node
-    return { Computed: this.computed([this.expression(sort.node)], [operators.at(-1)!], true) }
+  /** What it sorts by, and the operator of USING. */
+  private sortKeys(sort: Node): Expression[] {
+    const keys = this.ordering([sort.node])
+    const operator = strings(sort.useOp).at(-1)
+    return operator === undefined ? keys : [...keys, this.computed([...keys], [operator], true)]
   }
 
   private window(definition: Node | undefined): Expression[] {
@@ -1039,10 +1039,8 @@ class Builder {
         return this.computed([NOTHING, ...this.all(node.args)])
       case 'NamedArgExpr':
         return this.expression(node.arg)
-      case 'SortBy': {
-        const of = this.sortKey(node)
-        return 'Computed' in of ? (of.Computed as Expression) : this.expression(of)
-      }
+      case 'SortBy':
+        return this.beside(this.sortKeys(node))
       case 'ResTarget':
         return this.expression(node.val)
       case 'SQLValueFunction':
