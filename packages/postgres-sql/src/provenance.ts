@@ -67,7 +67,10 @@ export interface Flow {
 }
 
 export interface Resolved {
-  /** One for each output column in order; null: their number can't be proven (then everything is `whole`). */
+  /**
+   * One for each output column in order; null: their number can't be proven (then everything is `whole`). Whoever uses it
+   * compares their number with what the server gives: a function in FROM may have more columns than its text shows.
+   */
   outputs: readonly Provenance[] | null
   /** Everything that any output may derive from; what applies where outputs is null or the count differs. */
   whole: Provenance
@@ -190,6 +193,10 @@ const SYSTEM_COLUMNS = new Set(['ctid', 'xmin', 'xmax', 'cmin', 'cmax', 'tableoi
 const unknown = (why: string): Value => ({ ...CLEAN, unknown: why })
 const tainted = (value: Value) => value.sources.size > 0 || value.unknown !== null
 
+/**
+ * Resolves statements against a catalogue as it is: what was found is kept, so that a changed catalogue needs a new resolver.
+ * Temporary relations hide others of their name, so `find` has to know them too, PostgreSQL's own names included.
+ */
 export function createResolver(relations: Relations): Resolver {
   const known = new WeakMap<Lineage, Resolved>()
   const catalogue = new Catalogue(relations)
