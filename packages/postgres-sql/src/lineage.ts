@@ -89,6 +89,8 @@ export type From =
       readonly right: From
       readonly using: readonly string[] | null
       readonly natural: boolean
+      /** Whose value a merged column has; null: of either. */
+      readonly keeps: 'left' | 'right' | null
       readonly on: Expression | null
       readonly alias: Alias | null
       readonly usingAlias: string | null
@@ -225,7 +227,7 @@ export type Form =
 
 /** Nodes of a form; a statement that needs more is not known. */
 const NODES_MAX = 50_000
-const NODE_BYTES = 100
+const NODE_BYTES = 200
 
 export function unknownLineage(why: string): Lineage {
   return {
@@ -678,6 +680,12 @@ class Builder {
           right: this.from(node.rarg as Node),
           using: node.usingClause ? strings(node.usingClause) : null,
           natural: node.isNatural === true,
+          keeps:
+            node.jointype === 'JOIN_FULL'
+              ? null
+              : node.jointype === 'JOIN_RIGHT'
+                ? 'right'
+                : 'left',
           on: node.quals ? this.expression(node.quals) : null,
           alias,
           usingAlias: aliasOf(node.join_using_alias as Node | undefined)?.name ?? null,
@@ -859,17 +867,17 @@ class Builder {
   private ordering(items: unknown): Expression[] {
     return list(items).flatMap((one): Expression[] => {
       if ('GroupingSet' in one) return this.ordering((one.GroupingSet as Node).content)
-      if ('SortBy' in one) return this.ordering([this.sortKey(one.SortBy as Node)])
+      if ('SortBy' in one) return this.sortKeys(one.SortBy as Node)
       if ('RowExpr' in one) return this.ordering((one.RowExpr as Node).args)
-      if ('Computed' in one) return [one.Computed as Expression]
       return [this.expression(one)]
     })
   }
 
-  private sortKey(sort: Node): Node {
-    const operators = strings(sort.useOp)
-    if (operators.length === 0) return sort.node as Node
-    return { Computed: this.computed([this.expression(sort.node)], [operators.at(-1)!], true) }
+  /** What it sorts by, and the operator of USING. */
+  private sortKeys(sort: Node): Expression[] {
+    const keys = this.ordering([sort.node])
+    const operator = strings(sort.useOp).at(-1)
+    return operator === undefined ? keys : [...keys, this.computed([...keys], [operator], true)]
   }
 
   private window(definition: Node | undefined): Expression[] {
@@ -1031,10 +1039,8 @@ class Builder {
         return this.computed([NOTHING, ...this.all(node.args)])
       case 'NamedArgExpr':
         return this.expression(node.arg)
-      case 'SortBy': {
-        const of = this.sortKey(node)
-        return 'Computed' in of ? (of.Computed as Expression) : this.expression(of)
-      }
+      case 'SortBy':
+        return this.beside(this.sortKeys(node))
       case 'ResTarget':
         return this.expression(node.val)
       case 'SQLValueFunction':

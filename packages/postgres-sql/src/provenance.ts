@@ -67,7 +67,10 @@ export interface Flow {
 }
 
 export interface Resolved {
-  /** One for each output column in order; null: their number can't be proven (then everything is `whole`). */
+  /**
+   * One for each output column in order; null: their number can't be proven (then everything is `whole`). Whoever uses it
+   * compares their number with what the server gives: a function in FROM may have more columns than its text shows.
+   */
   outputs: readonly Provenance[] | null
   /** Everything that any output may derive from; what applies where outputs is null or the count differs. */
   whole: Provenance
@@ -99,7 +102,9 @@ export interface Resolver {
 }
 
 /** Values looked at and merged for one statement; beyond, it is unknown. */
-const STEPS_MAX = 2_000_000
+const STEPS_MAX = 200_000
+/** Texts may hold thousands, which are looked at faster than what they meet. */
+const CONSTANTS_A_STEP = 8
 const VIEWS_DEEP_MAX = 64
 /** Rounds until a recursive query's columns stay what they are. */
 const ROUNDS_MAX = 32
@@ -128,6 +133,11 @@ interface Found {
 interface Columns {
   /** null where their number or order can't be proven. */
   readonly list: readonly Column[] | null
+  /**
+   * Where `list` is null: its columns if one function in FROM, whose result's type is not known, gives one column. Any other
+   * number shows in the number of the statement's outputs, so it serves for those alone.
+   */
+  readonly likely?: readonly Column[] | null
   whole(): Value
   /** null: it has no such column. */
   find(name: string, qualified: boolean): Found | null
@@ -183,6 +193,10 @@ const SYSTEM_COLUMNS = new Set(['ctid', 'xmin', 'xmax', 'cmin', 'cmax', 'tableoi
 const unknown = (why: string): Value => ({ ...CLEAN, unknown: why })
 const tainted = (value: Value) => value.sources.size > 0 || value.unknown !== null
 
+/**
+ * Resolves statements against a catalogue as it is: what was found is kept, so that a changed catalogue needs a new resolver.
+ * Temporary relations hide others of their name, so `find` has to know them too, PostgreSQL's own names included.
+ */
 export function createResolver(relations: Relations): Resolver {
   const known = new WeakMap<Lineage, Resolved>()
   const catalogue = new Catalogue(relations)
@@ -360,7 +374,7 @@ class Catalogue {
     const columns =
       given.list?.length === names.length
         ? listed(given.list.map((one, i) => ({ name: names[i]!, value: value(one.value) })))
-        : named(uniform(value(given.whole())), names)
+        : named(uniform(value(mismatched(given, names.length))), names)
     const view = { columns, effects: resolution.effects }
     if (within.size === 0 || this.cut === cut) this.known.set(facts, view)
     return view
@@ -391,7 +405,7 @@ class Resolution {
     const ordinals = new Set([...ids.filter((id) => id >= 0), ...secrets])
     const numbers = new Set([...ids.filter((id) => id < 0).map((id) => -id), ...secretParameters])
     return {
-      outputs: columns.list?.map(({ value }) => provenance(value)) ?? null,
+      outputs: (columns.list ?? columns.likely)?.map(({ value }) => provenance(value)) ?? null,
       whole: provenance(columns.whole()),
       predicates: provenance({ ...CLEAN, ...effects.predicates }),
       flows: [...effects.flows.values()].map(({ to, value }) => ({ to, from: provenance(value) })),
@@ -735,7 +749,7 @@ class Resolution {
           if (names === 'unknown' || own.isOwnFunction(plain) || own.isTrustedFunction(plain))
             return plain.endsWith('pg_stat_statements')
               ? uniform(merge([value, unknown('texts of statements')]))
-              : uniform(value)
+              : { ...uniform(value), likely: likelyOf(call.of, value) }
           const name = (single ? item.alias?.name : undefined) ?? call.name
           given.push(value)
           return listed((names ?? [name]).map((one) => ({ name: one, value })))
@@ -792,12 +806,15 @@ class Resolution {
       } else {
         merged = listed(
           names.map((name) => {
-            const value = this.merge(
-              [a, b].map((side) => side.find(name, true)?.value ?? unknown(`no column ${name}`)),
-            )
-            this.effects.predicate(value)
-            this.meet(value)
-            return { name, value }
+            const [x, y] = [a, b].map(
+              (side) => side.find(name, true)?.value ?? unknown(`no column ${name}`),
+            ) as [Value, Value]
+            const both = this.merge([x, y])
+            this.effects.predicate(both)
+            this.meet(both)
+            // Equal to the other's, so that it derives from both; but it is the value of one.
+            const { exact } = item.keeps === null ? both : item.keeps === 'left' ? x : y
+            return { name, value: { ...both, exact } }
           }),
         )
         const rest = (side: Columns): Columns =>
@@ -997,7 +1014,7 @@ class Resolution {
       case 'nothing':
         return CLEAN
       case 'constants':
-        this.step(of.ordinals.length)
+        this.step(of.ordinals.length / CONSTANTS_A_STEP)
         return { ...CLEAN, constants: new Set(of.ordinals) }
       case 'parameter':
         return { ...CLEAN, constants: new Set([-of.number]) }
@@ -1011,11 +1028,10 @@ class Resolution {
         const row = this.rowOf(of.of, scope)
         const found = row?.find(of.name, true)
         if (found) return found.value
+        if (row !== null) return this.functionOf(of.name, row)
         const value = inexact(this.value(of.of, scope))
-        // What is no field is a function of that name.
-        return row === null && !this.catalogue.relations.isOwnFunction(of.name)
-          ? value
-          : merge([value, unknown(`no field ${of.name}`)])
+        if (!this.catalogue.relations.isOwnFunction(of.name)) return value
+        return this.functionOf(of.name, uniform(value))
       }
       case 'cast': {
         const value = this.value(of.of, scope)
@@ -1132,9 +1148,9 @@ class Resolution {
         const one = columns.find(name!, true)
         if (one) found.push(one.value)
         // `t.f` may be the function f of the row.
-        if (one === null) found.push(inexact(columns.whole()), unknown(`no column ${name}`))
-        else if (!one.certain && this.catalogue.relations.isOwnFunction(name!))
-          found.push(unknown(`what ${name} is`))
+        if (one === null) found.push(this.functionOf(name!, columns))
+        else if (columns.list === null && this.catalogue.relations.isOwnFunction(name!))
+          found.push(this.functionOf(name!, columns))
         else if (!one.certain && READING.has(name!)) found.push(inexact(columns.whole()))
       }
       return { value: this.merge(found), certain: true }
@@ -1142,10 +1158,19 @@ class Resolution {
     return null
   }
 
+  /** A function of a row, written as if it were a column. */
+  private functionOf(name: string, row: Columns): Value {
+    const value = inexact(row.whole())
+    const why = `what ${name} is`
+    this.effects.code ??= why
+    this.effects.flow(nowhere(`function ${name}`), value)
+    return this.merge([value, unknown(why)])
+  }
+
   /** Constants beside columns in one computation are compared with them, or become part of them. */
   private meet(value: Value): void {
     if (value.constants.size === 0 || !tainted(value)) return
-    this.step(value.constants.size * (1 + value.sources.size))
+    this.step((value.constants.size * (1 + value.sources.size)) / CONSTANTS_A_STEP)
     for (const id of value.constants) {
       let known = this.meets.get(id)
       if (known === undefined) {
@@ -1164,7 +1189,7 @@ class Resolution {
 
   private merge(values: readonly Value[]): Value {
     let size = 1
-    for (const value of values) size += value.sources.size + value.constants.size
+    for (const value of values) size += value.sources.size + value.constants.size / CONSTANTS_A_STEP
     this.step(size)
     return merge(values)
   }
@@ -1263,8 +1288,7 @@ function uniform(value: Value): Columns {
 function lenient(columns: Columns, value: Value): Columns {
   if (!tainted(value)) return columns
   return {
-    list: columns.list,
-    whole: () => columns.whole(),
+    ...columns,
     find: (name, qualified) => columns.find(name, qualified) ?? { value, certain: false },
   }
 }
@@ -1300,6 +1324,7 @@ function named(columns: Columns, names: readonly string[]): Columns {
   const value = () => columns.whole()
   return {
     list: null,
+    likely: columns.likely?.map((one, i) => ({ name: names[i] ?? one.name, value: one.value })),
     whole: value,
     find: (name) => ({ value: value(), certain: given.has(name) }),
   }
@@ -1329,6 +1354,8 @@ function concatenated(parts: readonly (Columns | Column)[]): Columns {
   let whole: Value | null = null
   return {
     list,
+    likely:
+      list === null && all.filter((one) => one.list === null).length === 1 ? likely(all) : null,
     whole() {
       whole ??= inexact(merge(all.map((one) => one.whole())))
       return whole
@@ -1343,6 +1370,27 @@ function concatenated(parts: readonly (Columns | Column)[]): Columns {
       }
     },
   }
+}
+
+/** Of a view whose definition, as it is known, does not give its columns. */
+function mismatched(given: Columns, columns: number): Value {
+  const value = inexact(given.whole())
+  return given.list === null
+    ? value
+    : merge([value, unknown(`a definition of ${given.list.length} columns, not ${columns}`)])
+}
+
+function likely(parts: readonly Columns[]): readonly Column[] | null {
+  const lists = parts.map((one) => one.list ?? one.likely)
+  return lists.some((one) => !one) ? null : lists.flatMap((one) => one ?? [])
+}
+
+/** A function's columns if it gives one; of several arguments `unnest` gives more. */
+function likelyOf(of: Expression, value: Value): readonly Column[] | null {
+  if (of.is !== 'call') return null
+  const plain = of.name.replace(/^pg_catalog\./, '')
+  const single = plain === 'unnest' ? of.args.length === 1 : !READING.has(plain)
+  return single ? [{ name: null, value }] : null
 }
 
 /** Those of a side whose columns are not all known, less some. */
@@ -1371,7 +1419,14 @@ function overlaid(
   const anywhere = written.get(null) ?? []
   const over = (name: string | null, value: Value): Value => {
     const more = [...anywhere, ...((name === null ? undefined : written.get(name)) ?? [])]
-    return more.length === 0 ? value : merged([value, ...more])
+    if (more.length === 0) return value
+    // What is written becomes the column's value itself, unless it is made of others'.
+    const own = (one: Value) =>
+      one.unknown === null && [...one.sources].every((source) => value.sources.has(source))
+    return {
+      ...merged([value, ...more]),
+      exact: value.exact && more.every((one) => one.exact || own(one)),
+    }
   }
   const all = [...written.values()].flat()
   return {
