@@ -9,11 +9,11 @@ export const AT = 16
 export const COLON = 32
 export const DASH = 64
 
-/** What may begin an escape of another notation. */
-export const PERCENT = 128
-export const AMPERSAND = 256
+/** `%` and `&`: what may begin an escape of another notation. */
+export const ESCAPE = 128
 
-export const CLASS = new Uint16Array(256)
+/** One byte for each byte: nothing else is as quick to look up. */
+export const CLASS = new Uint8Array(256)
 for (let c = 0x30; c <= 0x39; c++) CLASS[c] = DIGIT
 for (let c = 0x41; c <= 0x5a; c++) CLASS[c] = UPPER
 for (let c = 0x61; c <= 0x7a; c++) CLASS[c] = LOWER
@@ -22,8 +22,8 @@ CLASS[0x5f] = OTHER_WORD
 CLASS[0x40] = AT
 CLASS[0x3a] = COLON
 CLASS[0x2d] = DASH
-CLASS[0x25] = PERCENT
-CLASS[0x26] = AMPERSAND
+CLASS[0x25] = ESCAPE
+CLASS[0x26] = ESCAPE
 
 const WORD = DIGIT | UPPER | LOWER | OTHER_WORD
 

@@ -4,7 +4,7 @@
  * Refuses to read binary forms of other types than text, JSON and bytes: who calls has them as text, or asks first.
  */
 import { masked, maskedFind, REDACTED } from './actions'
-import { AMPERSAND, PERCENT } from './bytes'
+import { ESCAPE } from './bytes'
 import { byteaOf, mapArray, mapComposite, mapHstore } from './literals'
 import {
   BASE64_CHARACTERS_MIN,
@@ -159,16 +159,19 @@ class Reader {
   /** Edits in order, without overlaps; null: none. Each is counted. */
   read(bytes: Buffer, start: number, end: number, counts: Counts | null): Edit[] | null {
     const { finds, scanner, context } = this
-    finds.length = 0
+    // Setting it costs more than looking.
+    if (finds.length > 0) finds.length = 0
     scanner.scan(bytes, start, end, finds)
     const { kinds, longest } = scanner
+    const hasPatterns = !context.patterns.isEmpty
+    const hasLayers = (kinds & ESCAPE) !== 0 || longest >= BASE64_WORD_CHARACTERS_MIN
+    if (finds.length === 0 && !hasLayers && !hasPatterns) return null
     const isXml = looksLikeXml(bytes, start, end)
-    if (!context.patterns.isEmpty) {
+    if (hasPatterns) {
       if (isXml) scanMarkup(context.patterns, bytes, start, end, finds)
       else context.patterns.scan(bytes, start, end, finds)
+      if (finds.length === 0 && !hasLayers) return null
     }
-    const hasLayers = (kinds & (PERCENT | AMPERSAND)) !== 0 || longest >= BASE64_WORD_CHARACTERS_MIN
-    if (finds.length === 0 && !hasLayers) return null
     const edits: Edit[] = finds.map((find) => {
       const text = maskedFind(
         bytes.toString('utf8', find.start, find.end),
@@ -177,10 +180,10 @@ class Reader {
       )
       return { ...find, text: isXml ? writeEntities(text) : text }
     })
-    if ((kinds & PERCENT) !== 0)
+    if ((kinds & ESCAPE) !== 0) {
       this.layer(readPercent(bytes, start, end), 0x25, bytes, edits, isXml, encodeURIComponent)
-    if ((kinds & AMPERSAND) !== 0)
       this.layer(readEntities(bytes, start, end), 0x26, bytes, edits, isXml, writeEntities)
+    }
     if (longest >= BASE64_WORD_CHARACTERS_MIN) this.words(bytes, start, end, edits)
     if (edits.length === 0) return null
     settle(edits, (from, to) =>
@@ -202,8 +205,7 @@ class Reader {
     if (reading === null) return
     for (const find of this.inner(reading.bytes)) {
       const [from, to] = [reading.from[find.start]!, reading.from[find.end]!]
-      const at = bytes.indexOf(mark, from)
-      if (at < 0 || at >= to) continue
+      if (!bytes.subarray(from, to).includes(mark)) continue
       // Markup has been left out above, and is no part of a find here either.
       if (isXml && /[<>]/.test(bytes.toString('latin1', from, to))) continue
       const text = reading.bytes.toString('utf8', find.start, find.end)

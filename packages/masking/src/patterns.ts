@@ -52,8 +52,22 @@ function withoutClasses(pattern: string): string {
   return pattern.replace(/\\\\/g, '').replace(/\[(?:\\.|[^\]\\])*\]/g, '')
 }
 
+/**
+ * Each match is found in linear time, and a pattern may look far ahead for every one of many matches: after so many the rest
+ * of the value counts as one.
+ */
+const LOOKED_AT_CHARACTERS_MAX = 2 ** 28
+const FINDS_MIN = 32
+
 export class PatternMatcher {
-  constructor(private readonly patterns: readonly Compiled[]) {}
+  private readonly any: RE2JS | null
+
+  constructor(private readonly patterns: readonly Compiled[]) {
+    this.any =
+      patterns.length === 0
+        ? null
+        : RE2JS.compile(patterns.map(({ expression }) => `(?:${expression.pattern()})`).join('|'))
+  }
 
   get isEmpty(): boolean {
     return this.patterns.length === 0
@@ -62,19 +76,18 @@ export class PatternMatcher {
   /** Appends what the patterns find, in no order. */
   scan(bytes: Buffer, start: number, end: number, finds: Find[]): void {
     if (this.patterns.length === 0) return
-    let text: string | null = null
+    let text = bytes.toString('utf8', start, end)
+    // One pass for all of them says that most texts have none.
+    if (!this.any!.test(text)) return
     let lengthOf: (text: string) => number = Buffer.byteLength
+    if (text.includes('\ufffd')) {
+      // Not UTF-8: a character for each byte, so that places are right.
+      text = bytes.toString('latin1', start, end)
+      lengthOf = ({ length }) => length
+    }
     for (const { name, expression } of this.patterns) {
-      if (text === null) {
-        text = bytes.toString('utf8', start, end)
-        if (text.includes('\ufffd')) {
-          // Not UTF-8: a character for each byte, so that places are right.
-          text = bytes.toString('latin1', start, end)
-          lengthOf = ({ length }) => length
-        }
-      }
-      if (!expression.test(text)) continue
       const matcher = expression.matcher(text)
+      let left = Math.max(FINDS_MIN, Math.floor(LOOKED_AT_CHARACTERS_MAX / text.length))
       let characters = 0
       let at = start
       while (matcher.find()) {
@@ -82,6 +95,10 @@ export class PatternMatcher {
         // A pattern like `a|$` may match nothing somewhere.
         if (to === from) continue
         at += lengthOf(text.slice(characters, from))
+        if (left-- === 0) {
+          finds.push({ start: at, end, detector: name })
+          break
+        }
         const length = lengthOf(text.slice(from, to))
         finds.push({ start: at, end: at + length, detector: name })
         at += length

@@ -4,19 +4,18 @@
  * Refuses to decide what becomes of a find; it says where, and by which detector.
  */
 import {
-  AMPERSAND,
   AT,
   CLASS,
   COLON,
   DASH,
   DIGIT,
+  ESCAPE,
   isDigit,
   isHex,
   isWord,
   LOWER,
   latin1,
   OTHER_WORD,
-  PERCENT,
   UPPER,
 } from './bytes'
 import {
@@ -131,8 +130,6 @@ export class PassScanner implements Scanner {
   kinds = 0
   digits = 0
   longest = 0
-  private dashes = 0
-  private colons = 0
 
   readonly findsNumbers: boolean
   private readonly hinted: ReadonlySet<DetectorName>
@@ -178,55 +175,48 @@ export class PassScanner implements Scanner {
   isPlain(bytes: Buffer, start: number, end: number): boolean {
     this.pass(bytes, start, end)
     return (
-      (this.kinds & (AT | PERCENT | AMPERSAND)) === 0 &&
+      (this.kinds & (AT | ESCAPE)) === 0 &&
       this.digits < 6 &&
       this.longest < LONG_WORD &&
-      this.dashes < 5 &&
-      this.colons < 2
+      !(this.ip && (this.digits >= 4 || (this.kinds & COLON) !== 0))
     )
   }
 
+  /** One look at every byte; nothing here allocates, and ordinary texts end here. */
   private pass(bytes: Buffer, start: number, end: number): void {
     let kinds = 0
     let digits = 0
-    let dashes = 0
-    let colons = 0
-    let word = 0
     let longest = 0
+    let last = start - 1
     for (let i = start; i < end; i++) {
       const kind = CLASS[bytes[i]!]!
       kinds |= kind
-      if ((kind & (DIGIT | UPPER | LOWER | OTHER_WORD)) !== 0) {
-        digits += kind & DIGIT
-        word++
-      } else {
-        if (word > longest) longest = word
-        word = 0
-        if (kind === DASH) dashes++
-        else if (kind === COLON) colons++
+      if ((kind & (DIGIT | UPPER | LOWER | OTHER_WORD)) !== 0) digits += kind & DIGIT
+      else {
+        if (i - last > longest) longest = i - last
+        last = i
       }
     }
+    if (end - last > longest) longest = end - last
     this.kinds = kinds
     this.digits = digits
-    this.dashes = dashes
-    this.colons = colons
-    this.longest = word > longest ? word : longest
+    this.longest = longest - 1
   }
 
   scan(bytes: Buffer, start: number, end: number, finds: Find[]): number {
     const before = finds.length
     this.pass(bytes, start, end)
     const { kinds, digits, longest } = this
-    this.passwordEnds.length = 0
-    if (this.colons > 0 && (kinds & AT) !== 0 && this.password)
+    if (this.passwordEnds.length > 0) this.passwordEnds.length = 0
+    if ((kinds & AT) !== 0 && (kinds & COLON) !== 0 && this.password)
       this.findPasswords(bytes, start, end, finds)
     if ((kinds & AT) !== 0 && this.email) this.findEmails(bytes, start, end, finds)
     if (digits >= 8 && this.findsNumbers) this.findNumbers(bytes, start, end, finds)
     if ((digits >= 6 && (kinds & UPPER) !== 0 && this.words) || (longest >= 20 && this.random))
       this.findWords(bytes, start, end, finds)
-    if ((longest >= LONG_WORD || this.dashes >= 5) && this.secrets)
-      this.findSecrets(bytes, start, end, finds)
-    if ((digits >= 4 || this.colons >= 2) && this.ip) this.findAddresses(bytes, start, end, finds)
+    if (longest >= LONG_WORD && this.secrets) this.findSecrets(bytes, start, end, finds)
+    if (this.ip && (digits >= 4 || (kinds & COLON) !== 0))
+      this.findAddresses(bytes, start, end, finds)
     return finds.length - before === 0 ? 0 : settle(finds, before)
   }
 
@@ -369,7 +359,7 @@ export class PassScanner implements Scanner {
   }
 
   private findSecrets(bytes: Buffer, start: number, end: number, finds: Find[]): void {
-    if (this.dashes >= 5 && this.on.has('private-key')) {
+    if ((this.kinds & DASH) !== 0 && this.on.has('private-key')) {
       const own = bytes.subarray(start, end)
       for (let at = own.indexOf('-----BEGIN'); at >= 0; at = own.indexOf('-----BEGIN', at + 10)) {
         const to = privateKeyEnd(own, at)
@@ -380,7 +370,7 @@ export class PassScanner implements Scanner {
       }
     }
     const [jwt, token] = [this.on.has('jwt'), this.on.has('token')]
-    if ((!jwt && !token) || this.longest < LONG_WORD) return
+    if (!jwt && !token) return
     let isAfterWord = false
     for (let at = start; at < end - LONG_WORD; at++) {
       const first = bytes[at]!
