@@ -18,6 +18,7 @@ const programs = {
   crash: 'test/crash/dist/main.js',
   parity: 'test/parity/dist/main.js',
   evasion: 'test/evasion/dist/main.js',
+  canary: 'test/canary/dist/main.js',
   keycloak: 'test/keycloak/dist/main.js',
   bench: 'bench/dist/main.js',
 }
@@ -25,7 +26,11 @@ const programs = {
 try {
   if (verb === 'test') await test(args)
   else if (verb in programs) {
-    setup({ clients: verb !== 'start', languages: verb === 'keycloak' })
+    setup({
+      clients: verb !== 'start',
+      languages: verb === 'keycloak',
+      drivers: verb === 'canary',
+    })
     const program = join(root, programs[verb])
     if (!existsSync(program)) throw new SetupError(`${programs[verb]} is not part of this version`)
     process.argv.splice(1, 2, program)

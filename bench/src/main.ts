@@ -1,5 +1,5 @@
 /**
- * `npm run bench -- [proxy] [ingest] [log] [policy] [approvals] [masking-values]`: measures Custody beside floors and peers in one run, prints the ratios, and with
+ * `npm run bench -- [proxy] [ingest] [log] [policy] [approvals] [masking] [masking-values]`: measures Custody beside floors and peers in one run, prints the ratios, and with
  * `--write` puts the tables into bench/README.md.
  */
 import { cpus, totalmem } from 'node:os'
@@ -7,6 +7,7 @@ import { resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { benchApprovals } from './approvals'
 import { benchLog } from './log'
+import { benchMasking } from './masking'
 import { benchMaskingValues } from './masking-values'
 import { type Row, Table } from './measure'
 import { benchPolicy } from './policy'
@@ -34,7 +35,7 @@ const { values, positionals } = parseArgs({
   },
 })
 
-const HELP = `npm run bench -- [proxy] [ingest] [log] [policy] [approvals] [masking-values]      (all when none is named)
+const HELP = `npm run bench -- [proxy] [ingest] [log] [policy] [approvals] [masking] [masking-values]      (all when none is named)
 
   --quick              two short rounds, a million events
   --rounds <n>         rounds, each of every subject in turn (default 5)
@@ -56,7 +57,7 @@ async function main(): Promise<number> {
     process.stdout.write(HELP)
     return 0
   }
-  const known = ['proxy', 'ingest', 'log', 'policy', 'approvals', 'masking-values']
+  const known = ['proxy', 'ingest', 'log', 'policy', 'approvals', 'masking', 'masking-values']
   const wrong = positionals.find((name) => !known.includes(name))
   if (wrong) {
     process.stderr.write(`bench: there is no ${wrong}; there is ${known.join(', ')}\n`)
@@ -97,6 +98,7 @@ async function main(): Promise<number> {
         table,
       )
     else if (name === 'approvals') notes = await benchApprovals({ rounds, progress }, table)
+    else if (name === 'masking') notes = await benchMasking({ rounds, progress }, table)
     else if (name === 'masking-values')
       notes = await benchMaskingValues({ rounds, progress }, table)
     else if (name === 'policy') notes = await benchPolicy({ rounds, progress }, table)

@@ -28,12 +28,21 @@ export interface Subjects {
   stop(): Promise<void>
 }
 
+/** A gateway with settings of its own. */
+export interface OwnCustody {
+  name: string
+  durability: string
+  /** More of its configuration, in YAML. */
+  more: string
+}
+
 export const DATABASE = 'bench'
 
 export async function startSubjects(
   server: PostgresServer,
   directory: string,
   wanted?: (name: string) => boolean,
+  own: readonly OwnCustody[] = [],
 ): Promise<Subjects> {
   const children: ChildProcess[] = []
   const all: Subject[] = []
@@ -136,15 +145,23 @@ export async function startSubjects(
       })
   }
 
+  for (const { name, durability, more } of own)
+    if (take(name)) {
+      const { token, ...place } = await startCustody(durability, more)
+      all.push({ name, ...place, tls: false, user: 'bench', password: token, database: 'target' })
+    }
+
   async function startCustody(
     durability: string,
+    more = '',
   ): Promise<{ port: number; pid: number; token: string }> {
-    const home = prepareHome(join(directory, `custody-${durability}`))
-    const file = join(directory, `custody-${durability}.yaml`)
+    const place = join(directory, `custody-${children.length}`)
+    const home = prepareHome(place)
+    const file = `${place}.yaml`
     const port = await freePort()
     writeFileSync(
       file,
-      `listen: {postgres: ${port}}\nlog: {reserveBytes: 65536}\nlimits: {handshakesMax: 1000}\nresources:\n  target: {protocol: postgres, address: "127.0.0.1:${server.port}", account: ${server.user}, password: {literal: ${JSON.stringify(server.password)}}, database: ${DATABASE}, tls: disable, durability: ${durability}, recording: full}\n`,
+      `listen: {postgres: ${port}}\nlog: {reserveBytes: 65536}\nlimits: {handshakesMax: 1000}\nresources:\n  target: {protocol: postgres, address: "127.0.0.1:${server.port}", account: ${server.user}, password: {literal: ${JSON.stringify(server.password)}}, database: ${DATABASE}, tls: disable, durability: ${durability}, recording: full}\n${more}`,
     )
     const { token } = await issueToken(await loadTokenKeys(home, 'local'), {
       subject: 'bench',

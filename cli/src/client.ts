@@ -13,6 +13,7 @@ import {
   type RuntimeStatus,
   readAdminToken,
   readStatus,
+  urlOf,
   writeFileAtomic,
 } from '@custody/kit'
 
@@ -69,7 +70,7 @@ export function openApi(home: Home, environment: NodeJS.ProcessEnv): Api {
     if (!status) throw notRunning(home, `there is no ${home.statusFile}`)
     if (!processExists(status.pid)) throw notRunning(home, `its process ${status.pid} is gone`)
     if (!status.ports.console) throw notRunning(home, 'its API does not listen')
-    url = `http://${reachable(status.host)}:${status.ports.console}`
+    url = urlOf(status.host, status.ports.console)
   }
   const own = !environment.CUSTODY_URL
   if (!own && !(URL.canParse(url) && mayBeAsked(new URL(url))))
@@ -202,11 +203,4 @@ export function storeToken(
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
   writeFileAtomic(path, `${JSON.stringify(stored ? { ...rest, [url]: stored } : rest)}\n`, 0o600)
   return before
-}
-
-/** Where this machine reaches an address that stands for all of its own. */
-export function reachable(host: string): string {
-  if (host === '0.0.0.0') return '127.0.0.1'
-  if (host === '::') return '[::1]'
-  return host.includes(':') ? `[${host}]` : host
 }

@@ -1,10 +1,4 @@
-/**
- * The commands: what each asks of the API (or, for `verify` and `config check`, of files) and how its answer is shown.
- * Refuses to decide anything about evidence; what may be seen is the API's to say.
- */
-import { spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
-import { userInfo } from 'node:os'
 import { join, resolve } from 'node:path'
 import {
   CustodyError,
@@ -14,17 +8,12 @@ import {
   homeDirectory,
   loadConfiguration,
 } from '@custody/kit'
-import {
-  type CommandSpec,
-  durationSeconds,
-  type Given,
-  type OptionSpec,
-  usageError,
-  wholeNumber,
-} from './arguments'
-import { type Api, ApiError, openApi, type Page, pagesOf, reachable, WAIT_MS } from './client'
+import { type CommandSpec, type Given, type OptionSpec, usageError, wholeNumber } from './arguments'
+import { type Page, pagesOf, WAIT_MS } from './client'
+import { api, connect, issue, WHO } from './connect'
 import { filtersOf, late, PERIOD, showList, WHOSE } from './lists'
-import { login, logout, signIn } from './login'
+import { login, logout } from './login'
+import { mask } from './mask'
 import type { Output } from './output'
 import { policy } from './policy'
 import {
@@ -55,10 +44,6 @@ export interface Command extends CommandSpec {
   /** Answers the exit code. */
   run(context: Context): Promise<number>
 }
-
-const TTL_SECONDS_DEFAULT = 8 * 3600
-
-const api = ({ home, environment }: Context): Api => openApi(home, environment)
 
 const status: Command = {
   name: 'status',
@@ -131,47 +116,6 @@ const status: Command = {
   },
 }
 
-const WHO: Record<string, OptionSpec> = {
-  subject: { value: 'name', help: 'whom it is for (default: you)' },
-  email: { value: 'address', help: 'their e-mail address' },
-  group: { value: 'name', multiple: true, help: 'a group they are in; may be repeated' },
-  kind: { value: 'human|service|agent', help: 'what they are (default human)' },
-  ttl: { value: 'time', help: 'how long it is valid: 15m, 8h (default 8h)' },
-}
-
-/** How long a token for oneself lives: as asked, or an hour. */
-function ownTtl(given: Given): number {
-  for (const name of ['subject', 'email', 'group', 'kind'])
-    if (given.text(name) !== undefined || given.texts(name).length > 0)
-      throw usageError(
-        `--${name}: you are signed in as yourself; custody logout to be the administrator`,
-      )
-  return Math.min(ttlSecondsOf(given, 3600), 12 * 3600)
-}
-
-function ttlSecondsOf(given: Given, secondsDefault: number): number {
-  const ttl = given.text('ttl')
-  const seconds = ttl === undefined ? secondsDefault : durationSeconds(ttl)
-  if (seconds === null)
-    throw usageError(`--ttl ${JSON.stringify(ttl)}: give a time such as 15m or 8h`)
-  return seconds
-}
-
-async function issue(context: Context): Promise<Json> {
-  const { given } = context
-  const ttlSeconds = ttlSecondsOf(given, TTL_SECONDS_DEFAULT)
-  const kind = given.text('kind')
-  if (kind !== undefined && !['human', 'service', 'agent'].includes(kind))
-    throw usageError(`--kind ${JSON.stringify(kind)}: human, service or agent`)
-  return api(context).post('/api/v1/tokens', {
-    subject: given.text('subject') ?? userInfo().username,
-    ...(given.text('email') ? { email: given.text('email') } : {}),
-    ...(given.texts('group').length > 0 ? { groups: given.texts('group') } : {}),
-    ...(kind ? { kind } : {}),
-    ttlSeconds,
-  })
-}
-
 const token: Command = {
   name: 'token',
   takes: '[revoke <id>]',
@@ -211,114 +155,6 @@ const token: Command = {
       )
     return 0
   },
-}
-
-/** Nobody is signed in, or not any more. */
-const SIGN_IN_AGAIN = new Set([
-  'CUSTODY-API-001',
-  'CUSTODY-TOKEN-003',
-  'CUSTODY-TOKEN-004',
-  'CUSTODY-TOKEN-007',
-])
-
-const connect: Command = {
-  name: 'connect',
-  takes: '<resource>[/<database>] [-- <client arguments>]',
-  summary: 'start the native client through Custody, with a fresh token',
-  details: [
-    'The token goes to the client by its environment, so it is in no process list.',
-    'With --print only the URL is printed, for any other client. Exits as the client does.',
-    'Where nobody is signed in, and no local administrator, it begins with that (see login).',
-  ],
-  options: {
-    ...WHO,
-    print: { help: 'print the URL, token included, instead of starting a client' },
-    'tls-ca': { value: 'file', help: 'verify the gateway by this authority (sslmode=verify-full)' },
-    reason: {
-      value: 'text',
-      help: 'what the session is for; recorded, and policies may ask for it',
-    },
-    issuer: { value: 'url', help: 'where to sign in, should that be needed' },
-    device: { help: 'to sign in: show a code to type elsewhere, instead of opening a browser' },
-    console: { help: 'to sign in: by way of Custody’s own pages, which also know SAML' },
-    'no-browser': { help: 'to sign in: only print the address to open' },
-  },
-  positionalsMin: 1,
-  positionalsMax: 1,
-  examples: [
-    'custody connect demo',
-    "custody connect demo -- -c 'select 1'",
-    'custody connect demo/other --print',
-    "custody connect demo --reason 'INC-42'",
-  ],
-  async run(context) {
-    const { given, output, environment } = context
-    let one = api(context)
-    const [wanted = ''] = given.positionals
-    const name = wanted.split('/', 1)[0]!
-    const ask = () => one.get<Json>('/api/v1/status')
-    const { resources, listen } = await ask().catch(async (error) => {
-      if (
-        !(error instanceof ApiError) ||
-        !SIGN_IN_AGAIN.has(error.code) ||
-        environment.CUSTODY_TOKEN
-      )
-        throw error
-      await signIn(context)
-      one = api(context)
-      return ask()
-    })
-    const resource = resources.find((each: Json) => each.name === name)
-    if (!resource)
-      throw new CustodyError(
-        'CUSTODY-CLI-004',
-        `there is no resource ${JSON.stringify(name)}${resources.length > 0 ? `; there is ${resources.map((each: Json) => each.name).join(', ')}` : ''}`,
-      )
-    const runtime = one.status
-    const host = runtime ? reachable(runtime.host) : (listen.host ?? new URL(one.url).hostname)
-    const issued = one.isAdministrator
-      ? await issue(context)
-      : await one.post<Json>('/api/v1/tokens/own', { ttlSeconds: ownTtl(given) })
-    const port = runtime?.ports.postgres ?? listen.postgres
-    const reason = given.text('reason')
-    // As a start-up setting: any client sends it along, and it ends at the gateway.
-    const options = reason
-      ? `&options=${encodeURIComponent(`-c custody.reason=${reason.replace(/[\s\\]/g, '\\$&')}`)}`
-      : ''
-    const ca = given.text('tls-ca')
-    const tls = ca
-      ? `sslmode=verify-full&sslrootcert=${encodeURIComponent(resolve(context.cwd, ca))}`
-      : 'sslmode=require'
-    const at = `${host}:${port}/${encodeURIComponent(wanted)}?${tls}${options}`
-    const user = encodeURIComponent(issued.subject)
-    const url = `postgresql://${user}:${issued.token}@${at}`
-    if (output.json) output.object({ url, expires: issued.expires, id: issued.id })
-    else if (given.has('print')) output.line(url)
-    if (output.json || given.has('print')) return 0
-    return run('psql', [`postgresql://${user}@${at}`, ...given.rest], {
-      ...environment,
-      PGPASSWORD: issued.token,
-    })
-  },
-}
-
-/** Runs a client in this terminal; Ctrl-C is its own. */
-function run(program: string, words: string[], environment: NodeJS.ProcessEnv): Promise<number> {
-  const ignore = () => {}
-  process.on('SIGINT', ignore)
-  return new Promise<number>((resolveCode, reject) => {
-    const child = spawn(program, words, { stdio: 'inherit', env: environment })
-    child.once('error', (cause: NodeJS.ErrnoException) =>
-      reject(
-        cause.code === 'ENOENT'
-          ? new CustodyError('CUSTODY-CLI-003', `${program} is not installed, or not in PATH`, {
-              cause,
-            })
-          : cause,
-      ),
-    )
-    child.once('exit', (code, signal) => resolveCode(signal ? 1 : (code ?? 1)))
-  }).finally(() => process.off('SIGINT', ignore))
 }
 
 const sessions: Command = {
@@ -782,6 +618,7 @@ export const commands: readonly Command[] = [
   lock,
   unlock,
   policy,
+  mask,
   verify,
   config,
 ]

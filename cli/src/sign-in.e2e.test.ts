@@ -250,6 +250,24 @@ describe('signing in with a browser', () => {
     }
   })
 
+  test('SAML: who is locked by an address is not let in with another one, however often', async () => {
+    const signIn = async (email: string) => {
+      saml.next = { account: 'lou', bend: () => ({ email, groups: ['analysts'] }) }
+      const browser = await new Browser().open(`${base}/approvals`)
+      await browser.follow('provider=corporate')
+      await browser.submit({})
+      return browser
+    }
+    expect((await signIn('lou@example.com')).page).toContain('lou@example.com')
+    await ran('lock', 'lou@example.com')
+    for (const email of ['new@example.com', 'other@example.com', 'new@example.com']) {
+      const { status, page } = await signIn(email)
+      expect([email, status, page]).toEqual([email, 401, expect.stringContaining('is locked')])
+    }
+    await ran('unlock', 'lou@example.com')
+    expect((await signIn('new@example.com')).page).toContain('new@example.com')
+  })
+
   test('a response is good once, and in the browser that asked', async () => {
     saml.next = { account: 'ada' }
     const browser = await new Browser().open(`${base}/approvals`)

@@ -10,6 +10,7 @@ export type {
   DecisionDraft,
   EventDraft,
   LifecycleDraft,
+  MaskDraft,
   ParameterDraft,
   ResponseDraft,
   StatementDraft,

@@ -13,6 +13,7 @@ import {
 } from '@custody/kit'
 import type { Who } from '@custody/schemas'
 import type { CredentialVerifier, Principal } from './index'
+import { groupsAs } from './oidc'
 
 export interface Begun {
   /** Where the browser is to be sent. */
@@ -25,9 +26,8 @@ export interface Begun {
 export type Returned = { query: URLSearchParams } | { form: URLSearchParams }
 
 export interface SignInProvider {
-  name: string
   /** What people know it by. */
-  label: string
+  name: string
   kind: 'oidc' | 'saml'
   /** `state` comes back with the answer. */
   begin(callbackUrl: string, state: string): Promise<Begun>
@@ -38,7 +38,6 @@ export interface SignInProvider {
 }
 
 const REQUEST_SECONDS_MAX = 10
-const GROUPS_MAX = 500
 
 /** All providers that a browser can be sent to. */
 export function signInProviders(
@@ -93,7 +92,6 @@ function oidcProvider(
   }
   return {
     name,
-    label: name,
     kind: 'oidc',
     async begin(callbackUrl, state) {
       try {
@@ -169,7 +167,6 @@ function samlProvider(provider: SamlProvider, verifier: CredentialVerifier): Sig
   }
   return {
     name: provider.name,
-    label: provider.name,
     kind: 'saml',
     async begin(callbackUrl, state) {
       try {
@@ -183,7 +180,6 @@ function samlProvider(provider: SamlProvider, verifier: CredentialVerifier): Sig
     },
     async finish(callbackUrl, _state, memory, returned) {
       let who: Who
-      let expiresMs: number | null
       let isTold: boolean
       try {
         const SAMLResponse = 'form' in returned ? (returned.form.get('SAMLResponse') ?? '') : ''
@@ -212,27 +208,22 @@ function samlProvider(provider: SamlProvider, verifier: CredentialVerifier): Sig
           issuer: `saml:${provider.idpIssuer}`,
           email: listOf(attributes.email)[0] ?? address,
           name: listOf(attributes.name)[0] ?? null,
-          groups: [
-            ...new Set(listOf(attributes.groups).map((group) => provider.groupPrefix + group)),
-          ].slice(0, GROUPS_MAX),
+          groups: groupsAs(listOf(attributes.groups), provider.groupPrefix),
           kind: 'human',
           method: 'saml',
           tokenId: profile.ID ? String(profile.ID) : null,
           authenticatedAt: Date.now() * 1000,
           onBehalfOf: [],
         }
-        expiresMs = null
       } catch (cause) {
         throw failed(cause)
       }
       const principal: Principal = {
         who,
-        expiresMs,
+        expiresMs: null,
         ...(isTold && { vouchedMs: Date.now() }),
       }
-      verifier.vouched?.(principal)
-      const refused = verifier.standing?.(who)
-      if (refused) throw refused
+      verifier.admit?.(principal)
       return principal
     },
     metadata: async (callbackUrl) =>

@@ -20,6 +20,7 @@ import {
 import { OidcVerifier, tokenRefused } from './oidc'
 
 export { type Begun, type Returned, type SignInProvider, signInProviders } from './browser'
+export { discoveryUrl } from './oidc'
 
 export interface Principal {
   who: Who
@@ -38,8 +39,11 @@ export interface CredentialVerifier {
   verify(presented: string): Promise<Principal>
   /** Why somebody who was let in may not stay, or null. Cheap: asked of every open session every second. */
   standing?(who: Who, madeOf?: string | null): CustodyError | null
-  /** Takes note of what a provider says of somebody now; what it said before may be over with that. */
-  vouched?(principal: Principal): void
+  /**
+   * Takes note of what a provider says of somebody now, unless they are kept out already; what it said before may be over with
+   * that. Throws a CustodyError that may be shown where they are not let in.
+   */
+  admit?(principal: Principal): void
 }
 
 export interface TokenRequest {
@@ -150,23 +154,25 @@ export async function createTokenVerifier(
       return new CustodyError('CUSTODY-TOKEN-007', `the identity is no longer in ${lost}`)
     return null
   }
-  const vouched = (principal: Principal) => known.vouched(principal)
+  const admit = (principal: Principal): void => {
+    const { who, madeOf } = principal
+    // By what was known before it, and by what it says: neither an old token nor a new address is a way round a lock.
+    const refused = barred(who, madeOf)
+    if (refused) throw refused
+    known.note(principal)
+    const still = standing(who, madeOf)
+    if (still) throw still
+  }
   return {
     standing,
-    vouched,
+    admit,
     async verify(presented) {
       if (!presented) throw new CustodyError('CUSTODY-TOKEN-002', 'no token was presented')
       const issuer = oidc.issuerOf(presented)
       const principal = await (issuer === null
         ? verifyOwn(keys, presented)
         : oidc.verify(presented, issuer))
-      const { who, madeOf } = principal
-      // By what was known before it, and by what it says: an old token is no way round a lock.
-      const refused = barred(who, madeOf)
-      if (refused) throw refused
-      vouched(principal)
-      const still = standing(who, madeOf)
-      if (still) throw still
+      admit(principal)
       return principal
     },
   }
@@ -275,7 +281,7 @@ class KnownPeople {
     this.file = new SharedFile(join(home.keys, 'people.json'))
   }
 
-  vouched({ who, vouchedMs }: Principal): void {
+  note({ who, vouchedMs }: Principal): void {
     if (who.kind !== 'human' || (vouchedMs === undefined && who.email === null)) return
     const key = this.keyOf(who)
     const { [key]: before, ...others } = this.file.read()

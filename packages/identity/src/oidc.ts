@@ -108,8 +108,13 @@ export class OidcVerifier {
   }
 }
 
+/** Where an issuer says how it is reached and what its keys are (OpenID Connect Discovery 1.0). */
+export function discoveryUrl({ issuer }: Pick<OidcIssuer, 'issuer'>): string {
+  return `${issuer.replace(/\/$/, '')}/.well-known/openid-configuration`
+}
+
 async function fetchDiscovery(issuer: OidcIssuer): Promise<Discovered> {
-  const url = `${issuer.issuer.replace(/\/$/, '')}/.well-known/openid-configuration`
+  const url = discoveryUrl(issuer)
   let document: { issuer?: unknown; jwks_uri?: unknown }
   try {
     const response = await fetch(url, {
@@ -177,7 +182,7 @@ function whoOf(payload: JWTPayload, issuer: OidcIssuer, presented: string): Who 
     issuer: issuer.issuer,
     email: verified ? text(issuer.claims.email) : null,
     name: text(issuer.claims.name),
-    groups: [...new Set(groups.map((group) => issuer.groupPrefix + group))].slice(0, GROUPS_MAX),
+    groups: groupsAs(groups, issuer.groupPrefix),
     kind,
     method: 'oidc',
     tokenId:
@@ -192,6 +197,11 @@ function whoOf(payload: JWTPayload, issuer: OidcIssuer, presented: string): Who 
       (typeof payload.auth_time === 'number' ? payload.auth_time : payload.iat!) * 1_000_000,
     onBehalfOf: [],
   }
+}
+
+/** A provider's groups by the names that they have here: each once, and no more than anybody needs. */
+export function groupsAs(groups: readonly string[], prefix: string): string[] {
+  return [...new Set(groups.map((group) => prefix + group))].slice(0, GROUPS_MAX)
 }
 
 /** `groups`, `realm_access.roles`, or a claim whose own name has dots or slashes in it. */

@@ -183,6 +183,31 @@ export const catalogue = {
       'The event log has reached its bound and its consumers have not committed enough to free any of it.',
     duty: 'Find out why ingest lags (`custody status`), or raise the bound. New commands are refused until then.',
   },
+  'CUSTODY-MASK-001': {
+    meaning:
+      'The command chooses, joins, groups or orders rows by a masked column, which its rule forbids.',
+    duty: 'Choose by another column, or ask for a policy that lets you see the column (`data:reveal`).',
+  },
+  'CUSTODY-MASK-002': {
+    meaning:
+      'It can’t be proven that the answer shows no masked column, and `masking.unproven` is `deny`.',
+    duty: 'Name columns instead of calling code that isn’t known, or have the function named under `masking.trusted.functions`.',
+  },
+  'CUSTODY-MASK-003': {
+    meaning:
+      'The command would copy a masked column, or what can’t be told from one, to where no rule masks it.',
+    duty: 'Have a rule name the column that it is copied to, or a policy let you see what is copied (`data:reveal`).',
+  },
+  'CUSTODY-MASK-004': {
+    meaning:
+      'What was asked for can’t be masked: a replication connection, or data in a form that is not followed.',
+    duty: 'Use a resource without masking for it.',
+  },
+  'CUSTODY-MASK-005': {
+    meaning:
+      'The settings under `masking` name something that can’t be used: a detector, a pattern or a key.',
+    duty: 'Correct what the message names.',
+  },
   'CUSTODY-PG-001': {
     meaning: 'The credential that a PostgreSQL client presented as password was refused.',
     duty: 'Get a fresh one with `custody connect <resource>` or `custody token`, and use the user name that it was issued to.',

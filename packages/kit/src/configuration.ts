@@ -436,6 +436,107 @@ const approvals = z
   })
   .prefault({})
 
+const maskName = z
+  .string()
+  .regex(
+    /^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$/,
+    'must be 1 to 63 letters, digits, dots, dashes, underscores',
+  )
+
+/** What takes a value's place, with what some of these need to know. */
+const maskAction = {
+  action: z
+    .enum(['redact', 'partial', 'hash', 'shape', 'null', 'drop-row', 'truncate', 'generalise'])
+    .default('redact'),
+  /** `partial`: characters left at the end. */
+  keep: z.int().min(1).max(8).optional(),
+  /** `truncate`: dates and times to the beginning of their. */
+  to: z.enum(['year', 'month', 'day', 'hour']).optional(),
+  /** `generalise`: numbers to multiples of. */
+  step: z.number().positive().optional(),
+}
+
+const columnPattern = z
+  .string()
+  .max(200)
+  .regex(
+    /^[^.\s]+\.[^.\s]+(\.[^.\s]+)?$/,
+    'must be relation.column or schema.relation.column; * and ? stand for anything within a part',
+  )
+
+const masking = z
+  .strictObject({
+    /** Of `hash` and `shape`: the same wherever tokens are to be the same. Made at the first start when not given. */
+    key: secret.optional(),
+    rules: z
+      .array(
+        z
+          .strictObject({
+            id: maskName,
+            columns: z.array(columnPattern).max(1000).default([]),
+            /** Columns, and relations, whose COMMENT or security label says `custody:<tag>`. */
+            tagged: z
+              .array(z.string().regex(/^[a-z0-9][a-z0-9_-]{0,62}$/i))
+              .max(100)
+              .default([]),
+            ...maskAction,
+            /** Only for members of one of these; others see what the next rule that fits says. */
+            groups: someGroups.optional(),
+            resources: z.array(name).min(1).max(1000).optional(),
+            /** Only at resources that have all of these labels. */
+            labels: z.record(z.string(), z.string()).optional(),
+            /** Choosing, joining, grouping and ordering rows by the column: a way to guess what is in it. */
+            predicates: z.enum(['allow', 'report', 'forbid']).default('allow'),
+          })
+          .refine(({ columns, tagged }) => columns.length + tagged.length > 0, {
+            message: 'needs columns or tagged, or it masks nothing',
+          }),
+      )
+      .max(1000)
+      .default([]),
+    /** What is looked for in the values of all other columns. */
+    detectors: z
+      .strictObject({
+        /** Names of detectors; those that are on by default when not given, none for []. */
+        use: z.array(z.string().min(1)).max(100).optional(),
+        ...maskAction,
+        /** Columns whose values are not looked at. */
+        except: z.array(columnPattern).max(1000).default([]),
+        resources: z.array(name).min(1).max(1000).optional(),
+        /** Own patterns, in RE2's syntax. */
+        patterns: z
+          .array(z.strictObject({ name: maskName, pattern: z.string().min(1).max(1000) }))
+          .max(100)
+          .default([]),
+      })
+      .prefault({}),
+    /** Values that may come from a masked column, as far as can be proven: masked, or their command refused. */
+    unproven: z.enum(['mask', 'deny']).default('mask'),
+    /** Commands that copy a masked column to where no rule masks it: refused, or an alert. */
+    copies: z.enum(['deny', 'report']).default('deny'),
+    /** What is known here to give nothing away. */
+    trusted: z
+      .strictObject({
+        /** Functions whose result depends on their arguments alone, and that keep and send nothing. */
+        functions: z.array(z.string().min(1).max(200)).max(1000).default([]),
+        /** Channels of NOTIFY whose payloads are passed on. */
+        channels: z.array(z.string().min(1).max(200)).max(1000).default([]),
+      })
+      .prefault({}),
+  })
+  .superRefine(({ rules }, context) => {
+    const seen = new Set<string>()
+    for (const [i, { id }] of rules.entries()) {
+      if (seen.has(id))
+        context.addIssue({
+          code: 'custom',
+          path: ['rules', i, 'id'],
+          message: `another rule is called ${id}`,
+        })
+      seen.add(id)
+    }
+  })
+
 const settings = z.strictObject({
   gateway: name.default('local'),
   listen: z
@@ -535,6 +636,8 @@ const settings = z.strictObject({
         .refine(isTimeZone, { message: 'must be an IANA time zone, such as Europe/Madrid' }),
     })
     .optional(),
+  /** What of answers and of the record is masked, for whom. Without it nothing is but passwords in statements. */
+  masking: masking.optional(),
   /** How held commands reach people where they are; the console and `custody approvals` need nothing of it. */
   approvals,
   limits: z
@@ -580,6 +683,8 @@ function* secretsOf(
   for (const [i, { clientSecret }] of configuration.identity.issuers.entries())
     if (clientSecret)
       yield { path: ['identity', 'issuers', i, 'clientSecret'], secret: clientSecret }
+  if (configuration.masking?.key)
+    yield { path: ['masking', 'key'], secret: configuration.masking.key }
   for (const [i, channel] of configuration.approvals.channels.entries())
     for (const [setting, secret] of Object.entries(secretsOfChannel(channel)))
       if (secret) yield { path: ['approvals', 'channels', i, setting], secret }
@@ -624,6 +729,7 @@ export type PostgresResource = z.output<typeof postgresResource>
 export type Resource = PostgresResource
 export type SamlProvider = z.output<typeof samlProvider>
 export type OidcIssuer = z.output<typeof oidcIssuer>
+export type MaskingSettings = z.output<typeof masking>
 export type ApprovalSettings = Configuration['approvals']
 export type ChannelSettings = ApprovalSettings['channels'][number]
 export type Limits = Configuration['limits']
@@ -729,6 +835,7 @@ const SECRET_SETTINGS = new Set([
   'secret',
   'webhookSecret',
   'routingKey',
+  'key',
 ])
 
 /** One problem per wrong setting; an unknown key is reported at its own path. */

@@ -32,6 +32,13 @@ export function isCustodyError(value: unknown): value is CustodyError {
   return value instanceof Error && value.name === 'CustodyError' && 'code' in value
 }
 
+/** Why, for the record, which may say more than whoever was refused is told: an error's `details.recorded`. */
+export function recordedReason(error: unknown): string {
+  const message = error instanceof Error ? error.message : String(error)
+  const recorded = isCustodyError(error) ? error.details.recorded : undefined
+  return typeof recorded === 'string' ? `${message}: ${recorded}` : message
+}
+
 /** What a person at a terminal sees of an error: code, message, duty, and causes; a stack only for unexpected ones. */
 export function describeError(error: unknown): string {
   if (isCustodyError(error)) {

@@ -12,6 +12,7 @@ export {
   isOutboundUrl,
   type Limits,
   loadConfiguration,
+  type MaskingSettings,
   mayBeAsked,
   type OidcIssuer,
   type PostgresResource,
@@ -21,7 +22,13 @@ export {
   type SamlProvider,
   withoutSecrets,
 } from './configuration'
-export { CustodyError, type CustodyErrorOptions, describeError, isCustodyError } from './errors'
+export {
+  CustodyError,
+  type CustodyErrorOptions,
+  describeError,
+  isCustodyError,
+  recordedReason,
+} from './errors'
 export {
   type Home,
   homeAt,
@@ -42,7 +49,8 @@ export {
   withTimeout,
 } from './lifecycle'
 export { createLogger, type Logger, type LoggerOptions, silentLogger } from './logger'
-export { freePort, listen, listenError } from './ports'
+export { PerMinute } from './per-minute'
+export { freePort, listen, listenError, reachable, urlOf } from './ports'
 export {
   type KeptSecret,
   type LocalSecret,

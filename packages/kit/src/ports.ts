@@ -1,5 +1,5 @@
 /**
- * Ports: finding a free one, and telling in plain words why one cannot be listened on.
+ * Ports: finding a free one, how to reach one, and telling in plain words why one cannot be listened on.
  * Refuses to guess: what is free now may be taken a moment later, so listening is the only proof.
  */
 import { createServer, type Server } from 'node:net'
@@ -15,6 +15,17 @@ export async function freePort(host = '127.0.0.1'): Promise<number> {
   const { port } = server.address() as { port: number }
   await new Promise((resolve) => server.close(resolve))
   return port
+}
+
+/** Where this machine reaches an address that is listened on: one that stands for all of its own is none to go to. */
+export function reachable(host: string): string {
+  if (host === '0.0.0.0') return '127.0.0.1'
+  if (host === '::') return '[::1]'
+  return host.includes(':') ? `[${host}]` : host
+}
+
+export function urlOf(host: string, port: number): string {
+  return `http://${reachable(host)}:${port}`
 }
 
 /** Listens, and answers with the port; a failure names the setting that changes it. */

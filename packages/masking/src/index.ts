@@ -1,8 +1,8 @@
 /**
  * Masking: finding what is sensitive in values, and what is put in its place. Pure, and knows no protocol.
- * No gateway calls it yet (docs/limits.md).
  */
 export { masked, REDACTED } from './actions'
+export { createMasking, type MaskedResource, type Masking, type SessionRules } from './configured'
 export {
   type Counts,
   createDetection,

@@ -151,6 +151,73 @@ export function decide(
   }
 }
 
+/** Which masked columns may be seen as they are, and which could be with an approval. */
+export interface RevealDecision {
+  revealed: ReadonlySet<string>
+  /** Ids of the policies that let them be seen, sorted. */
+  policies: string[]
+  /** For a person: what an approval would let be seen; null where nothing more. */
+  held: Decision | null
+}
+
+export const REVEAL = 'data:reveal'
+
+/**
+ * Of masked columns, `schema.relation.column`. Only policies that name the action count: what permits everything was not
+ * written with this in mind. What forbids it holds whether it names it or not.
+ */
+export function decideReveal(
+  set: PolicySet,
+  principal: PrincipalFacts,
+  resource: ResourceFacts,
+  command: CommandFacts,
+  columns: readonly string[],
+  circumstances: Circumstances,
+): RevealDecision {
+  const entities = entitiesOf(principal, resource)
+  const base = contextOf(principal, command, circumstances)
+  const approved = circumstances.approvedMs != null
+  const revealed = new Set<string>()
+  const deciding = new Set<string>()
+  const heldBy = new Set<string>()
+  const held: Asked[] = []
+  for (const name of columns) {
+    const asked: Asked = { action: REVEAL, object: { kind: 'column', name } }
+    const askAs = (asApproved: boolean, at: Circumstances) => {
+      const context = withAction(base, command, asked, asApproved, at)
+      const answer = ask(set, principal, resource, entities, context, asked)
+      const naming = answer.policies.filter((id) => set.policies.get(id)?.reveals)
+      return { ...answer, allowed: answer.allowed && naming.length > 0, naming }
+    }
+    const now = askAs(approved, circumstances)
+    if (now.allowed) {
+      revealed.add(name)
+      for (const id of now.naming) deciding.add(id)
+      continue
+    }
+    if (approved) continue
+    const then = askAs(true, { ...circumstances, approvedMs: circumstances.nowMs })
+    if (!then.allowed) continue
+    held.push(asked)
+    for (const id of then.naming) heldBy.add(id)
+    for (const id of now.policies) if (set.policies.get(id)?.effect === 'forbid') heldBy.add(id)
+  }
+  return {
+    revealed,
+    policies: [...deciding].sort(),
+    held:
+      held.length === 0
+        ? null
+        : {
+            outcome: 'hold',
+            policies: [...heldBy].sort(),
+            reason: `${describe(held)} ${needs(set, heldBy, heldBy)}`,
+            terms: termsOf(set, heldBy),
+            alert: null,
+          },
+  }
+}
+
 /** Each action with each thing that it is done to; an action that is done to nothing named is asked for once. */
 function questions(command: CommandFacts): Asked[] {
   const asked = new Map<string, Asked>()

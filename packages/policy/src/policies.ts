@@ -64,6 +64,8 @@ export interface PolicyInfo {
   terms: ApprovalTerms | null
   /** Where it decides, somebody is to be told: in these words. */
   alert: string | null
+  /** It names the action of seeing masked values: only then does it speak of it. */
+  reveals: boolean
 }
 
 export interface PolicyProblem {
@@ -83,14 +85,17 @@ export interface PolicySet {
   warnings: readonly PolicyProblem[]
 }
 
-export type Circumstance = 'moment' | 'sourceAddress' | 'application' | 'database'
+export type Circumstance = 'moment' | 'sourceAddress' | 'application' | 'database' | 'reveal'
 
 export const SCHEMA_NAME = 'custody'
 export const EXPIRES_SECONDS_DEFAULT = 15 * 60
-const EXPIRES_SECONDS_MAX = 7 * 24 * 3600
+/** No command is held for longer. */
+export const EXPIRES_SECONDS_MAX = 7 * 24 * 3600
 const REMEMBER_SECONDS_MAX = 24 * 3600
 /** More policies than this are refused: each is looked at for each decision. */
 export const POLICIES_MAX = 5000
+
+const REVEALS = /"data:reveal"/
 
 const directory = join(__dirname, '..')
 export const vocabulary = readFileSync(join(directory, 'vocabulary.cedarschema'), 'utf8')
@@ -181,6 +186,7 @@ export function loadPolicies(
           problems.push({ source: source.name, line, message }),
         ),
         alert: annotations.alert ?? null,
+        reveals: REVEALS.test(text),
       }
       if (!isTemplate) {
         cedar.staticPolicies[id] = text
@@ -266,6 +272,7 @@ function usesOf(texts: readonly string[]): PolicySet['uses'] {
     sourceAddress: word(/\bsourceAddress\b/),
     application: word(/\bapplication\b/),
     database: word(/\bdatabase\b/),
+    reveal: REVEALS.test(whole),
   }
 }
 

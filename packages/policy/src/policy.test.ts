@@ -223,9 +223,18 @@ describe('loading', () => {
   test('what decisions can depend on is told from the words of the policies', () => {
     const uses = (text: string) =>
       own(`@id("a") permit (principal, action, resource) when { ${text} };`).uses
-    const none = { moment: false, sourceAddress: false, application: false, database: false }
+    const none = {
+      moment: false,
+      sourceAddress: false,
+      application: false,
+      database: false,
+      reveal: false,
+    }
     expect(uses('context.where')).toEqual(none)
     expect(uses('context.time.hour > 3')).toEqual({ ...none, moment: true })
+    expect(
+      own('@id("a") permit (principal, action == Action::"data:reveal", resource);').uses,
+    ).toEqual({ ...none, reveal: true })
     expect(uses('context.authenticationAgeSeconds > 3')).toEqual({ ...none, moment: true })
     expect(uses('context has sourceAddress && context . sourceAddress.isIpv4()')).toEqual({
       ...none,
@@ -240,6 +249,7 @@ describe('loading', () => {
       sourceAddress: true,
       application: true,
       database: true,
+      reveal: false,
     })
     expect(loadPolicies([], [{ use: 'business-hours' }]).uses.moment).toBe(true)
     expect(loadPolicies([], [{ use: 'break-glass' }]).uses.moment).toBe(true)

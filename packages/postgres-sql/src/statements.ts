@@ -5,6 +5,7 @@
  */
 import { fingerprintSync, loadModule, parseSync } from 'libpg-query'
 import { statementKey } from './lexer'
+import { type Lineage, lineageOf, unknownLineage } from './lineage'
 import { PLAIN_WRITING, READING } from './reading-functions'
 
 export interface ObjectName {
@@ -33,6 +34,22 @@ export interface StatementAnalysis {
   types: string[]
   /** For each verb that picks rows, the widest place that does it. */
   breadth: Record<string, Breadth>
+  /** It gives a relation, a column or a schema another name, or a relation another schema. */
+  renames: boolean
+  /** How the data of a COPY with the client is written; null where it is none, or in a way that is not known. */
+  copy: CopyOptions | null
+  /** From which columns its outputs derive; `createResolver` reads it. */
+  lineage: Lineage
+}
+
+/** One character each, but for `null`. */
+export interface CopyOptions {
+  format: 'text' | 'csv' | 'binary'
+  delimiter: string
+  null: string
+  quote: string
+  escape: string
+  header: boolean
 }
 
 /**
@@ -76,6 +93,9 @@ export function unanalysed(problem: string | null): StatementAnalysis {
     operators: [],
     types: [],
     breadth: {},
+    renames: false,
+    copy: null,
+    lineage: unknownLineage(problem ?? 'not analysed'),
   }
 }
 
@@ -108,7 +128,7 @@ export function createAnalyser(options: AnalyserOptions): Analyser {
         cachedBytes = 0
       }
       cache.set(key, analysis)
-      cachedBytes += key.length + 256
+      cachedBytes += key.length + 256 + (analysis.statements[0]?.lineage.bytes ?? 0)
       return analysis
     },
   }
@@ -139,7 +159,12 @@ export function analyse(sql: string, standardConformingStrings = true): Analysis
     }
   }
   const found = tree.stmts ?? []
-  const whole = found.length > 1 ? Buffer.from(sql) : Buffer.alloc(0)
+  let kept: Buffer | null = null
+  const text = () => {
+    kept ??= Buffer.from(sql)
+    return kept
+  }
+  const whole = found.length > 1 ? text() : Buffer.alloc(0)
   return {
     statements: found.map((raw, i) => {
       // Comments between statements go with the one behind them, so that no text is left out.
@@ -161,7 +186,8 @@ export function analyse(sql: string, standardConformingStrings = true): Analysis
       } catch {
         walk.misunderstood('no fingerprint')
       }
-      return { start, end, ...walk.result(), fingerprint }
+      const lineage = lineageOf(raw.stmt ?? {}, text, start, end)
+      return { start, end, ...walk.result(), fingerprint, lineage }
     }),
   }
 }
@@ -283,10 +309,12 @@ class Walk {
   private problem: string | null = null
   private writes = false
   private makes = false
+  private renames = false
+  private copyOptions: CopyOptions | null = null
   /** Names of common table expressions in force, innermost last. */
   private readonly scopes: Set<string>[] = []
 
-  result(): Omit<StatementAnalysis, 'start' | 'end' | 'fingerprint'> {
+  result(): Omit<StatementAnalysis, 'start' | 'end' | 'fingerprint' | 'lineage'> {
     const understood = this.problem === null
     if (!understood) this.verbs.add('sql:unknown')
     const verbs = [...this.verbs]
@@ -300,6 +328,8 @@ class Walk {
       operators: [...this.operators],
       types: [...this.types],
       breadth: this.breadth,
+      renames: this.renames,
+      copy: this.copyOptions,
       readOnly:
         understood &&
         !this.writes &&
@@ -449,6 +479,7 @@ class Walk {
     this.verbs.add(verb)
     if ((verb === 'sql:create' || verb === 'sql:alter') && !makesNothing(kind, node))
       this.makes = true
+    this.renames ||= kind === 'RenameStmt' || kind === 'AlterObjectSchemaStmt'
     this.names(node, verb)
     if (kind === 'CreateFunctionStmt' || kind === 'RuleStmt')
       this.misunderstood('code that runs later')
@@ -528,6 +559,7 @@ class Walk {
       this.verbs.add('sql:copy-file')
       this.add('file', String(node.filename), 'sql:copy-file')
     }
+    this.copyOptions = copyOptionsOf((node.options as Node[]) ?? [])
     if (node.relation) this.range(node.relation as Node, verb)
     if (node.query) this.statement(node.query as Node)
     this.expression(node.whereClause)
@@ -665,6 +697,30 @@ class Walk {
       return
     }
     this.objects.set(`${kind}\0${name}\0${verb}`, { kind, name, verb })
+  }
+}
+
+function copyOptionsOf(list: readonly Node[]): CopyOptions | null {
+  const given = new Map<string, string>()
+  for (const one of list) {
+    const { defname, arg } = (one.DefElem ?? {}) as { defname?: string; arg?: Node }
+    const value = Object.values(arg ?? {})[0] as Node | undefined
+    const text = value?.sval ?? value?.boolval ?? value?.ival
+    // An empty string comes without its value.
+    given.set(String(defname), String(text ?? (arg && 'String' in arg ? '' : 'true')))
+  }
+  // In another encoding than the rest of the session.
+  if (given.has('encoding')) return null
+  const format = given.get('format') ?? 'text'
+  if (format !== 'text' && format !== 'csv' && format !== 'binary') return null
+  const quote = given.get('quote') ?? '"'
+  return {
+    format,
+    delimiter: given.get('delimiter') ?? (format === 'csv' ? ',' : '\t'),
+    null: given.get('null') ?? (format === 'csv' ? '' : '\\N'),
+    quote,
+    escape: given.get('escape') ?? quote,
+    header: !['false', 'off', '0', undefined].includes(given.get('header')),
   }
 }
 

@@ -10,6 +10,7 @@ import {
   type CommandFacts,
   type Decision,
   decide,
+  decideReveal,
   type PolicySet,
   type PreApproval,
   type PrincipalFacts,
@@ -28,6 +29,16 @@ export interface Verdict {
   terms: ApprovalTerms | null
   /** For an allow: what somebody is to be told of it. */
   alert: string | null
+  /** For a hold: it is about seeing masked values; without it the command would run. */
+  reveals?: boolean
+}
+
+/** Masked columns that a command may show, and what would have to be approved for more of them. */
+export interface Reveal {
+  revealed: ReadonlySet<string>
+  /** For the record; null where none is shown. */
+  decision: DecisionDraft | null
+  held: Verdict | null
 }
 
 /** An approval that a command may rely on. */
@@ -74,6 +85,7 @@ interface Known {
   set: PolicySet
   minute: number
   verdicts: WeakMap<CommandFacts, Verdict>
+  reveals: WeakMap<CommandFacts, Reveal>
 }
 
 export class Gate {
@@ -106,7 +118,7 @@ export class Gate {
     ])
     let known = this.known.get(key)
     if (known === undefined) {
-      known = { set, minute: 0, verdicts: new WeakMap() }
+      known = { set, minute: 0, verdicts: new WeakMap(), reveals: new WeakMap() }
       if (this.known.size >= KINDS_MAX) this.known.delete(this.known.keys().next().value!)
       this.known.set(key, known)
     }
@@ -120,6 +132,7 @@ export class SessionGate {
     until: number
     fingerprint: string | null
     needs: string
+    reveals: boolean
     grant: Grant
   }[] = []
 
@@ -148,23 +161,15 @@ export class SessionGate {
     }
     const { current } = this.policies
     if (current === null) return UNRESTRICTED
-    if (this.known?.set !== current) this.known = this.knownOf(current)
-    const { known } = this
     const nowMs = Date.now()
-    if (current.uses.moment) {
-      const minute = Math.floor(nowMs / MINUTE_MS)
-      if (minute !== known.minute) {
-        known.verdicts = new WeakMap()
-        known.minute = minute
-      }
-    }
+    const known = this.knownNow(current, nowMs)
     let verdict = known.verdicts.get(command)
     if (verdict === undefined) {
       verdict = this.evaluate(current, command, nowMs, null)
       known.verdicts.set(command, verdict)
     }
     if (verdict.outcome !== 'hold') return verdict
-    const relied = grant ?? this.recall(command.fingerprint, verdict.terms!, nowMs)
+    const relied = grant ?? this.recall(command.fingerprint, verdict.terms!, nowMs, false)
     if (relied !== null) return this.evaluate(current, command, nowMs, relied)
     if (text === null || current.preApproved.isEmpty) return verdict
     const { principal, resource } = this.facts
@@ -172,20 +177,100 @@ export class SessionGate {
     return found === null ? verdict : this.evaluate(current, command, nowMs, null, found)
   }
 
+  private knownNow(current: PolicySet, nowMs: number): Known {
+    if (this.known?.set !== current) this.known = this.knownOf(current)
+    const { known } = this
+    if (current.uses.moment) {
+      const minute = Math.floor(nowMs / MINUTE_MS)
+      if (minute !== known.minute) {
+        known.verdicts = new WeakMap()
+        known.reveals = new WeakMap()
+        known.minute = minute
+      }
+    }
+    return known
+  }
+
+  /** Whether there is a policy that lets anybody see masked values. */
+  get mayReveal(): boolean {
+    return this.policies.current?.uses.reveal ?? false
+  }
+
+  /**
+   * Which of the masked columns this command may show as they are. Only policies that name the action count: one that
+   * permits everything does not mean this. `columns`: `schema.relation.column`. `grant`: an approval given for it.
+   */
+  reveal(command: CommandFacts, columns: readonly string[], grant: Grant | null): Reveal {
+    const { current } = this.policies
+    if (current === null || this.recorder.problem !== null) return NOTHING_REVEALED
+    const nowMs = Date.now()
+    const known = this.knownNow(current, nowMs)
+    let reveal = known.reveals.get(command)
+    if (reveal === undefined) {
+      reveal = this.evaluateReveal(current, command, columns, nowMs, null)
+      known.reveals.set(command, reveal)
+    }
+    if (reveal.held === null) return reveal
+    const relied = grant ?? this.recall(command.fingerprint, reveal.held.terms!, nowMs, true)
+    return relied === null ? reveal : this.evaluateReveal(current, command, columns, nowMs, relied)
+  }
+
+  private evaluateReveal(
+    set: PolicySet,
+    command: CommandFacts,
+    columns: readonly string[],
+    nowMs: number,
+    grant: Grant | null,
+  ): Reveal {
+    const { principal, resource } = this.facts
+    const started = process.hrtime.bigint()
+    const { revealed, policies, held } = decideReveal(
+      set,
+      principal,
+      resource,
+      command,
+      columns,
+      this.circumstances(nowMs, grant, null),
+    )
+    return {
+      revealed,
+      decision:
+        revealed.size === 0
+          ? null
+          : {
+              outcome: 'allow',
+              policies,
+              version: set.version,
+              reason: 'policies let this principal see masked values',
+              approval: grant?.request,
+            },
+      held:
+        held === null
+          ? null
+          : { ...verdictOf(held, set, microsSince(started), undefined), reveals: true },
+    }
+  }
+
   /** From now on an approval covers more than the command that it was given for. */
-  remember(grant: Grant, terms: ApprovalTerms, fingerprint: string | null): void {
+  remember(grant: Grant, terms: ApprovalTerms, fingerprint: string | null, reveals = false): void {
     if (terms.rememberSeconds <= 0) return
     if (terms.rememberFor === 'fingerprint' && fingerprint === null) return
     this.remembered.push({
       until: grant.approvedMs + terms.rememberSeconds * 1000,
       fingerprint: terms.rememberFor === 'session' ? null : fingerprint,
       needs: needsOf(terms),
+      reveals,
       grant,
     })
   }
 
   /** Only where what asks for approval now remembers as well, and asks for the same people. */
-  private recall(fingerprint: string | null, terms: ApprovalTerms, nowMs: number): Grant | null {
+  private recall(
+    fingerprint: string | null,
+    terms: ApprovalTerms,
+    nowMs: number,
+    reveals: boolean,
+  ): Grant | null {
     if (terms.rememberSeconds <= 0) return null
     const needs = needsOf(terms)
     for (let i = this.remembered.length - 1; i >= 0; i--) {
@@ -193,6 +278,7 @@ export class SessionGate {
       if (one.until <= nowMs) this.remembered.splice(i, 1)
       else if (
         one.needs === needs &&
+        one.reveals === reveals &&
         nowMs < one.grant.approvedMs + terms.rememberSeconds * 1000 &&
         (one.fingerprint === null
           ? terms.rememberFor === 'session'
@@ -210,8 +296,33 @@ export class SessionGate {
     grant: Grant | null,
     preApproval: PreApproval | null = null,
   ): Verdict {
-    const { principal, resource, sourceAddress, application, database } = this.facts
-    const circumstances: Circumstances = {
+    const started = process.hrtime.bigint()
+    const decision = this.decideNow(set, command, nowMs, grant, preApproval)
+    if (preApproval) {
+      decision.policies.push(`pre-approved:${preApproval.list}`)
+      decision.reason = `${decision.reason}; approved beforehand by ${preApproval.approvedBy}`
+    }
+    return verdictOf(decision, set, microsSince(started), grant?.request)
+  }
+
+  private decideNow(
+    set: PolicySet,
+    command: CommandFacts,
+    nowMs: number,
+    grant: Grant | null,
+    preApproval: PreApproval | null,
+  ): Decision {
+    const { principal, resource } = this.facts
+    return decide(set, principal, resource, command, this.circumstances(nowMs, grant, preApproval))
+  }
+
+  private circumstances(
+    nowMs: number,
+    grant: Grant | null,
+    preApproval: PreApproval | null,
+  ): Circumstances {
+    const { sourceAddress, application, database } = this.facts
+    return {
       nowMs,
       timeZone: this.policies.timeZone,
       sourceAddress,
@@ -219,19 +330,13 @@ export class SessionGate {
       database,
       approvedMs: grant?.approvedMs ?? (preApproval ? nowMs : null),
     }
-    const started = process.hrtime.bigint()
-    const decision = decide(set, principal, resource, command, circumstances)
-    if (preApproval) {
-      decision.policies.push(`pre-approved:${preApproval.list}`)
-      decision.reason = `${decision.reason}; approved beforehand by ${preApproval.approvedBy}`
-    }
-    return verdictOf(
-      decision,
-      set,
-      Number((process.hrtime.bigint() - started) / 1000n),
-      grant?.request,
-    )
   }
+}
+
+const NOTHING_REVEALED: Reveal = { revealed: new Set(), decision: null, held: null }
+
+function microsSince(started: bigint): number {
+  return Number((process.hrtime.bigint() - started) / 1000n)
 }
 
 /** Who must answer, as one text to compare. */

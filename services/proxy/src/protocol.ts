@@ -7,6 +7,7 @@ import type { SecureContext } from 'node:tls'
 import type { Recorder } from '@custody/event-log'
 import type { CredentialVerifier, Principal } from '@custody/identity'
 import type { Configuration, Logger, Secrets } from '@custody/kit'
+import type { Masking } from '@custody/masking'
 import type { Approvals } from './approvals'
 import type { Gate } from './gate'
 import type { SignIns } from './sign-ins'
@@ -17,6 +18,8 @@ export interface ProtocolServices {
   configuration: Configuration
   recorder: Recorder
   gate: Gate
+  /** Null where nothing is masked. */
+  masking: Masking | null
   approvals: Approvals
   signIns: SignIns
   verifier: CredentialVerifier

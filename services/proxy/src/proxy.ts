@@ -10,7 +10,9 @@ import {
   type Home,
   type Logger,
   readStatus,
+  urlOf,
 } from '@custody/kit'
+import { createMasking } from '@custody/masking'
 import { loadParser } from '@custody/postgres-sql'
 import { Approvals, nameOf } from './approvals'
 import { loadCertificate } from './certificate'
@@ -101,14 +103,16 @@ export function createProxy(options: ProxyOptions): Proxy {
       })
       people.start()
       const tls = await loadCertificate(configuration, home)
+      const secrets = createSecrets(configuration.vault, { logger })
       postgres = await createPostgres({
         configuration,
         recorder,
         gate,
+        masking: await createMasking(configuration.masking, home, secrets),
         approvals,
         signIns,
         verifier: options.verifier,
-        secrets: createSecrets(configuration.vault, { logger }),
+        secrets,
         tls,
         logger,
       })
@@ -148,7 +152,5 @@ export function createProxy(options: ProxyOptions): Proxy {
 /** Where the console of this machine listens, once it does. */
 function consoleAt(home: Home): string | null {
   const status = readStatus(home)
-  if (!status?.ports.console) return null
-  const host = { '0.0.0.0': '127.0.0.1', '::': '[::1]' }[status.host] ?? status.host
-  return `http://${host}:${status.ports.console}`
+  return status?.ports.console ? urlOf(status.host, status.ports.console) : null
 }

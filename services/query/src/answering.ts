@@ -3,19 +3,24 @@
  * takes effect, in the gateway, it is looked at again.
  * Refuses answers of who asked, of who may not, without a comment where one is needed, and after the end.
  */
-import { forceRefusal, type Person, parseForce, parseRequirements, refusal } from '@custody/policy'
+import {
+  EXPIRES_SECONDS_MAX,
+  forceRefusal,
+  type Person,
+  parseForce,
+  parseRequirements,
+  refusal,
+} from '@custody/policy'
 import { uuidBytes, type Who } from '@custody/schemas'
 import type { Role } from './access'
 import { badRequest, conflict, forbidden, notFound } from './errors'
-import type { Freshness } from './freshness'
+import { type Freshness, STORE_WAIT_MS } from './freshness'
 import type { JsonObject } from './rows'
 import type { Scope, Store } from './store'
 import type { Reader, Watch } from './watch'
 
-/** How long an answer waits for its request to be in the store. */
-export const ANSWER_WAIT_MS = 2000
-/** No command is held for longer (`@expires` of a policy). */
-export const HELD_MS_MAX = 7 * 86_400_000
+/** What is held was asked for within this. */
+export const HELD_MS_MAX = EXPIRES_SECONDS_MAX * 1000
 export const COMMENT_CHARACTERS_MAX = 2000
 
 const NO_APPROVER =
@@ -96,7 +101,7 @@ export function createAnswering(o: {
     forceRefusal: mayNotForce,
     async answer(answerer, from, { request, state, comment: said, channel, once }) {
       // A request that was made a moment ago is known to its approver before it is in the store.
-      await freshness.caughtUp(ANSWER_WAIT_MS)
+      await freshness.caughtUp(STORE_WAIT_MS)
       const approval = await find(answerer, request)
       if (approval.state !== 'waiting')
         throw conflict(

@@ -16,19 +16,21 @@ import {
   type CustodyError,
   type Home,
   type Logger,
+  PerMinute,
   readStatus,
+  recordedReason,
 } from '@custody/kit'
 import { uuidBytes, type Who } from '@custody/schemas'
 import swagger from '@fastify/swagger'
 import Fastify, { type FastifyInstance, type FastifyRequest } from 'fastify'
 import { Counter, Gauge, Histogram, Registry } from 'prom-client'
 import { type Access, type Caller, checkHost, from, requireOwnPage, requireRole } from './access'
-import { ANSWER_WAIT_MS, type Answering, HELD_MS_MAX } from './answering'
+import { type Answering, HELD_MS_MAX } from './answering'
 import type { Channels } from './channels'
 import type { RiskOf } from './channels/request'
 import { answerOf, badRequest, conflict, notFound, tooMany } from './errors'
 import { type EventFilters, LIMIT_DEFAULT, LIMIT_MAX } from './filters'
-import type { Freshness } from './freshness'
+import { type Freshness, STORE_WAIT_MS } from './freshness'
 import { replayOf } from './replay'
 import * as schema from './schema'
 import type { ApprovalFilters, SessionFilters, Store } from './store'
@@ -173,7 +175,6 @@ export async function buildApp(o: AppOptions): Promise<FastifyInstance> {
   await app.register((pages) =>
     registerPages(pages, {
       ...o,
-      standing: o.standing,
       revoke: (id, untilMs) => revokeToken(o.home, id, { isAlone: true, untilMs }),
     }),
   )
@@ -186,11 +187,8 @@ export async function buildApp(o: AppOptions): Promise<FastifyInstance> {
             requireOwnPage(request.caller, request.headers['x-custody-csrf'])
         } catch (error) {
           metrics.refused.inc()
-          o.watch.refused(
-            from(request),
-            (error as { code?: string }).code ?? '',
-            (error as Error).message,
-          )
+          const code = (error as { code?: string }).code ?? ''
+          o.watch.refused(from(request), code, recordedReason(error))
           throw error
         }
         o.watch.ready()
@@ -483,7 +481,8 @@ function routes(api: FastifyInstance, o: AppOptions): void {
       if (caller.isLocalAdministrator)
         throw badRequest('the administrator issues tokens by name: POST /api/v1/tokens')
       const { who } = caller
-      ownTokens.count(`${who.issuer} ${who.subject}`)
+      if (!ownTokens.take(`${who.issuer} ${who.subject}`))
+        throw tooMany(`at most ${OWN_TOKENS_PER_MINUTE_MAX} a minute`)
       reply.status(201)
       return giveOwnToken(
         o,
@@ -568,7 +567,7 @@ function routes(api: FastifyInstance, o: AppOptions): void {
     { schema: schema.kill },
     async (request) => {
       const caller = request.caller!
-      await fresh(ANSWER_WAIT_MS)
+      await fresh(STORE_WAIT_MS)
       // One's own sessions, or any for an administrator.
       const scope = caller.roles.has('admin')
         ? null
@@ -593,25 +592,6 @@ function policyFor(
 ) {
   const isTold = scope === null || 'without' in scope
   return policy && !isTold && policy.problem ? { ...policy, problem: 'not good' } : policy
-}
-
-/** So many a minute of each, and no more. */
-class PerMinute {
-  private minute = 0
-  private counts = new Map<string, number>()
-
-  constructor(private readonly most: number) {}
-
-  count(of: string): void {
-    const minute = Math.floor(Date.now() / 60_000)
-    if (minute !== this.minute) {
-      this.counts = new Map()
-      this.minute = minute
-    }
-    const count = (this.counts.get(of) ?? 0) + 1
-    this.counts.set(of, count)
-    if (count > this.most) throw tooMany(`at most ${this.most} a minute`)
-  }
 }
 
 interface Paging {

@@ -16,6 +16,8 @@ export interface Lag {
 /** Bytes of a log looked through to find its head. */
 const LOOK_BYTES_MAX = 8 * 1024 * 1024
 const POLL_MS = 25
+/** How long what depends on what was just recorded (an answer, a page) waits for it to be in the store. */
+export const STORE_WAIT_MS = 2000
 
 export interface Freshness {
   lag(): Promise<Lag[]>

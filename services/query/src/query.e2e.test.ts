@@ -13,7 +13,7 @@ import {
   silentLogger,
   writeFileAtomic,
 } from '@custody/kit'
-import { decodeMessage, type Path, sha256, uuidText, type Who } from '@custody/schemas'
+import { decodeMessage, type Event, type Path, sha256, uuidText, type Who } from '@custody/schemas'
 import { createWarehouse, type Warehouse } from '@custody/warehouse'
 import { createQuery, type Query } from './query'
 
@@ -156,7 +156,7 @@ beforeAll(async () => {
   await ingest.start()
   query = createQuery({
     configuration: parseConfiguration(
-      'listen: {console: 0}\nlog: {reserveBytes: 65536}\nresources:\n  shop: {protocol: postgres, address: "h:1", account: a, labels: {env: test}}',
+      'listen: {console: 0}\nlog: {reserveBytes: 65536}\nidentity: {issuers: [{issuer: "http://127.0.0.1:9", audiences: [custody]}]}\nresources:\n  shop: {protocol: postgres, address: "h:1", account: a, labels: {env: test}}',
     ),
     home,
     warehouseUrl: url,
@@ -185,6 +185,16 @@ async function get(
     headers: { ...(token ? { authorization: `Bearer ${token}` } : {}), ...headers },
   })
   return { status: response.status, body: await response.json() }
+}
+
+/** What the query service itself recorded. */
+async function ownEvents(): Promise<Event[]> {
+  const reader = openReader({ directory: home.log, recorder: 'query-local' })
+  const events: Event[] = []
+  for (let batch = await reader.read(1e6); batch; batch = await reader.read(1e6))
+    events.push(...batch.messages.map(decodeMessage))
+  reader.close()
+  return events
 }
 
 const tokenOf = async (subject: string, groups: string[] = []) =>
@@ -334,6 +344,23 @@ test('nobody without a credential, and no credential where none is needed', asyn
   expect(await metrics.text()).toMatch(/custody_ingest_behind_events/)
 })
 
+test('why a token of another issuer was refused is recorded, and not told', async () => {
+  const part = (value: unknown) => Buffer.from(JSON.stringify(value)).toString('base64url')
+  const token = `${part({ alg: 'RS256' })}.${part({ iss: 'http://127.0.0.1:9', sub: 'ada' })}.AAAA`
+  const { status, body } = await get('/api/v1/sessions', token)
+  expect(status).toBe(401)
+  expect(body.error.message).toBe('the token is not accepted')
+  // A read is answered once it is written, and with it all before it.
+  await get('/api/v1/sessions')
+  const refused = (await ownEvents()).filter(({ kind }) => kind === 'access.refused').at(-1)!
+  expect(refused.access).toMatchObject({
+    code: 'CUSTODY-TOKEN-002',
+    reason: expect.stringMatching(
+      /^the token is not accepted: the issuer http:\/\/127\.0\.0\.1:9 can't be asked for its keys/,
+    ),
+  })
+})
+
 test('a name that is not ours is refused, so that no web page reaches us by rebinding one', async () => {
   const status = await new Promise<number>((resolve) => {
     httpRequest(
@@ -371,12 +398,7 @@ test('what is wrong in a request is said', async () => {
 
 test('every read is in the log before its answer: who, what, how much', async () => {
   await get('/api/v1/sessions?identity=bob')
-  const reader = openReader({ directory: home.log, recorder: 'query-local' })
-  const events = []
-  for (let batch = await reader.read(1e6); batch; batch = await reader.read(1e6))
-    events.push(...batch.messages.map(decodeMessage))
-  reader.close()
-  const last = events.at(-1)!
+  const last = (await ownEvents()).at(-1)!
   expect(last).toMatchObject({
     kind: 'audit.search',
     audit: { action: 'search', subject: 'sessions', query: '{"identity":"bob"}', results: 1 },

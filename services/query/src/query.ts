@@ -84,7 +84,7 @@ export function createQuery(options: QueryOptions): Query {
     const freshness = createFreshness(home.log, recorder.name)
     const answering = createAnswering({ store, watch, freshness })
     const riskOf = await createRiskOf()
-    const channels = await createChannels({
+    const channels = createChannels({
       configuration,
       home,
       store,

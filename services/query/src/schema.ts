@@ -1,6 +1,7 @@
 /**
  * The API's contract as JSON Schema: what is checked of a request, and what OpenAPI says about answers.
  */
+import { COMMENT_CHARACTERS_MAX } from './answering'
 import { LIMIT_MAX } from './filters'
 
 const error = {
@@ -186,7 +187,11 @@ export const answering = (what: keyof typeof ANSWERS) => ({
     type: ['object', 'null'],
     additionalProperties: false,
     properties: {
-      comment: { type: 'string', maxLength: 2000, description: 'Why; some requests need it.' },
+      comment: {
+        type: 'string',
+        maxLength: COMMENT_CHARACTERS_MAX,
+        description: 'Why; some requests need it.',
+      },
     },
   },
   response: {

@@ -3,6 +3,7 @@
  * Refuses the read where that can't be: `recorded` rejects and nothing may be sent.
  */
 import type { Recorder } from '@custody/event-log'
+import { PerMinute } from '@custody/kit'
 import type { Who } from '@custody/schemas'
 import { notRecorded } from './errors'
 
@@ -74,8 +75,7 @@ export interface Watch {
 }
 
 export function createWatch(recorder: Recorder, gateway: string): Watch {
-  let minute = 0
-  let refusals = 0
+  const refusals = new PerMinute(REFUSALS_PER_MINUTE_MAX)
 
   const pathOf = (reader: Omit<Reader, 'who'>) => ({
     clientAddress: reader.address,
@@ -178,12 +178,7 @@ export function createWatch(recorder: Recorder, gateway: string): Watch {
     },
 
     refused(reader, code, reason) {
-      const now = Math.floor(Date.now() / 60_000)
-      if (now !== minute) {
-        minute = now
-        refusals = 0
-      }
-      if (++refusals > REFUSALS_PER_MINUTE_MAX || recorder.problem) return
+      if (!refusals.take() || recorder.problem) return
       try {
         recorder.record({
           kind: 'access.refused',

@@ -2,9 +2,9 @@
  * `npm start`: everything on this machine, until it is told to stop.
  */
 import { userInfo } from 'node:os'
-import { CustodyError, createLogger, describeError, runService } from '@custody/kit'
+import { CustodyError, createLogger, describeError, runService, urlOf } from '@custody/kit'
 import { createStandalone, type Running } from './standalone'
-import { urlOf, welcome } from './welcome'
+import { welcome } from './welcome'
 
 const tokenHours = 8
 

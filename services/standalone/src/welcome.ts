@@ -1,6 +1,7 @@
 /**
  * What a person sees once everything runs: lines to paste as they are. Only writes text.
  */
+import { reachable, urlOf } from '@custody/kit'
 
 export interface WelcomeFacts {
   version: string
@@ -65,15 +66,4 @@ export function psqlLine(
   const user = encodeURIComponent(o.identity)
   const at = `${reachable(o.host)}:${o.ports.postgres}`
   return `psql "postgresql://${user}:${o.token}@${at}/${encodeURIComponent(resource)}?sslmode=require"`
-}
-
-export function urlOf(host: string, port: number): string {
-  return `http://${reachable(host)}:${port}`
-}
-
-/** Where this machine reaches an address that stands for all of its own. */
-function reachable(host: string): string {
-  if (host === '0.0.0.0') return '127.0.0.1'
-  if (host === '::') return '[::1]'
-  return host.includes(':') ? `[${host}]` : host
 }

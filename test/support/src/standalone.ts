@@ -17,6 +17,9 @@ export interface StandaloneUnderTest {
   /** What it said so far. */
   said(): string
   start(): Promise<void>
+  /** Ends it, and leaves what it kept. */
+  halt(): Promise<void>
+  /** Ends it, and removes what it kept. */
   stop(): Promise<void>
 }
 
@@ -37,6 +40,11 @@ export function standaloneUnderTest(
   }
   let running: ChildProcess | undefined
   let said = ''
+  const halt = async () => {
+    if (running?.exitCode !== null) return
+    running.kill('SIGTERM')
+    await once(running, 'exit')
+  }
   return {
     directory: directory.path,
     environment,
@@ -57,11 +65,9 @@ export function standaloneUnderTest(
         await new Promise((resolve) => setTimeout(resolve, 20))
       }
     },
+    halt,
     async stop() {
-      if (running?.exitCode === null) {
-        running.kill('SIGTERM')
-        await once(running, 'exit')
-      }
+      await halt()
       await directory.remove()
     },
   }

@@ -179,6 +179,14 @@ function beforeText({ times, last }: Before): string {
 /** So many requests of before are looked at. */
 export const BEFORE_TIMES_MAX = 5
 
+/** Which answer a ticket's status or field stands for, by the words that the configuration has for each; in any case. */
+export function stateBy(words: { approved: readonly string[]; denied: readonly string[] }) {
+  const has = (some: readonly string[], one: string) =>
+    some.some((word) => word.toLowerCase() === one.toLowerCase())
+  return (said: string): 'approved' | 'denied' | null =>
+    has(words.approved, said) ? 'approved' : has(words.denied, said) ? 'denied' : null
+}
+
 export function outcomeText({ state, by, comment }: Outcome): string {
   const what = {
     approved: 'Approved',

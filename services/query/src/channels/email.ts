@@ -10,6 +10,7 @@ import { isCustodyError } from '@custody/kit'
 import { refusal } from '@custody/policy'
 import type { FastifyReply } from 'fastify'
 import { createTransport } from 'nodemailer'
+import { COMMENT_CHARACTERS_MAX } from '../answering'
 import { type Html, html, sendPage } from '../web/html'
 import {
   type Channel,
@@ -38,8 +39,8 @@ export interface EmailOptions {
   settings: Settings
   links: Links
   people: Pick<People, 'listed'>
-  /** Where the API is reached, without a slash at its end. */
   secrets: Secrets
+  /** Where the API is reached, without a slash at its end. */
   externalUrl(): string
 }
 
@@ -319,7 +320,7 @@ ${problem && html`<p class="note stop">${problem}</p>`}
 ${bodyOf(request)}
 <form method="post">
 <label for="comment">Comment${request.commentRequired ? ' (required)' : ''}</label>
-<textarea id="comment" name="comment" rows="3" maxlength="2000"></textarea>
+<textarea id="comment" name="comment" rows="3" maxlength="${COMMENT_CHARACTERS_MAX}"></textarea>
 <div class="row">
 <button class="go" name="answer" value="approved">Approve</button>
 <button class="stop" name="answer" value="denied">Deny</button>

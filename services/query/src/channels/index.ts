@@ -13,6 +13,7 @@ import {
   isCustodyError,
   type Logger,
   type Secrets,
+  urlOf,
 } from '@custody/kit'
 import type { Who } from '@custody/schemas'
 import type { FastifyInstance } from 'fastify'
@@ -62,7 +63,7 @@ export interface ChannelsOptions {
   retryMsMin?: number
 }
 
-export async function createChannels(o: ChannelsOptions): Promise<Channels> {
+export function createChannels(o: ChannelsOptions): Channels {
   const { gateway, approvals: settings, listen } = o.configuration
   const follows = `proxy-${gateway}`
   if (settings.channels.length === 0) return noChannels(o, follows)
@@ -114,9 +115,7 @@ export async function createChannels(o: ChannelsOptions): Promise<Channels> {
         )(app, desk)
     },
     async start(port) {
-      const host = listen.host.includes(':') ? `[${listen.host}]` : listen.host
-      const reached = ['0.0.0.0', '[::]'].includes(host) ? '127.0.0.1' : host
-      externalUrl ||= `http://${reached}:${port}`
+      externalUrl ||= urlOf(listen.host, port)
       await notifier.start(externalUrl)
       for (const { channel } of channels) {
         const end = channel.follow?.(desk)

@@ -5,10 +5,19 @@
  * Refuses calls that are not signed, old and repeated ones, and moves by the account that Custody uses itself.
  */
 import type { ChannelSettings, Secrets } from '@custody/kit'
-import { type Channel, cut, factsOf, type HeldRequest, line, outcomeText, titleOf } from './channel'
+import {
+  type Channel,
+  cut,
+  factsOf,
+  type HeldRequest,
+  line,
+  outcomeText,
+  stateBy,
+  titleOf,
+} from './channel'
 import { callerOf, isPassing, Recorded } from './desk'
 import { jsonOf, outbound } from './outbound'
-import { Freshly, hmac, malformed, same, unproven } from './proof'
+import { Freshly, hmac, objectIn, same, unproven } from './proof'
 
 type Settings = Extract<ChannelSettings, { type: 'jira' }>
 
@@ -18,8 +27,7 @@ const KEY = /^[A-Z][A-Z0-9_]{1,99}-\d{1,12}$/
 export function createJira(settings: Settings, secrets: Secrets): Channel {
   const name = settings.name ?? settings.type
   const base = `${settings.url.replace(/\/+$/, '')}/rest/api/3`
-  const lower = (names: readonly string[]) => new Set(names.map((one) => one.toLowerCase()))
-  const [approved, denied] = [lower(settings.approved), lower(settings.denied)]
+  const stateOf = stateBy(settings)
 
   async function call<T>(
     path: string,
@@ -93,11 +101,10 @@ export function createJira(settings: Settings, secrets: Secrets): Channel {
         )
         if (!presented || !same(expected, Buffer.from(presented[1]!, 'hex')))
           throw unproven('not signed with this webhook’s secret')
-        const event = eventOf(body)
+        const event = objectIn<JiraEvent>(body.toString('utf8'), 'the body is no JSON object')
         fresh.take(expected.toString('hex'), Number(event.timestamp) / 1000)
         const status = event.changelog?.items?.findLast(({ field }) => field === 'status')?.toString
-        const to = typeof status === 'string' ? status.toLowerCase() : ''
-        const state = approved.has(to) ? 'approved' : denied.has(to) ? 'denied' : null
+        const state = typeof status === 'string' ? stateOf(status) : null
         const asked = desk
           .asked(name)
           .find(({ reference }) => reference !== null && reference === event.issue?.key)
@@ -142,14 +149,6 @@ interface JiraEvent {
   issue?: { key?: string }
   comment?: { body?: unknown }
   changelog?: { items?: { field?: string; toString?: unknown }[] }
-}
-
-function eventOf(body: Buffer): JiraEvent {
-  try {
-    const value = JSON.parse(body.toString('utf8')) as unknown
-    if (typeof value === 'object' && value !== null) return value as JiraEvent
-  } catch {}
-  throw malformed('the body is no JSON')
 }
 
 /** What was said with the move. Where nothing has to be said, the move itself is what the record names. */

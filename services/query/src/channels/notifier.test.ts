@@ -1,5 +1,6 @@
 /** Who is asked where, when it is tried again, and what a restart remembers; on real event logs. */
 import { committedPosition } from '@custody/event-log'
+import { CustodyError } from '@custody/kit'
 import { hmac } from './proof'
 import { Receiver, type Reply } from './testing/simulators'
 import { rest, until, World, whoOf } from './testing/world'
@@ -206,6 +207,27 @@ test('a secret that is not there is named, and nothing is sent', async () => {
     'CUSTODY-CONFIG-003: environment variable NOT_SET_ANYWHERE is not set',
   )
   expect(one.calls).toEqual([])
+})
+
+test('while the vault is away a message waits for its secret, and is not lost', async () => {
+  const one = await receiver()
+  world = await World.make(configuration(channel('one', one.url)))
+  let reads = 0
+  world.secrets = {
+    async read() {
+      if (++reads === 1) throw new CustodyError('CUSTODY-VAULT-001', 'the vault does not answer')
+      return KEY
+    },
+  }
+  const held = world.hold()
+  await until(
+    async () =>
+      (await world!.ownEvents('approval.notified')).length +
+      (await world!.ownEvents('approval.notification-failed')).length,
+  )
+  expect(await world.ownEvents('approval.notification-failed')).toEqual([])
+  expect(kinds(one)).toEqual([`requested ${held.id}`])
+  expect(reads).toBe(2)
 })
 
 test('redirects are not followed, endless answers not read, and both fail for good', async () => {

@@ -407,7 +407,7 @@ export class Notifier implements OpenRequests {
       } catch (error) {
         if (!isRetryable(error) || error === last) throw error
         last = error
-        const { afterMs } = (error as Undelivered).again
+        const afterMs = error instanceof Undelivered ? error.again.afterMs : undefined
         if (afterMs !== undefined)
           queue.notBeforeMs = Math.max(queue.notBeforeMs, Date.now() + afterMs)
         // Half of it by chance, so that many do not come back at once; never before what the service asked for.

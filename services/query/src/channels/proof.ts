@@ -12,6 +12,15 @@ const SEEN_MAX = 100_000
 export const unproven = (message: string) => new CustodyError('CUSTODY-CHANNEL-003', message)
 export const malformed = (message: string) => new CustodyError('CUSTODY-CHANNEL-006', message)
 
+/** The object that some JSON stands for; what its fields hold is for whoever reads them to look at. */
+export function objectIn<T>(json: string, otherwise: string): T {
+  try {
+    const value = JSON.parse(json) as unknown
+    if (typeof value === 'object' && value !== null) return value as T
+  } catch {}
+  throw malformed(otherwise)
+}
+
 export function hmac(key: string | Buffer, ...parts: (string | Buffer)[]): Buffer {
   const digest = createHmac('sha256', key)
   for (const part of parts) digest.update(part)

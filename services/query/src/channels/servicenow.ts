@@ -4,7 +4,15 @@
  * Refuses records that were saved last by the account that Custody uses itself, and users that are not active.
  */
 import type { ChannelSettings, Secrets } from '@custody/kit'
-import { type Channel, factsOf, type HeldRequest, line, outcomeText, titleOf } from './channel'
+import {
+  type Channel,
+  factsOf,
+  type HeldRequest,
+  line,
+  outcomeText,
+  stateBy,
+  titleOf,
+} from './channel'
 import { type Asked, type Desk, isPassing } from './desk'
 import { jsonOf, outbound, Undelivered } from './outbound'
 import { unproven } from './proof'
@@ -17,8 +25,7 @@ const SYS_ID = /^[0-9a-f]{32}$/
 export function createServiceNow(settings: Settings, secrets: Secrets): Channel {
   const name = settings.name ?? settings.type
   const base = `${settings.url.replace(/\/+$/, '')}/api/now/table`
-  const lower = (values: readonly string[]) => new Set(values.map((one) => one.toLowerCase()))
-  const [approved, denied] = [lower(settings.approved), lower(settings.denied)]
+  const stateOf = stateBy(settings)
 
   async function call<T>(
     method: 'GET' | 'POST' | 'PATCH',
@@ -51,7 +58,7 @@ export function createServiceNow(settings: Settings, secrets: Secrets): Channel 
       signal,
     )
     const value = String(record[settings.approvalField] ?? '').toLowerCase()
-    const state = approved.has(value) ? 'approved' : denied.has(value) ? 'denied' : null
+    const state = stateOf(value)
     if (state === null) return
     const by = String(record.sys_updated_by ?? '')
     const version = `${value} ${by} ${String(record.sys_mod_count)}`

@@ -8,11 +8,12 @@
 import type { ChannelSettings, Secrets } from '@custody/kit'
 import { isCustodyError } from '@custody/kit'
 import type { FastifyInstance } from 'fastify'
+import { COMMENT_CHARACTERS_MAX } from '../answering'
 import { type Channel, cut, factsOf, type HeldRequest, line, outcomeText, titleOf } from './channel'
 import { callerOf, type Desk } from './desk'
 import { jsonOf, outbound, Undelivered } from './outbound'
 import type { Spoken } from './people'
-import { Freshly, hmac, malformed, same, unproven } from './proof'
+import { Freshly, hmac, malformed, objectIn, same, unproven } from './proof'
 
 type Settings = Extract<ChannelSettings, { type: 'slack' }>
 
@@ -21,7 +22,6 @@ const HEADER_CHARACTERS_MAX = 150
 const FIELD_CHARACTERS_MAX = 2000
 const FIELDS_MAX = 10
 const TEXT_CHARACTERS_MAX = 3000
-const COMMENT_CHARACTERS_MAX = 2000
 const PERSON_MS_MAX = 5 * 60_000
 const PEOPLE_MAX = 10_000
 
@@ -257,22 +257,17 @@ interface Payload {
 }
 
 function payloadOf(body: Buffer): Payload {
-  try {
-    const text = new URLSearchParams(body.toString('utf8')).get('payload')
-    const value = JSON.parse(text ?? '') as unknown
-    if (typeof value === 'object' && value !== null) return value as Payload
-  } catch {}
-  throw malformed('the call has no payload')
+  const text = new URLSearchParams(body.toString('utf8')).get('payload')
+  return objectIn(text ?? '', 'the call has no payload')
 }
 
 /** What the dialog was given; it comes back signed by Slack. */
 function metadataOf(payload: Payload) {
-  try {
-    const { r, s, c } = JSON.parse(payload.view?.private_metadata ?? '') as Record<string, string>
-    if (r && (s === 'approved' || s === 'denied'))
-      return { request: r, state: s as 'approved' | 'denied', channel: c ?? '' }
-  } catch {}
-  throw malformed('the dialog is none of ours')
+  const alien = 'the dialog is none of ours'
+  const { r, s, c } = objectIn<Record<string, string>>(payload.view?.private_metadata ?? '', alien)
+  if (r && (s === 'approved' || s === 'denied'))
+    return { request: r, state: s as 'approved' | 'denied', channel: c ?? '' }
+  throw malformed(alien)
 }
 
 /** For the fields that Slack reads as markup. */

@@ -8,7 +8,7 @@ import { CustodyError } from '@custody/kit'
 import { type Channel, factsOf, type HeldRequest, type Outcome } from './channel'
 import { callerOf, isPassing, Recorded } from './desk'
 import { outbound } from './outbound'
-import { Freshly, hmac, malformed, same, unproven } from './proof'
+import { Freshly, hmac, malformed, objectIn, same, unproven } from './proof'
 
 type Settings = Extract<ChannelSettings, { type: 'webhook' }>
 
@@ -140,13 +140,11 @@ function settledOf(request: HeldRequest, outcome: Outcome): Record<string, unkno
 }
 
 function answerOf(body: Buffer) {
-  let value: Record<string, unknown>
-  try {
-    value = JSON.parse(body.toString('utf8')) as Record<string, unknown>
-  } catch {
-    throw malformed('the body is no JSON')
-  }
-  const { type, request, answer, approver, comment = null } = value ?? {}
+  const value = objectIn<Record<string, unknown>>(
+    body.toString('utf8'),
+    'the body is no JSON object',
+  )
+  const { type, request, answer, approver, comment = null } = value
   // What Custody signed itself with this key must not be of use as an answer.
   if (
     type !== 'approval.answer' ||

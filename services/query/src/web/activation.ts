@@ -7,10 +7,11 @@ import { uuidBytes } from '@custody/schemas'
 import type { FastifyInstance } from 'fastify'
 import { from } from '../access'
 import { badRequest, notFound } from '../errors'
+import { STORE_WAIT_MS } from '../freshness'
 import type { JsonObject } from '../rows'
 import { activationPage, headerOf } from './bodies'
 import { html, sendPage } from './html'
-import { type PagesOptions, STORE_WAIT_MS } from './pages'
+import type { PagesOptions } from './pages'
 import type { Visits } from './visits'
 
 export function registerActivation(app: FastifyInstance, visits: Visits, o: PagesOptions): void {

@@ -6,10 +6,11 @@ import type { Statement } from '@custody/schemas'
 import type { FastifyInstance } from 'fastify'
 import { from, requireRole } from '../access'
 import { HELD_MS_MAX } from '../answering'
+import { STORE_WAIT_MS } from '../freshness'
 import { type JsonObject, microsOfIso } from '../rows'
 import { approvalPage, approvalsPage, headerOf } from './bodies'
 import { sendPage } from './html'
-import { type PagesOptions, STORE_WAIT_MS } from './pages'
+import type { PagesOptions } from './pages'
 import type { Visits } from './visits'
 
 const APPROVALS_SHOWN_MAX = 500

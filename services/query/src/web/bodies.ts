@@ -1,6 +1,7 @@
 /** What the pages say. Pure: from what was found to markup. */
 import type { SignInProvider } from '@custody/identity'
 import type { Caller } from '../access'
+import { COMMENT_CHARACTERS_MAX } from '../answering'
 import { visible } from '../channels/channel'
 import type { JsonObject } from '../rows'
 import { type Html, html } from './html'
@@ -24,8 +25,8 @@ export function errorPage(error: { code: string; message: string; action: string
 
 export function signInPage(providers: readonly SignInProvider[], to: string): Html {
   const links = providers.map(
-    ({ name, label }) =>
-      html`<p><a class="button" href="/sign-in/start?provider=${encodeURIComponent(name)}&amp;to=${encodeURIComponent(to)}">Sign in with ${label}</a></p>`,
+    ({ name }) =>
+      html`<p><a class="button" href="/sign-in/start?provider=${encodeURIComponent(name)}&amp;to=${encodeURIComponent(to)}">Sign in with ${name}</a></p>`,
   )
   return html`<h1>Sign in</h1>
 ${links.length > 0 ? links : html`<p class="dim">No identity provider is configured (<code>identity</code> in custody.yaml).</p>`}
@@ -101,7 +102,7 @@ ${
       ? html`<p class="note">You can’t answer this: ${view.refusal}.</p>`
       : html`<form method="post" action="/approvals/${text(one.id)}/deny"><input type="hidden" name="csrf" value="${view.csrf}">
 <label for="comment">Comment${one.commentRequired ? ' (needed)' : view.mayForce ? ' (needed to force)' : ''}</label>
-<textarea id="comment" name="comment" rows="2" maxlength="2000"${one.commentRequired ? html` required` : null}></textarea>
+<textarea id="comment" name="comment" rows="2" maxlength="${COMMENT_CHARACTERS_MAX}"${one.commentRequired ? html` required` : null}></textarea>
 <div class="row">${view.refusal === null ? html`<button class="go" formaction="/approvals/${text(one.id)}/approve" accesskey="a">Approve</button><button class="stop" accesskey="d">Deny</button>` : null}${view.mayForce ? html`<button formaction="/approvals/${text(one.id)}/force">Force: run it on my word alone</button>` : null}</div>${view.mayForce ? html`<p class="dim">Forcing passes over whoever else should answer, and raises an alert.</p>` : null}</form>`
 }`
 }

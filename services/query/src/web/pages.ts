@@ -37,8 +37,6 @@ export interface PagesOptions {
   standing(who: Who, madeOf?: string): CustodyError | null
 }
 
-/** How long a page waits for what was recorded before. */
-export const STORE_WAIT_MS = 2000
 const FORM_BYTES_MAX = 1024 * 1024
 
 export async function registerPages(app: FastifyInstance, o: PagesOptions): Promise<void> {

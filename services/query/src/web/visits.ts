@@ -2,7 +2,7 @@
  * One visit of a browser: who is signed in there, what its form says, where it is sent, and what of that is recorded.
  * Refuses changes that did not come from a page of ours.
  */
-import { type Configuration, isCustodyError } from '@custody/kit'
+import { type Configuration, isCustodyError, recordedReason } from '@custody/kit'
 import { parse as parseCookies, serialize as serializeCookie } from 'cookie'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { type Access, type Caller, cookieName, from, requireOwnPage } from '../access'
@@ -71,14 +71,8 @@ export class Visits {
     try {
       return await work()
     } catch (error) {
-      if (isCustodyError(error)) {
-        const recorded = error.details.recorded
-        this.o.watch.refused(
-          from(request),
-          error.code,
-          typeof recorded === 'string' ? `${error.message}: ${recorded}` : error.message,
-        )
-      }
+      if (isCustodyError(error))
+        this.o.watch.refused(from(request), error.code, recordedReason(error))
       throw error
     }
   }

@@ -7,6 +7,8 @@
 import type { Duplex } from 'node:stream'
 import { analyse, READING, type StatementAnalysis } from '@custody/postgres-sql'
 import { FrameCutter } from './frames'
+import type { Masker } from './masks'
+import { DatabaseRelations } from './relations'
 import { Backend, cstring, Frontend, message, readErrorFields, WireError } from './wire'
 
 /** Rows of the answer; more, and the database counts as one that can't be asked. */
@@ -48,14 +50,21 @@ select 'domain', '', t.typname, 'select ' || pg_catalog.pg_get_expr(k.conbin, 0)
   from pg_catalog.pg_constraint k join pg_catalog.pg_type t on t.oid = k.contypid where k.contype = 'c'
 `
 
+/** Of RELATIONS_QUERY. */
+const MASKED_KINDS = new Set(['relation', 'type', 'own-function'])
+
 export class Catalogue {
   /** Relations that do more than be read, by schema and name, and by name alone. */
-  private readonly relations = new Set<string>()
+  private readonly acting = new Set<string>()
   private readonly ruled = new Set<string>()
   private readonly operators = new Set<string>()
   private readonly functions = new Set<string>()
   private readonly types = new Set<string>()
   private implicit = false
+  /** For masking, where it was asked for. */
+  relations: DatabaseRelations | null = null
+  /** What was worked out for sessions with the same rules. */
+  readonly maskers = new Map<string, Masker>()
   private readonly refined = new WeakMap<StatementAnalysis, StatementAnalysis>()
 
   /** `rows`: kind, schema, name, definition. Null: the database could not be asked. */
@@ -70,12 +79,23 @@ export class Catalogue {
   /** Of a database that can't be asked. */
   static readonly nothingKnown = new Catalogue(true)
 
+  /** What of the database may be other than PostgreSQL's own of that name. */
+  readonly own = {
+    function: (name: string) => this.functions.has(name),
+    operator: (name: string) => this.operators.has(name),
+    type: (name: string) => this.types.has(name),
+  }
+
   private async learn(rows: readonly (readonly string[])[]): Promise<void> {
     const definitions: { schema: string; name: string; type: boolean; facts: StatementAnalysis }[] =
       []
     let count = 0
     for (const [kind, schema, name, definition] of rows as [string, string, string, string][]) {
-      if (kind === 'operator') this.operators.add(name)
+      if (MASKED_KINDS.has(kind)) {
+        this.relations ??= new DatabaseRelations()
+        this.relations.learn(kind, schema, name, definition)
+        if (++count % CHUNK === 0) await new Promise((resolve) => setImmediate(resolve))
+      } else if (kind === 'operator') this.operators.add(name)
       else if (kind === 'function') this.functions.add(name)
       else if (kind === 'cast') this.types.add(name)
       else if (kind === 'implicit') this.implicit = true
@@ -93,7 +113,7 @@ export class Catalogue {
         const { schema, name, type, facts } = definitions[i]!
         if (facts?.readOnly && !this.touches(facts)) continue
         if (type) this.types.add(name)
-        else this.addTo(this.relations, schema, name)
+        else this.addTo(this.acting, schema, name)
         definitions.splice(i, 1)
         found = true
       }
@@ -139,7 +159,7 @@ export class Catalogue {
   /** The first thing in a statement that this database has made its own, or null. */
   private touches(facts: StatementAnalysis): { kind: string; name: string } | null {
     for (const { kind, name, verb } of facts.objects) {
-      if (kind === 'table' && this.relations.has(lastTwo(name))) return { kind: 'view', name }
+      if (kind === 'table' && this.acting.has(lastTwo(name))) return { kind: 'view', name }
       if (verb === 'sql:compute' && !name.includes('.') && this.functions.has(name))
         return { kind: 'function', name }
     }

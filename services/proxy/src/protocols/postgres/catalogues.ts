@@ -9,6 +9,7 @@ import type { Logger, PostgresResource, Secrets } from '@custody/kit'
 import { analyse } from '@custody/postgres-sql'
 import { newUuid, nowMicros, type Who } from '@custody/schemas'
 import { CATALOGUE_QUERY, Catalogue, questionTarget } from './catalogue'
+import { RELATIONS_QUERY } from './relations'
 import { signIn } from './startup'
 
 /** What others changed, past the gateway, is known after so long. */
@@ -80,14 +81,20 @@ export class Followed {
 
 export class Catalogues {
   private readonly followed = new Map<string, Followed>()
-  private readonly fingerprint = analyse(CATALOGUE_QUERY).statements[0]?.fingerprint ?? null
+  private readonly query: string
+  private readonly fingerprint: string | null
 
   constructor(
     private readonly recorder: Recorder,
     private readonly gateway: string,
     private readonly secrets: Secrets,
     private readonly logger: Logger,
-  ) {}
+    /** Relations with their columns as well, for masking. */
+    { withRelations }: { withRelations: boolean },
+  ) {
+    this.query = withRelations ? CATALOGUE_QUERY + RELATIONS_QUERY : CATALOGUE_QUERY
+    this.fingerprint = analyse(this.query).statements[0]?.fingerprint ?? null
+  }
 
   of(resourceName: string, resource: PostgresResource, database: string): Followed {
     const key = `${resourceName}/${database}`
@@ -149,8 +156,8 @@ export class Catalogues {
           statement: {
             language: 'sql',
             interface: 'query',
-            text: CATALOGUE_QUERY,
-            textBytes: CATALOGUE_QUERY.length,
+            text: this.query,
+            textBytes: this.query.length,
             fingerprint: this.fingerprint,
             verbs: ['sql:select'],
             understood: true,
@@ -182,7 +189,7 @@ export class Catalogues {
         LOAD_MS_MAX,
       )
       try {
-        const rows = await questionTarget(target.stream, target.rest, CATALOGUE_QUERY)
+        const rows = await questionTarget(target.stream, target.rest, this.query)
         this.completed(session, id, started, 'ok', rows.length, null)
         return rows
       } finally {

@@ -15,6 +15,8 @@ export interface OwnSettings {
   signInBy: SignInBy
   /** What the session is for, as its user says. */
   reason: string | null
+  /** Its user wants to see masked values where somebody approves. */
+  reveal: boolean
   /** User names that stand for a way in, not for a person. */
   anybody: boolean
 }
@@ -44,8 +46,13 @@ export function takeOwnSettings(parameters: Map<string, string>): OwnSettings {
     else if (own.size > 0) parameters.set('options', text)
   }
   for (const name of own.keys())
-    if (name !== 'sign_in' && name !== 'reason')
-      throw new WireError(`custody.${name}: there are custody.sign_in and custody.reason`)
+    if (name !== 'sign_in' && name !== 'reason' && name !== 'reveal')
+      throw new WireError(
+        `custody.${name}: there are custody.sign_in, custody.reason and custody.reveal`,
+      )
+  const reveal = own.get('reveal')
+  if (reveal !== undefined && !/^(on|off)$/i.test(reveal))
+    throw new WireError(`custody.reveal: on or off, not ${JSON.stringify(reveal)}`)
   const asked = own.get('sign_in')
   if (asked !== undefined && !WAYS.has(asked))
     throw new WireError(`custody.sign_in: password, oauth or browser, not ${JSON.stringify(asked)}`)
@@ -54,6 +61,7 @@ export function takeOwnSettings(parameters: Map<string, string>): OwnSettings {
   return {
     signInBy: (asked as SignInBy | undefined) ?? byUser ?? 'password',
     reason: own.get('reason')?.trim().slice(0, REASON_CHARACTERS_MAX) || null,
+    reveal: reveal?.toLowerCase() === 'on',
     anybody: byUser !== null,
   }
 }

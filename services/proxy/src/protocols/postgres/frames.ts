@@ -25,10 +25,15 @@ export class FrameCutter {
   private keptBytes = 0
 
   constructor(
-    private readonly streamed: ReadonlySet<number>,
+    private streamed: ReadonlySet<number>,
     private readonly frameBytesMax: number,
     private readonly handler: FrameHandler,
   ) {}
+
+  /** From the next message on these types may pass in pieces. */
+  stream(types: ReadonlySet<number>): void {
+    this.streamed = types
+  }
 
   /** Bytes held back because their message is not whole yet. */
   get heldBytes(): number {

@@ -7,7 +7,15 @@ import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { TLSSocket } from 'node:tls'
 import type { RecordedSession } from '@custody/event-log'
-import { CustodyError, isCustodyError, type OidcIssuer, type PostgresResource } from '@custody/kit'
+import { discoveryUrl } from '@custody/identity'
+import {
+  CustodyError,
+  isCustodyError,
+  type OidcIssuer,
+  PerMinute,
+  type PostgresResource,
+  recordedReason,
+} from '@custody/kit'
 import type { PrincipalFacts } from '@custody/policy'
 import {
   type Analyser,
@@ -29,6 +37,7 @@ import {
   tellNotice,
 } from './credential'
 import { Relay } from './relay'
+import { SessionMasking } from './session-masking'
 import {
   type Greeting,
   greet,
@@ -85,8 +94,7 @@ class Postgres implements Protocol {
   readonly name = 'postgres'
   private readonly live = new Map<string, Live>()
   private stopping = false
-  private minute = 0
-  private refusals = 0
+  private readonly refusals = new PerMinute(REFUSALS_PER_MINUTE_MAX)
   private readonly catalogues: Catalogues
   private readonly checking: NodeJS.Timeout
   private readonly standing: NodeJS.Timeout
@@ -98,7 +106,9 @@ class Postgres implements Protocol {
     intervalMs: number,
   ) {
     const { recorder, configuration, secrets, logger } = services
-    this.catalogues = new Catalogues(recorder, configuration.gateway, secrets, logger)
+    this.catalogues = new Catalogues(recorder, configuration.gateway, secrets, logger, {
+      withRelations: (configuration.masking?.rules.length ?? 0) > 0,
+    })
     this.checking = setInterval(() => {
       const now = Date.now()
       for (const live of this.live.values()) live.relay?.check(now)
@@ -241,10 +251,28 @@ class Postgres implements Protocol {
         },
       })
       judgeSettings(gate, parameters)
-      const catalogue = gate.restricted
-        ? this.catalogues.of(asked.resourceName, asked.resource, asked.database)
-        : null
+      const rules = this.services.masking?.open(
+        { name: asked.resourceName, labels: asked.resource.labels },
+        principal.who.groups,
+      )
+      const catalogue =
+        gate.restricted || rules?.hasRules
+          ? this.catalogues.of(asked.resourceName, asked.resource, asked.database)
+          : null
       void catalogue?.fresh()
+      if (rules && isReplication(parameters))
+        throw new CustodyError(
+          'CUSTODY-MASK-004',
+          'a replication connection can’t be masked, and this resource is',
+        )
+      const masking = rules
+        ? new SessionMasking(
+            rules,
+            rules.hasRules ? catalogue : null,
+            this.services.configuration.limits.statementsPerConnectionMax,
+            own.reveal,
+          )
+        : null
       const forwarded = new Map(parameters)
       forwarded.delete('user')
       forwarded.delete('database')
@@ -283,6 +311,7 @@ class Postgres implements Protocol {
         reader.release(),
         gate,
         catalogue,
+        masking,
       )
     } catch (error) {
       if (session) recorder.closeSession(session, 'closed', messageOf(error), {})
@@ -301,6 +330,7 @@ class Postgres implements Protocol {
     early: Buffer,
     gate: SessionGate,
     catalogue: Followed | null,
+    masking: SessionMasking | null,
   ): void {
     const key = cancelKey(target.pid, secret)
     const { limits } = this.services.configuration
@@ -317,6 +347,7 @@ class Postgres implements Protocol {
       session,
       gate,
       catalogue,
+      masking,
       approvals: this.services.approvals,
       analyser: this.analyser,
       client: stream,
@@ -446,12 +477,7 @@ class Postgres implements Protocol {
         'CUSTODY-PG-002',
         `${JSON.stringify(resourceName)} is not a PostgreSQL resource of this gateway`,
       )
-    const replication = parameters.get('replication')
-    if (
-      replication !== undefined &&
-      !/^(false|off|no|0)$/i.test(replication) &&
-      !resource.allowReplication
-    )
+    if (isReplication(parameters) && !resource.allowReplication)
       throw new CustodyError(
         'CUSTODY-PG-009',
         `the resource ${JSON.stringify(resourceName)} does not allow replication connections`,
@@ -531,14 +557,7 @@ class Postgres implements Protocol {
   private recordRefusal(principal: Principal | null, path: Path, error: unknown): void {
     if (this.services.recorder.problem) return
     // Whoever has no name could fill the log; some a minute tell of all of them.
-    if (principal === null) {
-      const minute = Math.floor(Date.now() / 60_000)
-      if (minute !== this.minute) {
-        this.minute = minute
-        this.refusals = 0
-      }
-      if (++this.refusals > REFUSALS_PER_MINUTE_MAX) return
-    }
+    if (principal === null && !this.refusals.take()) return
     const code =
       error instanceof TargetRefusedError
         ? 'CUSTODY-PG-008'
@@ -597,11 +616,13 @@ function judgeSettings(gate: SessionGate, parameters: ReadonlyMap<string, string
   }
 }
 
-function discoveryOf({ issuer, scopes }: OidcIssuer): { url: string; scope: string } {
-  return {
-    url: `${issuer.replace(/\/$/, '')}/.well-known/openid-configuration`,
-    scope: scopes.join(' '),
-  }
+function discoveryOf(issuer: OidcIssuer): { url: string; scope: string } {
+  return { url: discoveryUrl(issuer), scope: issuer.scopes.join(' ') }
+}
+
+function isReplication(parameters: ReadonlyMap<string, string>): boolean {
+  const replication = parameters.get('replication')
+  return replication !== undefined && !/^(false|off|no|0)$/i.test(replication)
 }
 
 function cancelKey(pid: number, secret: Buffer): string {
@@ -623,12 +644,6 @@ function isLoopback(address: string): boolean {
   return address === '::1' || /^(::ffff:)?127\./.test(address)
 }
 
-/** The record may say more than the one who was refused is told. */
-function recordedReason(error: unknown): string {
-  const recorded = isCustodyError(error) ? error.details.recorded : undefined
-  return typeof recorded === 'string' ? `${messageOf(error)}: ${recorded}` : messageOf(error)
-}
-
 function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error)
 }
@@ -645,6 +660,7 @@ const SQLSTATES: Record<string, string> = {
   'CUSTODY-PG-011': '08004',
   'CUSTODY-PG-012': '28000',
   'CUSTODY-PG-015': '42501',
+  'CUSTODY-MASK-004': '42501',
   'CUSTODY-PG-018': '28000',
   'CUSTODY-SECRET-001': '08001',
 }

@@ -187,6 +187,17 @@ describe('psql', () => {
 })
 
 describe('drivers', () => {
+  test.each([
+    "create role clerk password 'correct horse'",
+    "alter role clerk with login encrypted password 'correct horse'",
+    "alter user clerk password = 'correct horse' nonsense",
+  ])('a password is never recorded: %s', async (sql) => {
+    const before = (await events()).length
+    await withClient('shop', (client) => client.query(sql).catch(() => {}))
+    const statement = (await events()).slice(before).find((event) => event.statement)!.statement!
+    expect(statement.text).toBe(sql.replace("'correct horse'", "'[masked]'"))
+  })
+
   test('bound parameters are recorded as they ran', async () => {
     const found = await commandsOf(() =>
       withClient('shop', (client) =>

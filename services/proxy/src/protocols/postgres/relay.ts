@@ -26,20 +26,28 @@ import {
   type StatementDraft,
 } from '@custody/schemas'
 import type { Answer, Approvals, Waiting } from '../../approvals'
-import { encodeDecision, type Grant, type SessionGate, type Verdict } from '../../gate'
+import { encodeDecision, type Grant, type Reveal, type SessionGate, type Verdict } from '../../gate'
 import { Lane } from '../../lane'
+import { fewerRows, MaskCounts, ResultPlan, Rewritten } from './answers'
 import { Catalogue } from './catalogue'
 import type { Followed } from './catalogues'
+import type { CopyMasker } from './copy'
 import { FrameCutter, type FrameHandler } from './frames'
+import { constantsNotKept, keptText, parameterMask, passwordsOf } from './literals'
+import { WITHHELD, withoutData } from './messages'
+import { type CommandMask, type SessionMasking, WRITTEN_CHARACTERS_MAX } from './session-masking'
 import {
   Backend,
+  cstring,
   cstringEnd,
   errorResponse,
   Frontend,
+  message,
   readErrorFields,
   readRowDescription,
   readyForQuery,
   rowsOfTag,
+  type WireColumn,
   WireError,
 } from './wire'
 
@@ -76,6 +84,8 @@ export interface RelayParts {
   approvals: Approvals
   /** What the session's database makes of statements; null where no policy asks. */
   catalogue: Followed | null
+  /** Null where nothing is masked. */
+  masking: SessionMasking | null
   analyser: Analyser
   client: Duplex
   target: Duplex
@@ -85,11 +95,19 @@ export interface RelayParts {
   onEnd(): void
 }
 
+/** The columns of its rows, as the target says; shared by all that is made of one statement or portal. */
+interface Described {
+  /** The client, or we, have asked. */
+  asked: boolean
+  fields: WireColumn[] | null
+}
+
 interface Prepared {
   text: Buffer | string
   analysis: StatementAnalysis
   typeOids: number[]
   columns: ColumnDraft[] | undefined
+  described: Described
   /** Where another was known under this name and Parse is not answered: the group that Parse is in. Else -1. */
   replacing: number
   /** SQL that deallocates it is under way, or failed. */
@@ -108,6 +126,9 @@ interface Portal {
   replacing: number
   /** The approval by which it was bound; it holds for its execution. */
   grant: Grant | null
+  described: Described
+  /** Formats of its columns as Bind has them: none, one for all, or one each. */
+  formats: readonly number[]
 }
 
 /** What a request changed among the names known, to be taken back if the target passes over it. */
@@ -121,8 +142,15 @@ interface Command {
   id: Buffer
   /** It may change settings of the session, or take a change back. */
   maySet: boolean
-  /** It may change what the database has made its own. */
+  /** It may change what the database has made its own, or what its relations are. */
   changing: boolean
+  makesCode: boolean
+  /** Null where nothing is masked. */
+  masked: CommandMask | null
+  /** Of a function called by its number. */
+  functionOid: number
+  /** What of the data sent to it is not kept; undefined: not looked at yet. */
+  inputMasker: CopyMasker | null | undefined
   micros: number
   durability: Durability
   columns: ColumnDraft[] | undefined
@@ -157,6 +185,8 @@ interface Expected {
   changes: Change[] | null
   /** Requests up to and with one Sync or Query: an error makes the target pass over the rest of its group. */
   group: number
+  /** Asked by us: its answer is not the client's. */
+  own: boolean
   /** An answer of our own, and whether it was recorded. */
   bytes: Buffer | null
   durability: Durability | null
@@ -173,6 +203,19 @@ const BACKEND_STREAMED = new Set<number>([
   Backend.copyData,
   Backend.functionCallResponse,
 ])
+/** Where values may have to be replaced, what holds them is taken whole. */
+const NOTHING_STREAMED = new Set<number>()
+const EMPTY = Buffer.alloc(0)
+/** What may change which columns a name means. */
+const RESHAPING = new Set([
+  'sql:create',
+  'sql:alter',
+  'sql:drop',
+  'sql:comment',
+  'sql:unknown',
+  'sql:do',
+  'sql:call',
+])
 const STATUS_IDLE = 0x49
 /** A transaction's end takes settings back; what a cursor is of runs when it is fetched from. */
 const SETS_BY_READING = new Set(['sql:rollback', 'sql:fetch'])
@@ -186,6 +229,9 @@ const SQLSTATES: Record<string, string> = {
   'CUSTODY-POLICY-004': '42501',
   'CUSTODY-POLICY-005': '57014',
   'CUSTODY-POLICY-006': '53400',
+  'CUSTODY-MASK-001': '42501',
+  'CUSTODY-MASK-002': '42501',
+  'CUSTODY-MASK-003': '42501',
 }
 
 const NOTHING_KNOWN = Catalogue.nothingKnown
@@ -199,6 +245,7 @@ function expected(kind: Kind, commands: Command[] = NO_COMMANDS): Expected {
     portal: null,
     changes: null,
     group: 0,
+    own: false,
     bytes: null,
     durability: null,
   }
@@ -238,6 +285,16 @@ export class Relay {
   private fatal = false
   private lastRowDescription: Buffer | null = null
   private lastColumns: ColumnDraft[] | undefined
+  private lastFields: WireColumn[] | null = null
+  // Masking: the chunk as it goes on, and the plan for the rows that come now; undefined: not made yet.
+  private rewritten: Rewritten | null = null
+  private plan: ResultPlan | null | undefined = undefined
+  private copyOut: CopyMasker | null = null
+  /** Of what belongs to no command. */
+  private readonly looseCounts = new MaskCounts()
+  /** Columns whose values the request's statements show, statement by statement, and by what approval. */
+  private revealed: Reveal[] = []
+  private revealGrants: Grant[] = []
   // The answer being received: bytes since the last command ended.
   private answerBytes = 0
   private answerRecorded = 0
@@ -291,11 +348,15 @@ export class Relay {
       failed,
     )
     this.fromClient = new FrameCutter(
-      FRONTEND_STREAMED,
+      parts.masking === null ? FRONTEND_STREAMED : NOTHING_STREAMED,
       this.settings.frameBytesMax,
       this.requests(),
     )
-    this.fromTarget = new FrameCutter(BACKEND_STREAMED, this.settings.frameBytesMax, this.answers())
+    this.fromTarget = new FrameCutter(
+      parts.masking === null ? BACKEND_STREAMED : NOTHING_STREAMED,
+      this.settings.frameBytesMax,
+      this.answers(),
+    )
   }
 
   start(): void {
@@ -377,6 +438,8 @@ export class Relay {
         this.onRequest(type, bytes, at, end)
         if (this.waiting !== null) return true
         if (this.grants.length > 0) this.grants = []
+        if (this.revealed.length > 0) this.revealed = []
+        if (this.revealGrants.length > 0) this.revealGrants = []
         this.denial = null
         return false
       },
@@ -472,7 +535,6 @@ export class Relay {
     return before
   }
 
-  /** Whether strings are told apart as they were when the settings were last certain. */
   /**
    * Whether the settings that decide how a text is read are those that the target has reported. It reports changes with
    * ReadyForQuery, so after what may have made one nothing is certain until then.
@@ -605,6 +667,7 @@ export class Relay {
       analysis: statement,
       typeOids,
       columns: undefined,
+      described: { asked: false, fields: null },
       replacing: -1,
       gone: false,
       isCertain:
@@ -638,6 +701,8 @@ export class Relay {
       group: this.group,
       replacing: -1,
       grant: null,
+      described: { asked: false, fields: null },
+      formats: this.parts.masking === null ? NO_FORMATS : resultFormats(bytes, nameEnd + 1, end),
     }
     // The target plans the statement now, and may run functions for that.
     const analysis = this.refined(prepared.analysis)
@@ -667,8 +732,11 @@ export class Relay {
     const nameEnd = cstringEnd(bytes, at + 6, end)
     const name = bytes.toString('latin1', at + 6, nameEnd)
     const one = expected(Kind.describe)
-    one.prepared =
-      (bytes[at + 5] === 0x53 ? this.prepared.get(name) : this.portals.get(name)?.prepared) ?? null
+    one.portal = bytes[at + 5] === 0x53 ? null : (this.portals.get(name) ?? null)
+    one.prepared = (one.portal ? one.portal.prepared : this.prepared.get(name)) ?? null
+    if (bytes[at + 5] !== 0x53 && one.portal === null) one.prepared = null
+    const described = one.portal?.described ?? one.prepared?.described
+    if (described) described.asked = true
     this.expect(one)
   }
 
@@ -710,10 +778,36 @@ export class Relay {
       1,
     )
     command.columns = prepared.columns
+    if (command.masked !== null) this.describeFirst(nameEnd, bytes, at, portal, prepared)
     const one = expected(Kind.execute, [command])
     one.prepared = prepared
+    one.portal = portal ?? null
     for (const object of analysis.objects)
       if (object.kind === 'prepared') this.namedBySql(one, object.name)
+    this.expect(one)
+  }
+
+  /** Rows can only be masked as what they are: where the client has not asked for their description, we do. */
+  private describeFirst(
+    nameEnd: number,
+    bytes: Buffer,
+    at: number,
+    portal: Portal | undefined,
+    prepared: Prepared,
+  ): void {
+    if (this.skipping || portal?.described.asked) return
+    if (portal && prepared.isCertain && prepared.described.asked) return
+    this.forward(bytes, at)
+    const name = bytes.subarray(at + 5, nameEnd)
+    this.toTarget.send(
+      message(Frontend.describe, Buffer.concat([PORTAL, name, EMPTY_STRING])),
+      this.forwardDurability,
+    )
+    const one = expected(Kind.describe)
+    one.own = true
+    one.prepared = prepared
+    one.portal = portal ?? null
+    if (portal) portal.described.asked = true
     this.expect(one)
   }
 
@@ -743,20 +837,18 @@ export class Relay {
       else this.refuse(verdict, asked, bytes, at, end, true)
       return
     }
-    this.expect(
-      expected(Kind.functionCall, [
-        this.recordCommand(
-          'function-call',
-          `function ${oid}`,
-          0,
-          analysis,
-          parameters,
-          verdict,
-          0,
-          1,
-        ),
-      ]),
+    const command = this.recordCommand(
+      'function-call',
+      `function ${oid}`,
+      0,
+      analysis,
+      parameters,
+      verdict,
+      0,
+      1,
     )
+    command.functionOid = oid
+    this.expect(expected(Kind.functionCall, [command]))
   }
 
   /** Remembers where COPY data begins in this chunk; all of a run is recorded as one piece. */
@@ -789,7 +881,7 @@ export class Relay {
     this.inputFrom = -1
     const command = this.copyCommand
     if (command === null || to <= from) return
-    const piece = bytes.subarray(from, to)
+    const piece = this.keptInput(command, bytes.subarray(from, to))
     command.inputHash ??= createHash('sha256')
     command.inputHash.update(piece)
     const recordable = Math.min(
@@ -818,6 +910,35 @@ export class Relay {
     this.need(command.durability)
   }
 
+  /** COPY data as the record keeps it; what goes to the target stays as it is. */
+  private keptInput(command: Command, piece: Buffer): Buffer {
+    const { masking } = this.parts
+    if (masking === null || command.masked === null) return piece
+    if (command.inputMasker === undefined) {
+      const { mask, counts, copy } = command.masked
+      command.inputMasker = masking.copy(
+        command.masked,
+        copy,
+        mask.outputs?.length ?? 0,
+        copy?.format === 'binary',
+        counts,
+        this.encoding,
+        this.settings.frameBytesMax,
+      )
+    }
+    const masker = command.inputMasker
+    if (masker === null) return piece
+    const parts: Buffer[] = []
+    for (let at = 0; at + 5 <= piece.length; ) {
+      const end = at + 1 + piece.readInt32BE(at + 1)
+      const data =
+        piece[at] === Frontend.copyData ? masker.push(piece.subarray(at + 5, end)) : EMPTY
+      if (data.length > 0) parts.push(message(Frontend.copyData, data))
+      at = end
+    }
+    return Buffer.concat(parts)
+  }
+
   /** This chunk may go on only when what was recorded for it is this durable. */
   private need(durability: Durability): void {
     if (this.forwardDurability !== 'disk') this.forwardDurability = durability
@@ -844,7 +965,11 @@ export class Relay {
     const command: Command = {
       id,
       maySet: !analysis.readOnly || analysis.verbs.some((verb) => SETS_BY_READING.has(verb)),
-      changing: analysis.makesCode,
+      changing: analysis.makesCode || this.reshapes(analysis),
+      makesCode: analysis.makesCode,
+      masked: this.maskedAs(analysis, text, index),
+      functionOid: 0,
+      inputMasker: undefined,
       micros,
       durability,
       columns: undefined,
@@ -861,10 +986,21 @@ export class Relay {
         kind: 'command.started',
         command: id,
         decision: verdict.decision,
-        statement: this.describe(submittedBy, text, textBytes, analysis, parameters, index, count),
+        statement: this.describe(
+          submittedBy,
+          text,
+          textBytes,
+          analysis,
+          parameters,
+          index,
+          count,
+          command.masked,
+        ),
+        masks: command.masked?.counts.take(),
       },
       this.session,
     )
+    if (command.masked !== null) this.noteMasks(command, command.masked)
     if (verdict.alert !== null && !this.alerted.has(verdict.alert)) {
       // Once a session: the rest is in the record, and nobody reads the hundredth.
       this.alerted.add(verdict.alert)
@@ -884,6 +1020,63 @@ export class Relay {
     this.session.commandsStarted++
     this.need(durability)
     return command
+  }
+
+  private reshapes({ verbs }: StatementAnalysis): boolean {
+    return (
+      this.parts.masking !== null &&
+      this.parts.catalogue !== null &&
+      verbs.some((verb) => RESHAPING.has(verb))
+    )
+  }
+
+  /** What masking keeps with a command. */
+  private maskedAs(
+    analysis: StatementAnalysis,
+    text: Buffer | string,
+    index: number,
+  ): CommandMask | null {
+    const { masking } = this.parts
+    if (masking === null) return null
+    const reveal = this.revealed[index] ?? null
+    const revealed = reveal?.revealed ?? null
+    const mask = masking.statement(analysis, revealed)
+    const isTold = mask.isSensitive || mask.constants === 'all' || mask.constants.size > 0
+    const bytes = typeof text === 'string' ? Buffer.from(text) : text
+    return {
+      mask,
+      revealed,
+      decision: reveal?.decision ?? null,
+      counts: new MaskCounts(),
+      copy: analysis.copy,
+      written: isTold ? bytes.toString('latin1', 0, WRITTEN_CHARACTERS_MAX) : '',
+      secrets: isTold ? constantsNotKept(bytes, mask.constants) : [],
+    }
+  }
+
+  /** What becomes known by running it, and what somebody is to be told. */
+  private noteMasks(command: Command, { mask, revealed, decision }: CommandMask): void {
+    this.parts.masking!.note(mask)
+    if (revealed !== null && decision !== null)
+      this.recorder.record(
+        {
+          kind: 'mask.revealed',
+          command: command.id,
+          decision,
+          lifecycle: { state: 'changed', reason: `shows ${[...revealed].sort().join(', ')}` },
+        },
+        this.session,
+      )
+    if (mask.alert === null || this.alerted.has(mask.alert)) return
+    this.alerted.add(mask.alert)
+    this.recorder.record(
+      {
+        kind: 'alert.masking',
+        command: command.id,
+        lifecycle: { state: 'changed', reason: mask.alert },
+      },
+      this.session,
+    )
   }
 
   /** Text as UTF-8 bytes, or as a string where the client speaks another encoding. */
@@ -940,13 +1133,21 @@ export class Relay {
   /** The statement as events carry it. */
   private describe(
     submittedBy: string,
-    text: Buffer | string,
+    whole: Buffer | string,
     textBytes: number,
     analysis: StatementAnalysis,
     parameters: ParameterDraft[] | undefined,
     index: number,
     count: number,
+    masked: CommandMask | null = this.maskedAs(analysis, whole, index),
   ): StatementDraft {
+    const { masking } = this.parts
+    const text = this.keptText(whole, analysis, masked)
+    const problem =
+      analysis.problem !== null && masked?.mask.isSensitive
+        ? withoutData(analysis.problem, { sensitive: 'data', written: '', secrets: [] }, NO_NAMES)
+        : analysis.problem
+    if (masking !== null && masked !== null) parameters = this.keptParameters(parameters, masked)
     const cut = text.length > this.settings.statementBytesMax
     return {
       language: 'sql',
@@ -959,10 +1160,52 @@ export class Relay {
       verbs: analysis.verbs,
       objects: analysis.objects,
       understood: analysis.understood,
-      problem: analysis.problem,
+      problem,
       index,
       count,
     }
+  }
+
+  /** Passwords are never kept, whatever is masked. */
+  private keptText(
+    text: Buffer | string,
+    analysis: StatementAnalysis,
+    masked: CommandMask | null,
+  ): Buffer | string {
+    // What only reads has none, and is the most.
+    if (masked === null && analysis.readOnly) return text
+    const bytes = typeof text === 'string' ? Buffer.from(text) : text
+    const passwords = passwordsOf(analysis, bytes)
+    const constants = masked?.mask.constants ?? passwords
+    const kept = keptText(
+      bytes,
+      constants === 'all' || passwords.size === 0
+        ? constants
+        : new Map([...constants, ...passwords]),
+      this.parts.masking?.rules ?? null,
+      masked?.counts ?? this.looseCounts,
+    )
+    return kept === bytes ? text : kept
+  }
+
+  private keptParameters(
+    parameters: ParameterDraft[] | undefined,
+    { mask, counts }: CommandMask,
+  ): ParameterDraft[] | undefined {
+    return parameters?.map((parameter, i) => {
+      if (parameter.value === null || parameter.value === undefined) return parameter
+      const rule = parameterMask(i + 1, mask.parameters)
+      if (rule !== null) {
+        counts.add(rule.rule, rule.column, null, 'redact')
+        return { ...parameter, value: WITHHELD }
+      }
+      const value = parameter.value
+      const found = this.parts.masking!.maskText(
+        typeof value === 'string' ? Buffer.from(value) : value,
+        counts,
+      )
+      return found === null ? parameter : { ...parameter, value: found }
+    })
   }
 
   // ── decided otherwise than to let it pass ────────────────────────────────────────────────────────────────────
@@ -972,10 +1215,10 @@ export class Relay {
    * again when it is known. What this session sent before may change it, and must have ended first.
    */
   private unsettledCatalogue(bytes: Buffer, at: number): boolean {
-    const { catalogue, gate } = this.parts
-    if (catalogue === null || !gate.restricted || this.ended) return false
+    const { catalogue, gate, masking } = this.parts
+    if (catalogue === null || (!gate.restricted && masking === null) || this.ended) return false
     // Nobody else sees what this transaction made, and asking might wait for its locks.
-    if (this.changedHere && this.changing === 0) return false
+    if ((this.changedHere || masking?.isStale) && this.changing === 0) return false
     if (this.changing > 0) {
       this.forward(bytes, at)
       this.toTarget.send(FLUSH, null)
@@ -1000,10 +1243,41 @@ export class Relay {
   /** The verdict on one statement of the request; what a person said of it before counts. */
   private judge(analysis: StatementAnalysis, index: number, text: (() => string) | null): Verdict {
     if (this.denial?.index === index) return this.denial.verdict
-    const verdict = this.parts.gate.decide(analysis, this.grants[index] ?? null, text)
+    const decided = this.parts.gate.decide(analysis, this.grants[index] ?? null, text)
+    const verdict =
+      decided.outcome === 'allow' ? this.judgeMasks(analysis, index, decided) : decided
     return verdict.outcome === 'hold' && this.parts.approvals.full
       ? denied(verdict, 'too many commands wait for approval already', 'CUSTODY-POLICY-006')
       : verdict
+  }
+
+  /** Of what policies let pass: whether masked values are shown, and what masking doesn't let pass. */
+  private judgeMasks(analysis: StatementAnalysis, index: number, verdict: Verdict): Verdict {
+    const { masking, gate } = this.parts
+    if (masking === null) return verdict
+    let mask = masking.statement(analysis, null)
+    if (mask.shown.length > 0 && gate.mayReveal) {
+      const reveal = gate.reveal(analysis, mask.shown, this.revealGrants[index] ?? null)
+      if (reveal.held !== null && masking.wantsReveal) return reveal.held
+      if (reveal.decision !== null) {
+        this.revealed[index] = reveal
+        mask = masking.statement(analysis, reveal.revealed)
+      }
+    }
+    const { refused } = mask
+    if (refused === null) return verdict
+    return {
+      outcome: 'block',
+      decision: encodeDecision({
+        outcome: 'block',
+        policies: [`masking:${refused.rule}`],
+        reason: refused.reason,
+      }),
+      code: refused.code,
+      reason: refused.reason,
+      terms: null,
+      alert: null,
+    }
   }
 
   /** Whether the target will say ReadyForQuery without being sent more. */
@@ -1104,8 +1378,14 @@ export class Relay {
     if (this.ended) return
     this.waiting = null
     if (answer.state === 'approved') {
-      this.grants[index] = answer.grant
-      this.parts.gate.remember(answer.grant, verdict.terms!, analysis.fingerprint)
+      if (verdict.reveals) this.revealGrants[index] = answer.grant
+      else this.grants[index] = answer.grant
+      this.parts.gate.remember(
+        answer.grant,
+        verdict.terms!,
+        analysis.fingerprint,
+        verdict.reveals ?? false,
+      )
       this.tell(`custody: approved by ${answer.by}`)
     } else
       this.deny(
@@ -1169,8 +1449,11 @@ export class Relay {
   private answers(): FrameHandler {
     return {
       onFrame: (type, bytes, at, end) => {
-        this.onAnswer(type, bytes, at, end)
-        if (this.locals > 0) this.releaseLocal(bytes, end)
+        if (this.parts.masking !== null) this.maskAnswer(type, bytes, at, end)
+        else {
+          this.onAnswer(type, bytes, at, end)
+          if (this.locals > 0) this.releaseLocal(bytes, end)
+        }
         return false
       },
       onPiece: (type, bytes, _at, end, first, last) => {
@@ -1180,8 +1463,162 @@ export class Relay {
           if (this.locals > 0) this.releaseLocal(bytes, end)
         }
       },
-      onChunkEnd: (bytes) => this.onAnswersEnd(bytes),
+      onChunkEnd: (bytes) => {
+        const { rewritten } = this
+        this.rewritten = null
+        this.onAnswersEnd(
+          rewritten === null ? bytes : rewritten.bytes.subarray(0, rewritten.length),
+        )
+      },
     }
+  }
+
+  /** The answer as the client will have it, which is the one that is recorded and looked at from here on. */
+  private maskAnswer(type: number, bytes: Buffer, at: number, end: number): void {
+    const start = this.rewritten?.length ?? at
+    const begin = () => {
+      this.rewritten ??= new Rewritten(bytes, at)
+      return this.rewritten
+    }
+    let isReplaced = false
+    if (type === Backend.dataRow) {
+      if (this.plan === undefined) this.planRows()
+      isReplaced = this.plan?.row(bytes, at, end, begin) ?? false
+    } else {
+      const other = this.maskMessage(type, bytes, at, end)
+      isReplaced = other !== null
+      if (other !== null) begin().append(other, 0, other.length)
+    }
+    const { rewritten } = this
+    if (rewritten === null) {
+      this.onAnswer(type, bytes, at, end)
+      if (this.locals > 0) this.releaseLocal(bytes, end)
+      return
+    }
+    if (!isReplaced) rewritten.append(bytes, at, end)
+    if (rewritten.length > start) this.onAnswer(type, rewritten.bytes, start, rewritten.length)
+    if (this.locals > 0) this.releaseLocal(rewritten.bytes, rewritten.length)
+  }
+
+  /** The plan for the rows of the command that the target answers. */
+  private planRows(): void {
+    const masking = this.parts.masking!
+    const command = this.current()
+    const { portal, prepared, kind } = this.head() ?? {}
+    let fields = this.lastFields
+    if (kind === Kind.execute)
+      fields =
+        portal?.described.fields ??
+        (prepared?.described.fields && portal
+          ? withFormats(prepared.described.fields, portal.formats)
+          : null)
+    const counts = command?.masked?.counts ?? this.looseCounts
+    // Rows that nobody has described fit no plan, and have nothing left in them.
+    this.plan = masking.plan(command?.masked ?? null, fields ?? [], counts, this.encoding)
+    if (fields === null) this.plan ??= new ResultPlan([], counts, masking.rules.key, '', false)
+    if (this.plan === null) this.fromTarget.stream(BACKEND_STREAMED)
+  }
+
+  /** The result is over; the next one's rows have a plan of their own. */
+  private unplan(): void {
+    if (this.plan === null || this.copyOut === null) this.fromTarget.stream(NOTHING_STREAMED)
+    this.plan = undefined
+    this.copyOut = null
+    this.lastFields = null
+  }
+
+  /** A message as it goes on, or null where it stays as it is. Empty: it is left out. */
+  private maskMessage(type: number, bytes: Buffer, at: number, end: number): Buffer | null {
+    const masking = this.parts.masking!
+    const command = this.current()
+    switch (type) {
+      case Backend.rowDescription:
+        this.lastFields = readRowDescription(bytes, at + 5, end)
+        if (this.head()?.own) return this.takeOwnDescription(this.lastFields)
+        return null
+      case Backend.noData:
+        return this.head()?.own ? this.takeOwnDescription([]) : null
+      case Backend.errorResponse:
+      case Backend.noticeResponse: {
+        const masked = command?.masked ?? this.maskedHead()
+        return masking.message(bytes, at, end, masked, masked?.counts ?? this.looseCounts)
+      }
+      case Backend.notificationResponse:
+        return masking.notification(bytes, at, end, this.looseCounts)
+      case Backend.parameterStatus:
+        return this.maskSetting(bytes, at, end)
+      case Backend.functionCallResponse:
+        if (!masking.mayShow(command?.functionOid ?? 0) || bytes.readInt32BE(at + 5) < 0)
+          return null
+        command?.masked?.counts.add('unproven', null, null, 'null')
+        return message(Backend.functionCallResponse, NULL_VALUE)
+      case Backend.copyOutResponse: {
+        const masked = command?.masked ?? null
+        this.copyOut = masking.copy(
+          masked,
+          masked?.copy ?? null,
+          bytes.readUInt16BE(at + 6),
+          bytes[at + 5] === 1,
+          masked?.counts ?? this.looseCounts,
+          this.encoding,
+          this.settings.frameBytesMax,
+        )
+        if (this.copyOut === null) this.fromTarget.stream(BACKEND_STREAMED)
+        return null
+      }
+      case Backend.copyData: {
+        if (this.copyOut === null) return null
+        const data = this.copyOut.push(bytes.subarray(at + 5, end))
+        return data.length === 0 ? EMPTY : message(Backend.copyData, data)
+      }
+      case Backend.copyDone: {
+        const rest = this.copyOut?.end() ?? EMPTY
+        if (rest.length === 0) return null
+        return Buffer.concat([message(Backend.copyData, rest), bytes.subarray(at, end)])
+      }
+      case Backend.commandComplete: {
+        const dropped = (this.plan?.dropped ?? 0) + (this.copyOut?.dropped ?? 0)
+        return dropped === 0 ? null : fewerRows(bytes.toString('latin1', at + 5, end - 1), dropped)
+      }
+    }
+    return null
+  }
+
+  private takeOwnDescription(fields: WireColumn[]): Buffer {
+    const head = this.head()!
+    if (head.portal) head.portal.described.fields = fields
+    this.lastFields = fields
+    this.shift()
+    // Of a portal that is not known here, for the Execute behind it.
+    const next = this.head()
+    if (next?.kind === Kind.execute && next.portal === null)
+      next.portal = {
+        prepared: next.prepared!,
+        values: null,
+        group: next.group,
+        replacing: -1,
+        grant: null,
+        described: { asked: true, fields },
+        formats: NO_FORMATS,
+      }
+    return EMPTY
+  }
+
+  /** Of a statement that is not executed: its Parse, Bind or Describe is answered. */
+  private maskedHead(): CommandMask | null {
+    const prepared = this.head()?.prepared
+    return prepared ? this.maskedAs(prepared.analysis, prepared.text, 0) : null
+  }
+
+  private maskSetting(bytes: Buffer, at: number, end: number): Buffer | null {
+    const nameEnd = cstringEnd(bytes, at + 5, end)
+    const name = bytes.toString('latin1', at + 5, nameEnd)
+    const value = bytes.toString('latin1', nameEnd + 1, cstringEnd(bytes, nameEnd + 1, end))
+    const written = [this.current()?.masked?.written ?? '', this.parts.parameters.get(name) ?? '']
+    const other = this.parts.masking!.setting(name, value, written.join('\0'))
+    if (other === null) return null
+    this.looseCounts.add('unproven', null, null, 'redact')
+    return message(Backend.parameterStatus, Buffer.concat([cstring(name), cstring(other)]))
   }
 
   private onAnswersEnd(bytes: Buffer): void {
@@ -1320,6 +1757,10 @@ export class Relay {
     }
     const head = this.head()
     if (head?.kind === Kind.describe) {
+      if (this.lastFields !== null) {
+        const described = head.portal?.described ?? head.prepared?.described
+        if (described) described.fields = this.lastFields
+      }
       if (head.prepared) head.prepared.columns = columns
       // Executes of the same statement that were already sent learn their columns too.
       for (let i = this.first + 1; i < this.queue.length; i++) {
@@ -1366,6 +1807,7 @@ export class Relay {
     const status = code === '57014' ? 'cancelled' : 'error'
     const severity = fields.get('V') ?? fields.get('S')
     if (severity === 'FATAL' || severity === 'PANIC') this.fatal = true
+    if (this.head()?.own) this.shift()
     const head = this.head()
     if (head === undefined || head.kind === Kind.sync) {
       // Nobody asked: the target ends the connection (shutdown, idle timeout). It goes on as session output.
@@ -1458,9 +1900,11 @@ export class Relay {
         break
       }
     }
-    if (this.transactionStatus === STATUS_IDLE && this.changedHere) {
+    const { masking } = this.parts
+    if (this.transactionStatus === STATUS_IDLE && (this.changedHere || masking?.isStale)) {
       // Now others see it.
       this.changedHere = false
+      if (masking) masking.isStale = false
       this.parts.catalogue?.changed()
     }
     if (this.settling && this.changing === 0) setImmediate(() => this.settled())
@@ -1586,6 +2030,7 @@ export class Relay {
     )
     this.resetAnswer()
     this.from = end
+    if (this.parts.masking !== null) this.unplan()
   }
 
   private recordCompleted(
@@ -1594,7 +2039,13 @@ export class Relay {
     output?: EventInput['output'],
   ): void {
     this.recorder.record(
-      { kind: 'command.completed', command: command.id, response, output },
+      {
+        kind: 'command.completed',
+        command: command.id,
+        response,
+        output,
+        masks: command.masked?.counts.take(),
+      },
       this.session,
     )
     if (this.session.open.delete(command)) {
@@ -1604,7 +2055,8 @@ export class Relay {
       }
       if (command.changing) {
         this.changing--
-        this.changedHere = true
+        if (command.makesCode) this.changedHere = true
+        if (this.parts.masking) this.parts.masking.isStale = true
         // Its Sync may be held behind what waits for this; where there is one to come, its answer says if all is committed.
         if (this.settling && this.changing === 0 && !this.awaitsReady())
           setImmediate(() => this.settled())
@@ -1640,6 +2092,10 @@ export class Relay {
         {
           kind: 'output',
           command: command?.id,
+          masks:
+            command === undefined && !this.looseCounts.isEmpty
+              ? this.looseCounts.take()
+              : undefined,
           output: {
             stream: 'output',
             offset: this.answerBytes + at,
@@ -1693,7 +2149,8 @@ export class Relay {
     this.ended = true
     const { client, target } = this.parts
     this.waiting?.waiting.withdraw(reason)
-    if (this.changedHere || this.changing > 0) this.parts.catalogue?.changed()
+    if (this.changedHere || this.parts.masking?.isStale || this.changing > 0)
+      this.parts.catalogue?.changed()
     for (const command of [...this.session.open] as Command[])
       this.recordCompleted(command, {
         status: 'unknown',
@@ -1723,10 +2180,39 @@ function elsewhere(name: string): Prepared {
     analysis: unanalysed('prepared by SQL or not at all'),
     typeOids: [],
     columns: undefined,
+    described: { asked: false, fields: null },
     replacing: -1,
     gone: false,
     isCertain: false,
   }
+}
+
+const NO_FORMATS: readonly number[] = []
+const NO_NAMES: ReadonlySet<string> = new Set()
+/** What a Describe asks about. */
+const PORTAL = Buffer.from('P')
+const EMPTY_STRING = Buffer.alloc(1)
+const NULL_VALUE = Buffer.from([0xff, 0xff, 0xff, 0xff])
+
+/** Bind's last part: count:i16 format:i16*, behind the formats and values of parameters. */
+function resultFormats(bytes: Buffer, from: number, end: number): number[] {
+  let at = from + 2 + bytes.readUInt16BE(from) * 2
+  const count = bytes.readUInt16BE(at)
+  at += 2
+  for (let i = 0; i < count; i++) at += 4 + Math.max(0, bytes.readInt32BE(at))
+  const formats: number[] = []
+  const more = at + 2 <= end ? bytes.readUInt16BE(at) : 0
+  for (let i = 0; i < more && at + 4 + i * 2 <= end; i++)
+    formats.push(bytes.readInt16BE(at + 2 + i * 2))
+  return formats
+}
+
+/** A statement is described without the formats that its rows will have. */
+function withFormats(fields: readonly WireColumn[], formats: readonly number[]): WireColumn[] {
+  return fields.map((field, i) => ({
+    ...field,
+    format: formats.length === 1 ? formats[0]! : (formats[i] ?? 0),
+  }))
 }
 
 /** The statement as far as it is known, said to be uncertain: never taken for harmless. */
@@ -1738,6 +2224,7 @@ function uncertain(prepared: Prepared, why: string): Prepared {
     analysis: {
       ...analysis,
       verbs: analysis.understood ? [...analysis.verbs, 'sql:unknown'] : analysis.verbs,
+      lineage: unanalysed('').lineage,
       understood: false,
       readOnly: false,
       problem: `perhaps another statement: ${why}`,

@@ -153,6 +153,9 @@ export function cancelRequest(pid: number, secret: Buffer): Buffer {
 
 export interface WireColumn {
   name: string
+  /** Number of the relation and of its column that the values come from unchanged; 0: from none. */
+  relation: number
+  number: number
   typeOid: number
   format: number
 }
@@ -166,6 +169,8 @@ export function readRowDescription(bytes: Buffer, at: number, end: number): Wire
     const zero = cstringEnd(bytes, at, end)
     columns.push({
       name: bytes.toString('utf8', at, zero),
+      relation: bytes.readUInt32BE(zero + 1),
+      number: bytes.readInt16BE(zero + 5),
       typeOid: bytes.readUInt32BE(zero + 7),
       format: bytes.readInt16BE(zero + 17),
     })

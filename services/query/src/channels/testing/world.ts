@@ -12,6 +12,7 @@ import {
   type Home,
   parseConfiguration,
   prepareHome,
+  type Secrets,
   silentLogger,
 } from '@custody/kit'
 import { enough, parseRequirements, refusal } from '@custody/policy'
@@ -74,6 +75,7 @@ export class World {
   /** Who the store has seen, by address. */
   readonly seen = new Map<string, Who>()
   askedBefore: (asked: object) => Promise<JsonObject[]> = async () => []
+  secrets: Pick<Secrets, 'read'> = createSecrets(undefined)
 
   static async make(configuration: string): Promise<World> {
     const world = new World()
@@ -99,14 +101,14 @@ export class World {
       lastIdentity: async (email: string) => this.seen.get(email) ?? null,
       askedBefore: (asked: object) => this.askedBefore(asked),
     }
-    this.channels = await createChannels({
+    this.channels = createChannels({
       configuration,
       home: this.home,
       store,
       watch,
       answering: createAnswering({ store, watch, freshness: { caughtUp: async () => true } }),
       recorder: this.own,
-      secrets: createSecrets(undefined),
+      secrets: { ...createSecrets(undefined), read: (secret) => this.secrets.read(secret) },
       standing: () => null,
       riskOf: await createRiskOf(),
       logger: silentLogger(),

@@ -1,0 +1,250 @@
+/**
+ * Rewrites answers as the client, the record and everything behind it will have them: values of masked columns replaced,
+ * values of others looked into, rows left out. Bytes in, bytes out; owns no socket.
+ * Refuses a row that doesn't have the columns that were described: all of it is taken for what can't be proven.
+ */
+import { masked, TO_NULL, type ValueDetector, type ValueType } from '@custody/masking'
+import { decodeValue, encodeValue } from '@custody/postgres-values'
+import type { MaskDraft } from '@custody/schemas'
+import type { ColumnMask } from './masks'
+import { Backend } from './wire'
+
+/** Bytes of one chunk as they go on; the same as came until something is replaced. */
+export class Rewritten {
+  bytes: Buffer
+  length: number
+
+  /** Begins with what of the chunk stands before the first thing replaced. */
+  constructor(chunk: Buffer, at: number) {
+    this.bytes = Buffer.allocUnsafeSlow(Math.max(1024, chunk.length + (chunk.length >> 2)))
+    chunk.copy(this.bytes, 0, 0, at)
+    this.length = at
+  }
+
+  append(from: Buffer, start: number, end: number): void {
+    this.reserve(end - start)
+    from.copy(this.bytes, this.length, start, end)
+    this.length += end - start
+  }
+
+  /** Room for so many bytes more. What was handed out before keeps the memory that it is in. */
+  reserve(more: number): void {
+    if (this.length + more <= this.bytes.length) return
+    const larger = Buffer.allocUnsafeSlow((this.length + more) * 2)
+    this.bytes.copy(larger, 0, 0, this.length)
+    this.bytes = larger
+  }
+}
+
+/** What was masked in one command; never the values. */
+export class MaskCounts {
+  private readonly counts = new Map<string, { draft: MaskDraft; count: number }>()
+
+  add(
+    rule: string,
+    column: string | null,
+    detector: string | null,
+    action: string,
+    count = 1,
+  ): void {
+    const key = `${rule}\0${column}\0${detector}\0${action}`
+    const known = this.counts.get(key)
+    if (known) known.count += count
+    else this.counts.set(key, { draft: { rule, column, detector, action, count }, count })
+  }
+
+  get isEmpty(): boolean {
+    return this.counts.size === 0
+  }
+
+  take(): MaskDraft[] {
+    const drafts = [...this.counts.values()].map(({ draft, count }) => ({ ...draft, count }))
+    this.counts.clear()
+    return drafts
+  }
+}
+
+export const DETECTOR_RULE = 'detectors'
+
+/** How one column of a result is carried, and what becomes of its values. */
+export interface FieldPlan {
+  mask: ColumnMask | null
+  detector: ValueDetector | null
+  /** `schema.relation.column`, or the name in the answer. */
+  label: string | null
+  type: ValueType
+  /** A number that values of it are decoded and encoded by. */
+  oid: number
+  isBinary: boolean
+  /** Otherwise made of the text; the same where nothing changes. */
+  rewrite: ((text: string) => string) | null
+}
+
+type Rewriter = (bytes: Buffer, start: number, end: number) => Buffer | null | undefined
+
+/** Values that come to the same whatever they are. */
+const CONSTANT = new Set(['redact', 'null', 'drop-row'])
+const NULL = -1
+
+/** The plan for all rows of one result. */
+export class ResultPlan {
+  private readonly rewriters: (Rewriter | null)[]
+  private readonly drops: boolean
+  /** Rows left out since the last command ended. */
+  dropped = 0
+
+  constructor(
+    readonly fields: readonly FieldPlan[],
+    private readonly counts: MaskCounts,
+    private readonly key: Buffer,
+    private readonly detectorAction: string,
+    /** Whether texts are in UTF-8, so that they can be read. */
+    private readonly isReadable: boolean,
+  ) {
+    this.rewriters = fields.map((field) => this.rewriterOf(field))
+    this.drops = fields.some(({ mask }) => mask?.spec.action === 'drop-row' && !mask.revealed)
+  }
+
+  /** Nothing of any row is looked at. */
+  get isIdle(): boolean {
+    return this.rewriters.every((one) => one === null)
+  }
+
+  /** DataRow: count:i16 (length:i32 bytes)*. Writes the row where something in it changes; false: it stays as it is. */
+  row(bytes: Buffer, at: number, end: number, begin: () => Rewritten): boolean {
+    const { rewriters } = this
+    const count = bytes.readUInt16BE(at + 5)
+    const isAsDescribed = count === rewriters.length
+    let from = at + 7
+    let out: Rewritten | null = null
+    let head = 0
+    /** Of the row, copied so far. */
+    let copied = at
+    for (let i = 0; i < count; i++) {
+      const length = bytes.readInt32BE(from)
+      const start = from + 4
+      const stop = length < 0 ? start : start + length
+      from = stop
+      if (length < 0) continue
+      let other: Buffer | null | undefined
+      if (!isAsDescribed) other = null
+      else {
+        const rewriter = rewriters[i]
+        if (rewriter === null || rewriter === undefined) continue
+        if (this.drops && this.fields[i]!.mask?.spec.action === 'drop-row') {
+          if (out !== null) out.length = head
+          else begin()
+          this.dropped++
+          this.count(this.fields[i]!.mask!)
+          return true
+        }
+        other = rewriter(bytes, start, stop)
+        if (other === undefined) continue
+      }
+      if (out === null) {
+        out = begin()
+        head = out.length
+      }
+      const size = other === null ? 0 : other.length
+      out.reserve(start - copied + size)
+      bytes.copy(out.bytes, out.length, copied, start)
+      out.length += start - copied
+      out.bytes.writeInt32BE(other === null ? NULL : size, out.length - 4)
+      if (other !== null) {
+        other.copy(out.bytes, out.length)
+        out.length += size
+      }
+      copied = stop
+    }
+    if (out === null) return false
+    out.append(bytes, copied, end)
+    out.bytes.writeInt32BE(out.length - head - 1, head + 1)
+    return true
+  }
+
+  /** One value of a column, as COPY carries it. Undefined: it stays; null: NULL; 'drop': its row is left out. */
+  value(i: number, bytes: Buffer): Buffer | null | undefined | 'drop' {
+    const field = this.fields[i]
+    if (field === undefined) return null
+    if (field.mask?.spec.action === 'drop-row' && !field.mask.revealed) {
+      this.dropped++
+      this.count(field.mask)
+      return 'drop'
+    }
+    const rewriter = this.rewriters[i]!
+    return rewriter === null ? undefined : rewriter(bytes, 0, bytes.length)
+  }
+
+  private count(mask: ColumnMask, action: string = mask.spec.action): void {
+    this.counts.add(mask.rule, mask.column, null, action)
+  }
+
+  private rewriterOf(field: FieldPlan): Rewriter | null {
+    const { mask, detector, label, rewrite } = field
+    if (rewrite !== null && !field.isBinary)
+      return (bytes, start, end) => {
+        const text = bytes.toString('utf8', start, end)
+        const other = rewrite(text)
+        return other === text ? undefined : Buffer.from(other)
+      }
+    if (mask !== null && !mask.revealed) return this.masking(field, mask)
+    const found = {
+      add: (name: string) => this.counts.add(DETECTOR_RULE, label, name, this.detectorAction),
+    }
+    if (mask !== null)
+      return () => {
+        this.count(mask, 'reveal')
+        return undefined
+      }
+    if (detector === null) return null
+    const { isBinary, oid } = field
+    // What is carried as bytes of its own is looked into as text, and put back as what it is.
+    if (isBinary && !detector.readsBinary)
+      return (bytes, start, end) => {
+        const text = Buffer.from(decodeValue(bytes.subarray(start, end), oid, 1))
+        const other = detector.mask(text, 0, text.length, true, found)
+        if (other === null) return undefined
+        return other === TO_NULL ? null : encodeValue(other.toString(), oid)
+      }
+    return (bytes, start, end) => {
+      const other = detector.mask(bytes, start, end, !isBinary, found)
+      if (other === null) return undefined
+      return other === TO_NULL ? null : other
+    }
+  }
+
+  private masking(field: FieldPlan, mask: ColumnMask): Rewriter {
+    const { type, oid, isBinary } = field
+    const encode = (text: string | null): Buffer | null =>
+      text === null ? null : isBinary ? encodeValue(text, oid) : Buffer.from(text)
+    const spec = this.isReadable ? mask.spec : { action: 'redact' as const }
+    if (CONSTANT.has(spec.action) && !type.isArray) {
+      const constant = encode(masked('', type, spec, this.key))
+      return () => {
+        this.count(mask)
+        return constant
+      }
+    }
+    return (bytes, start, end) => {
+      const text = isBinary
+        ? decodeValue(bytes.subarray(start, end), oid, 1)
+        : bytes.toString('utf8', start, end)
+      this.count(mask)
+      return encode(masked(text, type, spec, this.key))
+    }
+  }
+}
+
+/** CommandComplete with fewer rows than the target says. */
+export function fewerRows(tag: string, dropped: number): Buffer {
+  const other = tag.replace(
+    / (\d+)$/,
+    (_, rows: string) => ` ${Math.max(0, Number(rows) - dropped)}`,
+  )
+  const body = Buffer.from(`${other}\0`, 'latin1')
+  const bytes = Buffer.allocUnsafe(5 + body.length)
+  bytes[0] = Backend.commandComplete
+  bytes.writeInt32BE(4 + body.length, 1)
+  body.copy(bytes, 5)
+  return bytes
+}

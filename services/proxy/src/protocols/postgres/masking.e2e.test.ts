@@ -1,0 +1,372 @@
+/**
+ * Masking on the wire: real clients and a real PostgreSQL; what the client gets, what is recorded of it, and that everything
+ * else passes as it was. That nothing leaks is for `npm run canary` to show; here is what each setting does.
+ */
+import { join } from 'node:path'
+import { openRecorder, type Recorder } from '@custody/event-log'
+import { type Event, uuidText } from '@custody/schemas'
+import { type PostgresServer, psql, startPostgres } from '@custody/test-support'
+import { Client, type ClientConfig } from 'pg'
+import { proxyUnderTest } from './proxy-under-test'
+
+const custody = proxyUnderTest('masking')
+const { events, home } = custody
+const policyFile = join(custody.directory, 'reveal.cedar')
+let server: PostgresServer
+let people: Recorder
+let port: number
+let tokens: Record<string, string>
+
+const CARD = '4111 1111 1111 1111'
+const FIXTURE = `
+create table customers(id int primary key, name text, email text unique, card text, born date, balance numeric, tags text[], note text, town text);
+insert into customers values
+  (1, 'Ada Quillfeather', 'ada.q@example.com', '${CARD}', '1984-03-17', 1234.56, '{vip,"old friend"}', 'call +34 612 345 678', 'Leeds'),
+  (2, 'Bo Marrowgate', 'bo.m@example.com', '5500005555555559', '1990-11-02', 99, null, 'nothing', 'York');
+create view people as select id, upper(name) as loud, town from customers;
+create role clerk;
+create table log(id int, line text);
+comment on column customers.town is 'where they live; custody:place';
+create function whisper() returns text language sql as 'select name from public.customers where id = 1';
+create function shout() returns int language plpgsql as $$begin raise notice 'it is %', (select name from public.customers where id = 1); return 1; end$$;
+`
+
+beforeAll(async () => {
+  server = await startPostgres({ sql: FIXTURE })
+  tokens = {
+    ada: await custody.token({ subject: 'ada', email: 'ada@example.com' }),
+    dev: await custody.token({ subject: 'dev', groups: ['support'] }),
+    eve: await custody.token({ subject: 'eve', groups: ['fraud'] }),
+    ian: await custody.token({ subject: 'ian', groups: ['incident'] }),
+  }
+  require('node:fs').writeFileSync(
+    policyFile,
+    `
+@id("all") permit (principal, action, resource);
+@id("fraud-sees-names") permit (principal in Group::"fraud", action == Action::"data:reveal", resource)
+when { context has object && context.object.name == "public.customers.name" };
+@id("incident-sees") @reason("clear names in an incident") @expires("30s")
+permit (principal in Group::"incident", action == Action::"data:reveal", resource) when { context.approved };
+`,
+  )
+  const target = server.resource({ database: server.database })
+  ;({ port } = await custody.start(`
+policy: {files: [${policyFile}]}
+masking:
+  key: {literal: 'a key for tests alone'}
+  rules:
+    - {id: names, columns: ['customers.name']}
+    - {id: emails, columns: ['*.email'], action: partial, groups: [support]}
+    - {id: emails-else, columns: ['*.email'], action: hash}
+    - {id: cards, columns: ['public.customers.card'], action: 'null'}
+    - {id: births, columns: ['*.born'], action: truncate, to: year, predicates: forbid}
+    - {id: money, columns: ['*.balance'], predicates: report}
+    - {id: tags, columns: ['*.tags']}
+    - {id: places, tagged: [place], resources: [strict], action: drop-row}
+resources:
+  shop: ${target}
+  strict: ${target}
+`))
+  people = await openRecorder({ directory: home.log, recorder: 'query-local', reserveBytes: 0 })
+})
+
+afterAll(async () => {
+  await people?.close()
+  await custody.stop()
+  await server?.stop()
+})
+
+async function withClient<T>(
+  use: (client: Client, notices: string[]) => Promise<T>,
+  user = 'ada',
+  more: ClientConfig = {},
+): Promise<T> {
+  const client = new Client({
+    host: '127.0.0.1',
+    port,
+    user,
+    password: tokens[user],
+    database: 'shop',
+    ...more,
+  })
+  const notices: string[] = []
+  client.on('notice', (notice) => notices.push(notice.message ?? ''))
+  client.on('error', () => {})
+  await client.connect()
+  try {
+    return await use(client, notices)
+  } finally {
+    await client.end().catch(() => {})
+  }
+}
+
+const ask = (sql: string, user = 'ada', more: ClientConfig = {}) =>
+  withClient(async (client) => (await client.query(sql)).rows, user, more)
+
+const failure = async (sql: string, user = 'ada') =>
+  withClient((client) => client.query(sql), user).then(
+    () => null,
+    (error: { code: string; message: string; detail?: string; hint?: string }) => error,
+  )
+
+async function after<T>(action: () => Promise<T>): Promise<{ result: T; events: Event[] }> {
+  const before = (await events()).length
+  const result = await action()
+  return { result, events: (await events()).slice(before) }
+}
+
+test('each action, by the first rule that fits who asks', async () => {
+  const [row] = await ask('select * from customers where id = 1')
+  expect(row).toMatchObject({
+    id: 1,
+    name: '[masked]',
+    email: expect.stringMatching(/^msk_/),
+    card: null,
+    balance: null,
+    note: 'call [masked]',
+    town: 'Leeds',
+  })
+  expect(row.born.getFullYear()).toBe(1984)
+  expect(row.born.getMonth()).toBe(0)
+  const [forSupport] = await ask('select email from customers where id = 1', 'dev')
+  expect(forSupport.email).toMatch(/^[*.]+e\.com$/)
+})
+
+test('what was masked is counted, and the values are nowhere', async () => {
+  const { events: own } = await after(() =>
+    ask('select name, card, note from customers order by id'),
+  )
+  const completed = own.findLast(({ kind }) => kind === 'command.completed')!
+  expect(completed.masks).toEqual(
+    expect.arrayContaining([
+      expect.objectContaining({
+        rule: 'names',
+        column: 'public.customers.name',
+        action: 'redact',
+        count: 2,
+      }),
+      expect.objectContaining({
+        rule: 'cards',
+        column: 'public.customers.card',
+        action: 'null',
+        count: 2,
+      }),
+      expect.objectContaining({ rule: 'detectors', detector: 'phone', count: 1 }),
+    ]),
+  )
+  const text = JSON.stringify(own, (_, value) =>
+    typeof value === 'bigint'
+      ? String(value)
+      : Buffer.isBuffer(value)
+        ? value.toString('latin1')
+        : value,
+  )
+  expect(text).not.toContain('Quillfeather')
+  expect(text).not.toContain('612 345')
+})
+
+test.each([
+  'select upper(name) as x from customers',
+  'select loud as x from people',
+  'select x from (select name || $$!$$ as x from customers) s',
+  'with c as (select name from customers) select name as x from c union all select note from customers where false',
+  'select array_to_string(array_agg(name), $$ $$) as x from customers',
+  'select row_to_json(c)::text as x from customers c',
+  'select c::text as x from customers c',
+  'select whisper() as x',
+  'select (select name from customers limit 1) as x',
+])('wherever it comes from: %s', async (sql) => {
+  const rows = await ask(sql)
+  expect(rows.length).toBeGreaterThan(0)
+  expect(JSON.stringify(rows)).not.toMatch(/quillfeather|marrowgate/i)
+})
+
+test.each([
+  ['select count(*)::int as x from customers', 2],
+  ['select town as x from customers where id = 1', 'Leeds'],
+  ['select id + 1 as x from customers where id = 1', 2],
+  ["select 'a' || 'b' as x", 'ab'],
+  ['select l.id as x from customers c left join log l on l.id = c.id limit 1', null],
+  ['select exists(select 1 from customers) as x', true],
+  ['select max(id)::int as x from people', 2],
+  ['show server_version_num', undefined],
+])('what comes from elsewhere is left alone: %s', async (sql, x) => {
+  const [row] = await ask(sql as string)
+  if (x !== undefined) expect(row.x).toEqual(x)
+})
+
+test('prepared, in binary, with and without a description', async () => {
+  await withClient(async (client) => {
+    const { rows } = await client.query({
+      name: 'one',
+      text: 'select id, name, email, born, balance, tags from customers where id = $1',
+      values: [1],
+    })
+    expect(rows[0]).toMatchObject({ id: 1, name: '[masked]', balance: null })
+    expect(JSON.stringify(rows)).not.toMatch(/quill|vip|1234/i)
+    const binary = await client.query({
+      text: 'select name, born, tags, id from customers',
+      binary: true,
+    } as never)
+    expect(JSON.stringify(binary.rows)).not.toMatch(/quill|vip/i)
+    expect((binary.rows[0] as { id: number }).id).toBe(1)
+  })
+})
+
+test('COPY out: text, CSV and of a query', async () => {
+  const url = `postgresql://ada:${tokens.ada}@127.0.0.1:${port}/shop?sslmode=require`
+  for (const sql of [
+    'copy customers to stdout',
+    'copy customers (id, name, note) to stdout with (format csv, header)',
+    'copy (select name, id from customers) to stdout',
+    'copy customers to stdout with (format binary)',
+  ]) {
+    const { stdout, code } = await psql(url, ['-c', sql])
+    expect(code).toBe(0)
+    expect(stdout).not.toMatch(/quill|marrow|612 345|4111/i)
+  }
+  const { stdout } = await psql(url, [
+    '-c',
+    'copy customers (id, name, town) to stdout with (format csv, header)',
+  ])
+  expect(stdout).toBe('id,name,town\n1,[masked],Leeds\n2,[masked],York\n')
+})
+
+test('cursors give what their query gives', async () => {
+  await withClient(async (client) => {
+    await client.query('begin')
+    await client.query(
+      'declare c cursor for select id, lower(name) as name, town from customers order by id',
+    )
+    expect((await client.query('fetch 1 from c')).rows).toEqual([
+      { id: 1, name: '[masked]', town: 'Leeds' },
+    ])
+    await client.query('commit')
+  })
+})
+
+test('errors and notices say what happened, without the data', async () => {
+  const cast = await failure('select name::int from customers')
+  expect(cast).toMatchObject({ code: '22P02' })
+  expect(cast!.message).toBe('invalid input syntax for type integer: "[masked]"')
+  const own = await failure("select 'abc'::int from customers")
+  expect(own!.message).toBe('invalid input syntax for type integer: "abc"')
+  const unique = await failure("insert into customers(id, email) values (9, 'ada.q@example.com')")
+  expect(unique).toMatchObject({ code: '23505' })
+  expect(unique!.message).toContain('"customers_email_key"')
+  expect(JSON.stringify(unique)).not.toContain('ada.q@')
+  const missing = await failure('select emial from customers')
+  expect(missing!.message).toBe('column "emial" does not exist')
+  await withClient(async (client, notices) => {
+    await client.query('select shout()')
+    expect(notices.join()).not.toMatch(/quill/i)
+  })
+})
+
+test('copies to where nothing masks it are refused', async () => {
+  for (const sql of [
+    'create table stolen as select name from customers',
+    'insert into log select id, name from customers',
+    'update customers set town = name',
+    'select name as a into stolen from customers',
+    'alter table customers rename column name to plain',
+  ]) {
+    const error = await failure(sql)
+    expect([sql, error?.hint]).toEqual([sql, 'CUSTODY-MASK-003: see docs/errors.md'])
+  }
+  expect(
+    (await server.query("select count(*) from pg_class where relname = 'stolen'")).rows[0].count,
+  ).toBe('0')
+  expect(await failure('insert into log select id, town from customers')).toBeNull()
+})
+
+test('choosing rows by a masked column: as its rule says', async () => {
+  expect((await failure("select id from customers where born > '1985-01-01'"))!.hint).toMatch(
+    /MASK-001/,
+  )
+  const { events: own } = await after(() => ask('select id from customers where balance > 100'))
+  expect(own.find(({ kind }) => kind === 'alert.masking')?.lifecycle?.reason).toContain('balance')
+})
+
+test('literals and parameters that say what is in it are not recorded', async () => {
+  const { events: own } = await after(async () => {
+    await ask("select id from customers where email = 'ada.q@example.com' and town = 'Leeds'")
+    await withClient((client) =>
+      client.query('select id from customers where name = $1 and town = $2', [
+        'Ada Quillfeather',
+        'Leeds',
+      ]),
+    )
+    await ask("alter role clerk password 'correct horse'").catch(() => {})
+  })
+  const texts = own.flatMap(({ statement }) => (statement ? [statement] : []))
+  const all = JSON.stringify(texts, (_, value) =>
+    typeof value === 'bigint' ? String(value) : value,
+  )
+  expect(all).toContain('Leeds')
+  expect(all).not.toMatch(/quillfeather|ada\.q@|correct horse/i)
+})
+
+test('seeing masked values: as policies say, and on record', async () => {
+  const { result, events: own } = await after(() =>
+    ask('select name, card from customers where id = 1', 'eve'),
+  )
+  expect(result).toEqual([{ name: 'Ada Quillfeather', card: null }])
+  expect(own.find(({ kind }) => kind === 'mask.revealed')?.decision).toMatchObject({
+    outcome: 'allow',
+    policies: expect.arrayContaining(['fraud-sees-names']),
+  })
+  expect(own.findLast(({ kind }) => kind === 'command.completed')!.masks).toEqual(
+    expect.arrayContaining([
+      expect.objectContaining({ rule: 'names', action: 'reveal', count: 1 }),
+    ]),
+  )
+})
+
+test('with an approval, where the session asks to see', async () => {
+  expect(await ask('select name from customers where id = 1', 'ian')).toEqual([
+    { name: '[masked]' },
+  ])
+  const { result } = await after(async () => {
+    const asked = ask('select name from customers where id = 1', 'ian', {
+      options: '-c custody.reveal=on',
+    } as ClientConfig)
+    for (;;) {
+      const request = (await events()).find(({ kind }) => kind === 'approval.requested')
+      if (request) {
+        people.record({
+          kind: 'approval.answered',
+          approval: {
+            request: request.approval!.request,
+            state: 'approved',
+            approver: {
+              subject: 'bo',
+              issuer: 'custody:local',
+              groups: [],
+              kind: 'human',
+              method: 'custody-token',
+            },
+            channel: 'cli',
+          },
+        })
+        expect(uuidText(request.approval!.request)).toBeTruthy()
+        break
+      }
+      await new Promise((resolve) => setTimeout(resolve, 10))
+    }
+    return asked
+  })
+  expect(result).toEqual([{ name: 'Ada Quillfeather' }])
+})
+
+test('rows with a value are left out, and not counted', async () => {
+  const client = { database: 'strict' }
+  await withClient(
+    async (one) => {
+      const { rows, rowCount } = await one.query('select id, town from customers')
+      expect([rows, rowCount]).toEqual([[], 0])
+    },
+    'ada',
+    client,
+  )
+})

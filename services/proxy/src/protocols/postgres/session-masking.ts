@@ -1,0 +1,262 @@
+/**
+ * Masking in one session: what is known of the commands under way and of cursors and statements that SQL named, and what
+ * therefore becomes of each thing that the target says. The relay asks; bytes are made in `answers`, `copy` and `messages`.
+ */
+
+import type { SessionRules } from '@custody/masking'
+import type { CopyOptions, StatementAnalysis } from '@custody/postgres-sql'
+import { valueTypeOf } from '@custody/postgres-values'
+import type { DecisionDraft } from '@custody/schemas'
+import { DETECTOR_RULE, type FieldPlan, type MaskCounts, ResultPlan } from './answers'
+import { Catalogue } from './catalogue'
+import type { Followed } from './catalogues'
+import { CopyMasker } from './copy'
+import { type ColumnMask, Masker, type Revealed, type StatementMask } from './masks'
+import { type Told, WITHHELD, withoutData, withoutDataIn, withoutPayload } from './messages'
+import type { WireColumn } from './wire'
+
+/** What masking keeps with a command while its answer comes. */
+export interface CommandMask {
+  mask: StatementMask
+  revealed: Revealed
+  /** Why they are shown, for the record. */
+  decision: DecisionDraft | null
+  counts: MaskCounts
+  copy: CopyOptions | null
+  /** What its client wrote, as messages may repeat it; not more of it than this. */
+  written: string
+  /** Its constants that are not to be repeated. */
+  secrets: readonly string[]
+}
+
+export const WRITTEN_CHARACTERS_MAX = 64 * 1024
+/** Their second bytes may be a delimiter or a quotation mark. */
+const NOT_FOLLOWED = new Set(['SJIS', 'SHIFT_JIS_2004', 'BIG5', 'GBK', 'UHC', 'GB18030', 'JOHAB'])
+/** Settings whose values the target reports, and that may hold any text. */
+const FREE_TEXT = new Set(['application_name', 'search_path', 'TimeZone'])
+/** Of large objects, by number: they give numbers, not what is in one (pg_proc.dat). */
+const NUMBERS_ONLY = new Set([715, 764, 952, 953, 955, 956, 957, 958, 964, 1004, 3170, 3171, 3172])
+
+export class SessionMasking {
+  /** This transaction may have changed what names mean. */
+  isStale = false
+  private readonly named = new Map<string, StatementMask | null>()
+  private lastMasker: Masker | null = null
+
+  constructor(
+    readonly rules: SessionRules,
+    private readonly followed: Followed | null,
+    private readonly namesMax: number,
+    /** Its user asked to see masked values, where somebody approves. */
+    readonly wantsReveal: boolean,
+  ) {}
+
+  get masker(): Masker {
+    const catalogue = this.followed?.current ?? Catalogue.nothingKnown
+    const { signature } = this.rules
+    const last = this.lastMasker
+    let masker = catalogue.maskers.get(signature)
+    if (masker === undefined) {
+      masker = new Masker(this.rules, catalogue)
+      catalogue.maskers.set(signature, masker)
+    }
+    if (last !== masker) this.lastMasker = masker
+    return masker
+  }
+
+  statement(analysis: StatementAnalysis, revealed: Revealed): StatementMask {
+    const { masker } = this
+    const mask = masker.statement(analysis, revealed)
+    const { defers } = mask
+    if (defers === null) return mask
+    // What a cursor gives is what its query gives; of one that nobody here named nothing is known.
+    const made = this.named.get(`${defers.kind} ${defers.name}`) ?? null
+    return made === null
+      ? { ...mask, whole: masker.unproven }
+      : { ...made, makes: null, defers: null }
+  }
+
+  /** The command is going to be run: what it names is known from now on, and of what is named twice nothing is. */
+  note(mask: StatementMask): void {
+    if (mask.makes === null) return
+    const key = `${mask.makes.kind} ${mask.makes.name}`
+    const known = this.named.get(key)
+    if (known === undefined && this.named.size >= this.namesMax) return
+    this.named.set(key, known === undefined || known === mask ? mask : null)
+  }
+
+  /** The plan for the rows of a result, or null where none of them is looked at. */
+  plan(
+    command: CommandMask | null,
+    fields: readonly WireColumn[],
+    counts: MaskCounts,
+    encoding: string,
+  ): ResultPlan | null {
+    const { masker, rules } = this
+    const mask = command?.mask ?? masker.unknown()
+    const isForeseen = mask.outputs !== null && mask.outputs.length === fields.length
+    const plans = fields.map((field, i): FieldPlan => {
+      const known = field.relation === 0 ? undefined : masker.known(field.relation, field.number)
+      let of: ColumnMask | null | undefined
+      if (field.relation !== 0)
+        of = masker.column(field.relation, field.number, command?.revealed ?? null)
+      if (of === undefined) {
+        if (field.relation !== 0) of = masker.unproven
+        else if (!isForeseen) of = mask.whole
+        else if (this.isStale && mask.derived![i]) of = masker.unproven
+        else of = mask.outputs![i]!
+      }
+      const carried = masker.carriedAs(field.typeOid)
+      // What is explained shows constants; code that planning runs may show anything.
+      if (mask.explains && mask.runsCode && mask.isSensitive) of = masker.unproven
+      return {
+        mask: of,
+        detector: of === null ? rules.detector(known ?? null, field.name, carried.type) : null,
+        label:
+          of?.column ?? (known ? `${known.schema}.${known.relation}.${known.column}` : field.name),
+        type: carried.type,
+        oid: carried.oid,
+        isBinary: field.format === 1,
+        rewrite:
+          mask.explains && of === null && mask.isSensitive && command
+            ? (text) => withoutConstants(text, command)
+            : null,
+      }
+    })
+    return this.planOf(plans, counts, encoding)
+  }
+
+  /** What is in the columns of a COPY, by what its statement says of them. `count`: as the target says. */
+  copy(
+    command: CommandMask | null,
+    options: CopyOptions | null,
+    count: number,
+    isBinary: boolean,
+    counts: MaskCounts,
+    encoding: string,
+    rowBytesMax: number,
+  ): CopyMasker | null {
+    const { masker, rules } = this
+    const mask = command?.mask ?? masker.unknown()
+    const isForeseen = mask.outputs !== null && mask.outputs.length === count
+    const fields: FieldPlan[] = []
+    for (let i = 0; i < count; i++) {
+      const of = isForeseen
+        ? this.isStale && mask.derived![i]
+          ? masker.unproven
+          : mask.outputs![i]!
+        : mask.whole
+      const source = isForeseen ? (mask.sources?.[i] ?? null) : null
+      const known = source === null ? undefined : masker.knownSource(source)
+      const carried = known
+        ? masker.carriedAs(known.typeOid)
+        : { oid: isBinary ? 0 : 25, type: isBinary ? valueTypeOf(0) : valueTypeOf(25) }
+      fields.push({
+        mask: of,
+        detector:
+          of === null ? rules.detector(known ?? null, known?.column ?? '', carried.type) : null,
+        label:
+          of?.column ?? (source ? `${source.schema}.${source.relation}.${source.column}` : null),
+        type: carried.type,
+        oid: carried.oid,
+        isBinary,
+        rewrite: null,
+      })
+    }
+    const plan = this.planOf(fields, counts, encoding)
+    if (plan === null) return null
+    if (NOT_FOLLOWED.has(encoding) || options === null)
+      throw new Error(
+        options === null
+          ? 'the format of this COPY is not known'
+          : `COPY of masked columns is not followed in ${encoding}`,
+      )
+    return new CopyMasker(
+      { ...options, format: isBinary ? 'binary' : options.format },
+      plan,
+      rowBytesMax,
+    )
+  }
+
+  private planOf(
+    fields: readonly FieldPlan[],
+    counts: MaskCounts,
+    encoding: string,
+  ): ResultPlan | null {
+    const plan = new ResultPlan(
+      fields,
+      counts,
+      this.rules.key,
+      this.rules.detectorAction,
+      encoding === 'UTF8' || encoding === 'SQL_ASCII',
+    )
+    return plan.isIdle ? null : plan
+  }
+
+  /** An error or a notice; null: it stays as it is. `command`: the one that it is about, if any. */
+  message(
+    bytes: Buffer,
+    at: number,
+    end: number,
+    command: CommandMask | null,
+    counts: MaskCounts,
+  ): Buffer | null {
+    const { masker } = this
+    const told: Told =
+      command === null
+        ? { sensitive: masker.isSensitive ? 'data' : 'none', written: '', secrets: [] }
+        : toldOf(command)
+    // Where the database has nothing to hide, code in it has neither; where it has, a trigger may tell of any table.
+    const other = withoutDataIn(
+      bytes,
+      at,
+      end,
+      told.sensitive === 'none' && masker.isSensitive ? { ...told, sensitive: 'code' } : told,
+      (text) => this.maskText(text, counts),
+    )
+    if (other !== null && told.sensitive !== 'none') counts.add('messages', null, null, 'redact')
+    return other
+  }
+
+  /** The payload of a NOTIFY may be a row; who sent it is not known. */
+  notification(bytes: Buffer, at: number, end: number, counts: MaskCounts): Buffer | null {
+    return withoutPayload(bytes, at, end, (channel, payload) => {
+      if (payload.length === 0 || this.rules.isTrustedChannel(channel)) return null
+      if (this.masker.isSensitive) {
+        counts.add('unproven', null, null, 'redact')
+        return Buffer.from(WITHHELD)
+      }
+      return this.maskText(payload, counts)
+    })
+  }
+
+  /** A setting's value that the target reports, or null where it stays: what its client wrote is no news. */
+  setting(name: string, value: string, written: string): string | null {
+    if (!FREE_TEXT.has(name) || value === '' || !this.masker.isSensitive) return null
+    return written.includes(value) ? null : WITHHELD
+  }
+
+  /** Whether the result of a function called by its number may be data. */
+  mayShow(functionOid: number): boolean {
+    return this.masker.isSensitive && !NUMBERS_ONLY.has(functionOid)
+  }
+
+  maskText(text: Buffer, counts: MaskCounts): Buffer | null {
+    return this.rules.maskText(text, {
+      add: (detector) => counts.add(DETECTOR_RULE, null, detector, this.rules.detectorAction),
+    })
+  }
+}
+
+function toldOf({ mask, written, secrets }: CommandMask): Told {
+  return {
+    sensitive: !mask.isSensitive ? 'none' : mask.runsCode ? 'all' : 'data',
+    written,
+    secrets,
+  }
+}
+
+/** A plan repeats the statement's constants, and in quotation marks those of views. */
+function withoutConstants(text: string, command: CommandMask): string {
+  return withoutData(text, { ...toldOf(command), sensitive: 'none' }, new Set())
+}
