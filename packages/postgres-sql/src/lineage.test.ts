@@ -617,7 +617,11 @@ const TABLE: [sql: string, outputs: string, more?: More][] = [
       ],
     },
   ],
-  ['copy customers from stdin', 'none'],
+  [
+    'copy customers from stdin',
+    'customers.id= | customers.name= | customers.email= | customers.country= | customers.tags= | customers.data=',
+  ],
+  ['copy customers (email) from stdin', 'customers.email='],
   ['copy nowhere to stdout', '* ?'],
   ['declare k cursor for select email from customers', 'customers.email=', { makes: 'cursor k' }],
   ['fetch 10 from k', '* ?', { defers: 'cursor k' }],

@@ -200,7 +200,13 @@ export type Form =
       /** null: to the client. */
       readonly via: string | null
     }
-  | { readonly is: 'copy-in'; readonly target: RelationName; readonly predicate: Expression }
+  | {
+      readonly is: 'copy-in'
+      readonly target: RelationName
+      /** The columns that it fills, as they would be read. */
+      readonly query: Query
+      readonly predicate: Expression
+    }
   | {
       readonly is: 'make'
       readonly kind: 'cursor' | 'prepared'
@@ -478,12 +484,6 @@ class Builder {
 
   private copy(node: Node): Form {
     const relation = node.relation as Node | undefined
-    if (node.is_from)
-      return {
-        is: 'copy-in',
-        target: relationName(relation ?? {}),
-        predicate: this.expression(node.whereClause),
-      }
     const columns = strings(node.attlist)
     const query: Query = relation
       ? {
@@ -499,6 +499,13 @@ class Builder {
           distinct: false,
         }
       : this.query(node.query as Node)
+    if (node.is_from)
+      return {
+        is: 'copy-in',
+        target: relationName(relation ?? {}),
+        query,
+        predicate: this.expression(node.whereClause),
+      }
     return {
       is: 'copy-out',
       query,

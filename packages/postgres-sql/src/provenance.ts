@@ -475,7 +475,8 @@ class Resolution {
           frame: { ...namespaceOf(form.target.name, form.target, columns), outer: null },
           ctes: null,
         })
-        return { columns: listed([]) }
+        // What the client sends, by where it goes.
+        return { columns: this.query(form.query, OUTSIDE) }
       }
       case 'make': {
         const { kind, name } = form

@@ -34,8 +34,13 @@ export interface StatementAnalysis {
   types: string[]
   /** For each verb that picks rows, the widest place that does it. */
   breadth: Record<string, Breadth>
-  /** It gives a relation, a column or a schema another name, or a relation another schema. */
+  /** It gives a relation, a column or a schema another name, a relation another schema or other parents. */
   renames: boolean
+  /**
+   * Words of code that it runs or leaves behind to be run, in lower case: blocks, functions, rules, triggers, defaults. `*`: what
+   * that code does is not in its words. Null: there is none.
+   */
+  codeWords: readonly string[] | null
   /** How the data of a COPY with the client is written; null where it is none, or in a way that is not known. */
   copy: CopyOptions | null
   /** From which columns its outputs derive; `createResolver` reads it. */
@@ -94,6 +99,7 @@ export function unanalysed(problem: string | null): StatementAnalysis {
     types: [],
     breadth: {},
     renames: false,
+    codeWords: null,
     copy: null,
     lineage: unknownLineage(problem ?? 'not analysed'),
   }
@@ -262,6 +268,21 @@ const VERBS: Record<string, string> = {
   RenameStmt: 'sql:alter',
 }
 
+/** Words of one statement's code. */
+const CODE_WORDS_MAX = 20_000
+/** Of ALTER TABLE: what makes a relation show other relations' rows, or no longer. */
+const RESHAPES =
+  /"AT_(AttachPartition|DetachPartition|DetachPartitionFinalize|AddInherit|DropInherit)"/
+
+/** As text: escapes of JSON would glue letters to words. */
+function unescapedJson(text: string): string {
+  return text
+    .replace(/\\[nrtbf]/g, ' ')
+    .replace(/\\u([0-9a-f]{4})/gi, (_, hex: string) =>
+      String.fromCharCode(Number.parseInt(hex, 16)),
+    )
+}
+
 /** What is made or changed by these holds data, and runs nothing. */
 const HOLDING = new Set([
   'CreateStmt',
@@ -310,6 +331,7 @@ class Walk {
   private writes = false
   private makes = false
   private renames = false
+  private words: Set<string> | null = null
   private copyOptions: CopyOptions | null = null
   /** Names of common table expressions in force, innermost last. */
   private readonly scopes: Set<string>[] = []
@@ -329,6 +351,7 @@ class Walk {
       types: [...this.types],
       breadth: this.breadth,
       renames: this.renames,
+      codeWords: this.words === null ? null : [...this.words],
       copy: this.copyOptions,
       readOnly:
         understood &&
@@ -412,6 +435,7 @@ class Walk {
         return
       case 'DoStmt':
         this.verbs.add('sql:do')
+        this.code(kind, node)
         this.misunderstood('an anonymous code block')
         return
       case 'CallStmt':
@@ -479,10 +503,58 @@ class Walk {
     this.verbs.add(verb)
     if ((verb === 'sql:create' || verb === 'sql:alter') && !makesNothing(kind, node))
       this.makes = true
-    this.renames ||= kind === 'RenameStmt' || kind === 'AlterObjectSchemaStmt'
+    this.renames ||=
+      kind === 'RenameStmt' ||
+      kind === 'AlterObjectSchemaStmt' ||
+      (kind === 'AlterTableStmt' && RESHAPES.test(JSON.stringify(node.cmds ?? [])))
     this.names(node, verb)
+    this.code(kind, node)
     if (kind === 'CreateFunctionStmt' || kind === 'RuleStmt')
       this.misunderstood('code that runs later')
+  }
+
+  /** Notes the words of what is run, now or later, without being seen as a statement. */
+  private code(kind: string, node: Node): void {
+    const add = (text: string) => {
+      this.words ??= new Set()
+      for (const [word] of text.toLowerCase().matchAll(/[\p{L}_][\p{L}\p{N}_$]*/gu)) {
+        if (this.words.size >= CODE_WORDS_MAX) {
+          this.words.add('*')
+          return
+        }
+        this.words.add(word)
+      }
+      // Made of pieces, or of another language.
+      if (this.words.has('execute')) this.words.add('*')
+    }
+    switch (kind) {
+      case 'DoStmt':
+      case 'CreateFunctionStmt': {
+        const options = ((node.args ?? node.options) as Node[]) ?? []
+        const text = JSON.stringify([kind === 'DoStmt' ? options : node.options, node.sql_body])
+        add(unescapedJson(text))
+        const language = /"defname":"language","arg":\{"String":\{"sval":"([^"]*)"/.exec(text)?.[1]
+        if (language !== undefined && !['sql', 'plpgsql'].includes(language.toLowerCase()))
+          add('execute')
+        return
+      }
+      case 'RuleStmt':
+        add(JSON.stringify(node.actions ?? []))
+        return
+      case 'CreateTrigStmt':
+        add(String((node.relation as Node)?.relname ?? ''))
+        return
+      case 'CreateForeignTableStmt':
+      case 'ImportForeignSchemaStmt':
+      case 'CreateForeignServerStmt':
+        add('execute')
+        return
+      case 'CreateStmt':
+      case 'AlterTableStmt':
+        // Defaults and generated columns may keep what functions give.
+        for (const { kind: what, name, verb } of this.objects.values())
+          if (what === 'function' && verb === 'sql:call') add(name)
+    }
   }
 
   private select(node: Node): void {

@@ -67,10 +67,11 @@ export function keptText(
 
 /** Values of the constants that are not kept, as texts of the target may repeat them. */
 export function constantsNotKept(text: Buffer, constants: StatementMask['constants']): string[] {
-  if (constants === 'all' || constants.size === 0) return []
+  if (constants !== 'all' && constants.size === 0) return []
   const values: string[] = []
   for (const [ordinal, { start, end }] of constantsOf(text, 0, text.length).entries()) {
-    if (!constants.has(ordinal)) continue
+    if (constants !== 'all' && !constants.has(ordinal)) continue
+    if (values.length >= VALUES_MAX) break
     const written = text.toString('latin1', start, end)
     const quoted = /^[^']*'([\s\S]*)'$/.exec(written)?.[1]
     const value = quoted ?? /^\$([^$]*)\$([\s\S]*)\$\1\$$/.exec(written)?.[2] ?? written
@@ -79,6 +80,8 @@ export function constantsNotKept(text: Buffer, constants: StatementMask['constan
   return values
 }
 
+/** Constants of one text that are looked for in what is said of it. */
+const VALUES_MAX = 1000
 /** Shorter ones are in every text. */
 const CHARACTERS_MIN = 3
 

@@ -64,8 +64,10 @@ export const UNPROVEN_RULE = 'unproven'
 export const SECRET_RULE = 'secrets'
 const REDACT: ActionSpec = { action: 'redact' }
 export const SECRET: ColumnMask = { rule: SECRET_RULE, column: null, spec: REDACT, revealed: false }
-/** System columns of PostgreSQL hold no data. */
-const NO_DATA = 0
+/** Columns below it are PostgreSQL's own, and hold no data. */
+const WHOLE_ROW = 0
+/** Numbers of relations below it are PostgreSQL's own (access/transam.h, FirstNormalObjectId). */
+const FIRST_OWN = 16384
 
 export function nameOfSource({ schema, relation, column }: Source): string {
   return `${schema}.${relation}.${column}`
@@ -137,9 +139,11 @@ export class Masker {
     return this.catalogue.relations?.carriedAs(oid) ?? { oid, type: valueTypeOf(oid) }
   }
 
-  /** By the relation's number and the column's, as the target names them. Undefined: not known here. */
+  /** By the relation's number and the column's, as the target names them. Undefined: its statement has to say. */
   column(relation: number, number: number, revealed: Revealed): ColumnMask | null | undefined {
-    if (number <= NO_DATA) return null
+    if (number < WHOLE_ROW) return null
+    // Of a whole row, and of PostgreSQL's own views, which show what others do.
+    if (number === WHOLE_ROW || relation < FIRST_OWN) return undefined
     const known = this.catalogue.relations?.relation(relation)
     const column = known?.byNumber.get(number)
     if (known === undefined || column === undefined) return undefined
@@ -212,8 +216,8 @@ export class Masker {
       explains: analysis.verbs.includes('sql:explain'),
       ...this.judge(resolved, analysis, revealed),
       shown: [...shown].sort(),
-      constants: analysis.understood || !this.isSensitive || constants.size > 0 ? constants : 'all',
-      parameters: analysis.understood || !this.isSensitive ? parameters : 'all',
+      constants: resolved.unresolved === null || !this.isSensitive ? constants : 'all',
+      parameters: resolved.unresolved === null || !this.isSensitive ? parameters : 'all',
       defers: resolved.defers,
       makes: resolved.makes,
     }
@@ -252,6 +256,38 @@ export class Masker {
       ({ kind, name }) => kind === 'table' && this.hasMaskedColumns(name),
     )
   }
+
+  /** Of a schema, or of what holds masked columns. */
+  private renamesMasked({ objects }: StatementAnalysis): boolean {
+    const tables = objects.filter(({ kind }) => kind === 'table')
+    return tables.length === 0 || tables.some(({ name }) => this.hasMaskedColumns(name))
+  }
+
+  /** The word by which code may reach masked columns, or null. */
+  private codeOf({ codeWords }: StatementAnalysis): string | null {
+    if (codeWords === null) return null
+    for (const word of codeWords) {
+      if (word === '*') return 'what it does is not in its words'
+      if (this.telling.has(word)) return word
+    }
+    return null
+  }
+
+  /** Names, in lower case, of relations with masked columns and of functions that may read them. */
+  private get telling(): ReadonlySet<string> {
+    if (this.tellingWords === null) {
+      this.tellingWords = new Set()
+      const { relations } = this.catalogue
+      for (const relation of relations?.all ?? [])
+        if (this.hasMaskedColumns(`${relation.schema}.${relation.name}`))
+          this.tellingWords.add(relation.name.toLowerCase())
+      for (const name of relations?.functionNames ?? [])
+        if (!this.rules.isTrustedFunction(name)) this.tellingWords.add(name.toLowerCase())
+    }
+    return this.tellingWords
+  }
+
+  private tellingWords: Set<string> | null = null
 
   /** `relation`, `schema.relation` or `database.schema.relation`. */
   private hasMaskedColumns(name: string): boolean {
@@ -298,8 +334,15 @@ export class Masker {
         return { refused: { code: 'CUSTODY-MASK-003', reason, rule: mask.rule }, alert: null }
       alerts.push(reason)
     }
-    if (analysis.renames && this.touches(resolved, analysis)) {
-      const reason = 'another name would take the mask away from its columns'
+    const code = this.codeOf(analysis)
+    if (code !== null) {
+      const reason = `it runs or leaves behind code that may copy masked columns (${code})`
+      if (rules.copies === 'deny')
+        return { refused: { code: 'CUSTODY-MASK-003', reason, rule: UNPROVEN_RULE }, alert: null }
+      alerts.push(reason)
+    }
+    if (analysis.renames && this.renamesMasked(analysis)) {
+      const reason = 'another name or parent would take the mask away from its columns'
       if (rules.copies === 'deny')
         return { refused: { code: 'CUSTODY-MASK-003', reason, rule: UNPROVEN_RULE }, alert: null }
       alerts.push(reason)
@@ -357,11 +400,26 @@ export class Masker {
     let mask = this.columns.get(name)
     if (mask === undefined) {
       const rule = this.sourceRule(source)
+      // Null meanwhile: what is generated of itself has nothing more in it.
+      this.columns.set(name, null)
       mask =
-        rule === null ? null : { rule: rule.id, column: name, spec: rule.action, revealed: false }
+        rule === null
+          ? this.generatedMask(source)
+          : { rule: rule.id, column: name, spec: rule.action, revealed: false }
       this.columns.set(name, mask)
     }
     return mask
+  }
+
+  /** A generated column shows what it is made of. */
+  private generatedMask({ schema, relation, column }: Source): ColumnMask | null {
+    for (const one of this.catalogue.relations?.find(schema, relation) ?? []) {
+      const made = one.byName.get(column)?.generated ?? null
+      if (made === null) continue
+      const mask = this.maskOf({ ...this.resolver!.statement(made).whole, exact: false })
+      if (mask !== null) return mask
+    }
+    return null
   }
 
   private sourceRule(source: Source) {

@@ -1,65 +1,84 @@
 /**
- * What the target says in words: errors, notices, plans, payloads of NOTIFY. PostgreSQL's own messages put data between
- * quotation marks or in the detail; what code in the database says may be anything. Pure.
- * Refuses to judge what is data: of a sensitive command everything goes that is neither PostgreSQL's own words, nor a name
- * that the message gives as one, nor something that its client has written.
+ * What the target says in words: errors, notices, plans, payloads of NOTIFY. Where a database has masked columns, any of it
+ * may hold data, with quotation marks around it or without, from PostgreSQL itself or from code in the database. Pure.
+ * Refuses to judge what is data: what is left are PostgreSQL's own words, names that a message gives as such, and what its
+ * client has written.
  */
+import { MESSAGE_WORDS } from './message-words'
 import { Backend, cstringEnd, message } from './wire'
 
 export const WITHHELD = '[masked]'
-/** Fields that hold names, places and codes (documentation: "Error and Notice Message Fields"). */
+/** Fields that hold names (documentation: "Error and Notice Message Fields"). */
 const NAMES = 'stcdn'
 const TEXTS = new Set(['M', 'D', 'H', 'W', 'q'])
-/** Context that PostgreSQL writes for code which runs in the database. */
+/** Context that PostgreSQL writes for code in the database, which may call anything a name. */
 const CODE = /\bfunction\b|\bSQL statement\b|\bPL\/|\binline_code_block\b/i
-/** Names of conditions that people know by heart (documentation: "PostgreSQL Error Codes"). */
-const CONDITIONS: Record<string, string> = {
-  '22012': 'division by zero',
-  '22P02': 'invalid text representation',
-  '23502': 'not-null violation',
-  '23503': 'foreign key violation',
-  '23505': 'unique violation',
-  '23514': 'check violation',
-  '42501': 'insufficient privilege',
-  '42P01': 'undefined table',
-  P0001: 'raised by code in the database',
-}
+/** Numbers of so many digits are lines, positions and counts. */
+const DIGITS_MAX = 3
 
 export interface Told {
-  /**
-   * `none`: as it is. `code`: only what code in the database has written. `data`: a command on masked columns. `all`: code that
-   * is not known may have written it.
-   */
-  sensitive: 'none' | 'code' | 'data' | 'all'
+  /** The database has columns that are masked. */
+  isSensitive: boolean
   /** What its client wrote, as text; what is in it is no news. */
   written: string
   /** Constants that are not to be repeated. */
   secrets: readonly string[]
 }
 
-/** The text with everything between quotation marks gone that neither the client has written nor the message names. */
-export function withoutData(text: string, told: Told, names: ReadonlySet<string>): string {
+/** Without the constants that are not kept. */
+export function withoutSecrets(text: string, secrets: readonly string[]): string {
   let other = text
-  if (told.sensitive !== 'none' && told.sensitive !== 'code')
-    other = other
-      .replace(/"((?:[^"]|"")*)"/g, (whole, inner: string) =>
-        isKept(inner) ? whole : `"${WITHHELD}"`,
-      )
-      .replace(/'((?:[^']|'')*)'/g, (whole, inner: string) =>
-        isKept(inner) ? whole : `'${WITHHELD}'`,
-      )
-      // An odd mark: whatever follows it may be data with a mark of its own.
-      .replace(/^([^"]*(?:"[^"]*"[^"]*)*)"[^"]*$/s, `$1"${WITHHELD}`)
-  for (const secret of told.secrets)
-    if (secret.length > 0) other = other.replaceAll(secret, WITHHELD)
+  for (const secret of secrets) if (secret.length > 0) other = other.replaceAll(secret, WITHHELD)
   return other
+}
+
+/** The text with everything gone that may be data. In latin1: bytes are taken one character each. */
+export function withoutData(text: string, told: Told, names: ReadonlySet<string>): string {
+  const other = withoutSecrets(text, told.secrets)
+  if (!told.isSensitive) return other
+  let result = ''
+  let at = 0
+  // What stands between quotation marks is one thing, whatever words are in it; an odd mark has none.
+  for (const match of other.matchAll(/"((?:[^"]|"")*)"|'((?:[^']|'')*)'(?![a-z])/g)) {
+    const inner = match[1] ?? match[2] ?? ''
+    const isApostrophe = match[2] !== undefined && /[a-z]$/i.test(other.slice(0, match.index))
+    if (isApostrophe) continue
+    result += words(other.slice(at, match.index))
+    const mark = match[0]![0]!
+    result += isKept(inner) ? match[0] : `${mark}${WITHHELD}${mark}`
+    at = match.index + match[0].length
+  }
+  result += words(other.slice(at))
+  return result.replaceAll(/\[masked\](?:[^\s\w[\]]{0,3}\[masked\])+/g, WITHHELD)
+
+  function words(part: string): string {
+    return part.replace(/\[masked\]|[A-Za-z0-9_$\x80-\xff]+(?:'[a-z]+)?/g, (word) =>
+      isWord(word) ? word : WITHHELD,
+    )
+  }
+
+  function isWord(word: string): boolean {
+    return (
+      word === WITHHELD ||
+      MESSAGE_WORDS.has(word.toLowerCase()) ||
+      (/^\d+$/.test(word) && word.length <= DIGITS_MAX) ||
+      word === 'a' ||
+      isKept(word)
+    )
+  }
 
   function isKept(inner: string): boolean {
     return (
+      inner === '' ||
       inner === WITHHELD ||
       names.has(inner) ||
-      (!told.secrets.some((secret) => inner.includes(secret) && secret.length > 0) &&
-        told.written.includes(inner))
+      (inner.length > 1 && told.written.includes(inner) && !isSecret(inner))
+    )
+  }
+
+  function isSecret(inner: string): boolean {
+    return told.secrets.some(
+      (secret) => secret.length > 0 && (inner.includes(secret) || secret.includes(inner)),
     )
   }
 }
@@ -81,41 +100,27 @@ export function withoutDataIn(
     fields.push([String.fromCharCode(bytes[from]!), bytes.subarray(from + 1, zero)])
     from = zero + 1
   }
+  const fieldOf = (code: string) =>
+    fields.find(([one]) => one === code)?.[1].toString('latin1') ?? ''
+  const isByCode = CODE.test(fieldOf('W')) || fieldOf('C').startsWith('P0')
   const names = new Set(
-    fields.filter(([code]) => NAMES.includes(code)).map(([, value]) => value.toString('latin1')),
+    isByCode
+      ? []
+      : fields
+          .filter(([code]) => NAMES.includes(code))
+          .map(([, value]) => value.toString('latin1')),
   )
-  const context = fields.find(([code]) => code === 'W')?.[1].toString('latin1') ?? ''
-  const state = fields.find(([code]) => code === 'C')?.[1].toString('latin1') ?? ''
-  const isByCode = told.sensitive === 'all' || CODE.test(context) || state.startsWith('P0')
   let changed = false
   const parts: Buffer[] = []
   for (const [code, value] of fields) {
     let other = value
-    // Names of what code made up (RAISE … USING COLUMN = …) may be anything too.
-    const isText = TEXTS.has(code) || (isByCode && NAMES.includes(code))
-    if (isText && (told.sensitive === 'code' ? isByCode : told.sensitive !== 'none')) {
-      const text = value.toString('latin1')
-      let left: string | null
-      if (isByCode)
-        left = code === 'M' ? `${CONDITIONS[state] ?? `SQLSTATE ${state}`}: ${WITHHELD}` : null
-      // Details and contexts have data without marks around it.
-      else if (code === 'M') left = withoutData(text, told, names)
-      else if (code === 'H') left = withoutData(text, told, names)
-      else left = isPlain(text) ? text : null
-      if (left !== text) {
-        changed = true
-        if (left === null) continue
-        other = Buffer.from(left, 'latin1')
-      }
-    } else if (isText && told.secrets.length > 0) {
+    if (TEXTS.has(code) || (isByCode && NAMES.includes(code))) {
       const text = value.toString('latin1')
       const left = withoutData(text, told, names)
       if (left !== text) {
         changed = true
         other = Buffer.from(left, 'latin1')
       }
-    }
-    if (isText) {
       const found = mask(other)
       if (found !== null) {
         changed = true
@@ -130,15 +135,6 @@ export function withoutDataIn(
 }
 
 const ZERO = Buffer.alloc(1)
-
-/** Details of PostgreSQL's own that hold nothing but words and names. */
-function isPlain(text: string): boolean {
-  return (
-    /^(There is a column named|There are \d+ |Perhaps you meant|portal|unnamed portal|prepared statement)\b/.test(
-      text,
-    ) && !/[=(]/.test(text)
-  )
-}
 
 /** NotificationResponse: pid:i32 channel payload. Null: it stays as it is. */
 export function withoutPayload(
@@ -159,3 +155,26 @@ export function withoutPayload(
     Buffer.concat([bytes.subarray(at + 5, channelEnd + 1), other, ZERO]),
   )
 }
+
+/** RowDescription with `mask` asked about every name; null: it stays as it is. */
+export function withoutNames(
+  bytes: Buffer,
+  at: number,
+  end: number,
+  mask: (name: Buffer) => Buffer | null,
+): Buffer | null {
+  const parts: Buffer[] = [bytes.subarray(at + 5, at + 7)]
+  let changed = false
+  for (let from = at + 7; from < end; ) {
+    const zero = cstringEnd(bytes, from, end)
+    const name = bytes.subarray(from, zero)
+    const other = name.length < NAME_CHARACTERS_MIN ? null : mask(name)
+    if (other !== null) changed = true
+    parts.push(other ?? name, bytes.subarray(zero, zero + 19))
+    from = zero + 19
+  }
+  return changed ? message(Backend.rowDescription, Buffer.concat(parts)) : null
+}
+
+/** Nothing that detectors know is shorter. */
+const NAME_CHARACTERS_MIN = 6

@@ -17,7 +17,8 @@ select 'relation', n.nspname, c.relname, pg_catalog.json_build_object(
     'oid', c.oid::text,
     'definition', case when c.relkind in ('v', 'm') and n.nspname not in ('pg_catalog', 'information_schema') then pg_catalog.pg_get_viewdef(c.oid) end,
     'parents', (select pg_catalog.json_agg(i.inhparent::text) from pg_catalog.pg_inherits i where i.inhrelid = c.oid),
-    'columns', (select pg_catalog.json_agg(pg_catalog.json_build_array(a.attnum, a.attname, a.atttypid::text) order by a.attnum)
+    'columns', (select pg_catalog.json_agg(pg_catalog.json_build_array(a.attnum, a.attname, a.atttypid::text,
+        case when a.attgenerated <> '' then (select pg_catalog.pg_get_expr(d.adbin, d.adrelid) from pg_catalog.pg_attrdef d where d.adrelid = a.attrelid and d.adnum = a.attnum) end) order by a.attnum)
       from pg_catalog.pg_attribute a where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped),
     'said', (select pg_catalog.json_agg(pg_catalog.json_build_array(s.objsubid, s.said)) from (
         select d.objsubid, d.description as said from pg_catalog.pg_description d
@@ -30,7 +31,8 @@ union all
 select 'type', '', t.typname, pg_catalog.json_build_array(t.oid::text, t.typtype, t.typbasetype::text, t.typelem::text)::text
   from pg_catalog.pg_type t where t.oid >= 16384
 union all
-select 'own-function', n.nspname, p.proname, '' from pg_catalog.pg_proc p join pg_catalog.pg_namespace n on n.oid = p.pronamespace
+select 'own-function', n.nspname, p.proname, (select 'extension' from pg_catalog.pg_depend d
+    where d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass and d.objid = p.oid and d.deptype = 'e' limit 1) from pg_catalog.pg_proc p join pg_catalog.pg_namespace n on n.oid = p.pronamespace
   where p.oid >= 16384
 `
 
@@ -41,6 +43,8 @@ export interface KnownColumn {
   name: string
   typeOid: number
   tags: readonly string[]
+  /** What it is made of, as a query on its relation; null: it is written. */
+  generated: Lineage | null
 }
 
 export interface KnownRelation extends RelationFacts {
@@ -53,7 +57,7 @@ interface Told {
   oid: string
   definition: string | null
   parents: string[] | null
-  columns: [number: number, name: string, type: string][] | null
+  columns: [number: number, name: string, type: string, generated: string | null][] | null
   said: [number: number, text: string][] | null
 }
 
@@ -67,6 +71,8 @@ export class DatabaseRelations {
     { name: string; kind: string; base: number; element: number }
   >()
   private readonly functions = new Set<string>()
+  /** Those that no extension brought. */
+  private readonly writtenFunctions = new Set<string>()
   private readonly parents = new Map<number, number[]>()
   private readonly children = new Map<number, number[]>()
 
@@ -84,6 +90,7 @@ export class DatabaseRelations {
     } else if (kind === 'own-function') {
       this.functions.add(name)
       this.functions.add(`${schema}.${name}`)
+      if (told !== 'extension') this.writtenFunctions.add(name)
     } else return false
     return true
   }
@@ -100,10 +107,12 @@ export class DatabaseRelations {
     const byName = new Map<string, KnownColumn>()
     // What is said of a relation is said of all its columns.
     const ofAll = said.get(0) ?? []
-    for (const [number, column, type] of told.columns ?? []) {
+    const place = `${quoted(schema)}.${quoted(name)}`
+    for (const [number, column, type, generated] of told.columns ?? []) {
       const known = {
         name: column,
         typeOid: Number(type),
+        generated: generated === null ? null : lineageOf(`select ${generated} from ${place}`),
         tags: [...ofAll, ...(said.get(number) ?? [])],
       }
       byNumber.set(number, known)
@@ -159,6 +168,11 @@ export class DatabaseRelations {
     return [...found].flatMap((oid) => this.byOid.get(oid) ?? [])
   }
 
+  /** Of functions that somebody wrote for this database. */
+  get functionNames(): Iterable<string> {
+    return this.writtenFunctions
+  }
+
   isOwnFunction(name: string): boolean {
     return this.functions.has(name)
   }
@@ -187,6 +201,8 @@ export class DatabaseRelations {
     return { oid: at, type: { kind: 'other', isArray: false } }
   }
 }
+
+const quoted = (name: string) => `"${name.replaceAll('"', '""')}"`
 
 function lineageOf(definition: string): Lineage | null {
   return analyse(definition).statements[0]?.lineage ?? analyse('!').statements[0]!.lineage

@@ -796,7 +796,14 @@ export class Relay {
     prepared: Prepared,
   ): void {
     if (this.skipping || portal?.described.asked) return
-    if (portal && prepared.isCertain && prepared.described.asked) return
+    // What a statement's text means may have changed since it was described; of a portal it can't.
+    if (
+      portal &&
+      prepared.isCertain &&
+      prepared.described.asked &&
+      !this.parts.masking!.masker.isSensitive
+    )
+      return
     this.forward(bytes, at)
     const name = bytes.subarray(at + 5, nameEnd)
     this.toTarget.send(
@@ -1145,7 +1152,7 @@ export class Relay {
     const text = this.keptText(whole, analysis, masked)
     const problem =
       analysis.problem !== null && masked?.mask.isSensitive
-        ? withoutData(analysis.problem, { sensitive: 'data', written: '', secrets: [] }, NO_NAMES)
+        ? withoutData(analysis.problem, { isSensitive: true, ...masked }, NO_NAMES)
         : analysis.problem
     if (masking !== null && masked !== null) parameters = this.keptParameters(parameters, masked)
     const cut = text.length > this.settings.statementBytesMax
@@ -1190,16 +1197,21 @@ export class Relay {
 
   private keptParameters(
     parameters: ParameterDraft[] | undefined,
-    { mask, counts }: CommandMask,
+    masked: CommandMask,
   ): ParameterDraft[] | undefined {
+    const { mask, counts } = masked
     return parameters?.map((parameter, i) => {
       if (parameter.value === null || parameter.value === undefined) return parameter
       const rule = parameterMask(i + 1, mask.parameters)
+      const { value } = parameter
+      // Messages may repeat what the client has sent, but for what is not kept of it.
+      const text = value.toString('latin1' as never).slice(0, PARAMETER_CHARACTERS_MAX)
       if (rule !== null) {
         counts.add(rule.rule, rule.column, null, 'redact')
+        if (text.length > 2) masked.secrets.push(text)
         return { ...parameter, value: WITHHELD }
       }
-      const value = parameter.value
+      if (mask.isSensitive) masked.written += `\0${text}`
       const found = this.parts.masking!.maskText(
         typeof value === 'string' ? Buffer.from(value) : value,
         counts,
@@ -1535,7 +1547,7 @@ export class Relay {
       case Backend.rowDescription:
         this.lastFields = readRowDescription(bytes, at + 5, end)
         if (this.head()?.own) return this.takeOwnDescription(this.lastFields)
-        return null
+        return masking.names(bytes, at, end, command?.masked?.counts ?? this.looseCounts)
       case Backend.noData:
         return this.head()?.own ? this.takeOwnDescription([]) : null
       case Backend.errorResponse:
@@ -2187,6 +2199,8 @@ function elsewhere(name: string): Prepared {
   }
 }
 
+/** Of one parameter, looked for in messages. */
+const PARAMETER_CHARACTERS_MAX = 1000
 const NO_FORMATS: readonly number[] = []
 const NO_NAMES: ReadonlySet<string> = new Set()
 /** What a Describe asks about. */

@@ -12,7 +12,14 @@ import { Catalogue } from './catalogue'
 import type { Followed } from './catalogues'
 import { CopyMasker } from './copy'
 import { type ColumnMask, Masker, type Revealed, type StatementMask } from './masks'
-import { type Told, WITHHELD, withoutData, withoutDataIn, withoutPayload } from './messages'
+import {
+  type Told,
+  WITHHELD,
+  withoutDataIn,
+  withoutNames,
+  withoutPayload,
+  withoutSecrets,
+} from './messages'
 import type { WireColumn } from './wire'
 
 /** What masking keeps with a command while its answer comes. */
@@ -25,8 +32,8 @@ export interface CommandMask {
   copy: CopyOptions | null
   /** What its client wrote, as messages may repeat it; not more of it than this. */
   written: string
-  /** Its constants that are not to be repeated. */
-  secrets: readonly string[]
+  /** Its constants and parameters that are not to be repeated. */
+  secrets: string[]
 }
 
 export const WRITTEN_CHARACTERS_MAX = 64 * 1024
@@ -119,7 +126,7 @@ export class SessionMasking {
         isBinary: field.format === 1,
         rewrite:
           mask.explains && of === null && mask.isSensitive && command
-            ? (text) => withoutConstants(text, command)
+            ? (text) => withoutSecrets(text, command.secrets)
             : null,
       }
     })
@@ -202,20 +209,20 @@ export class SessionMasking {
     counts: MaskCounts,
   ): Buffer | null {
     const { masker } = this
-    const told: Told =
-      command === null
-        ? { sensitive: masker.isSensitive ? 'data' : 'none', written: '', secrets: [] }
-        : toldOf(command)
-    // Where the database has nothing to hide, code in it has neither; where it has, a trigger may tell of any table.
-    const other = withoutDataIn(
-      bytes,
-      at,
-      end,
-      told.sensitive === 'none' && masker.isSensitive ? { ...told, sensitive: 'code' } : told,
-      (text) => this.maskText(text, counts),
-    )
-    if (other !== null && told.sensitive !== 'none') counts.add('messages', null, null, 'redact')
+    const told: Told = {
+      isSensitive: masker.isSensitive,
+      written: command?.written ?? '',
+      secrets: command?.secrets ?? [],
+    }
+    // A trigger may tell of any table, and so may a default: where anything is masked, every message is looked at.
+    const other = withoutDataIn(bytes, at, end, told, (text) => this.maskText(text, counts))
+    if (other !== null && masker.isSensitive) counts.add('messages', null, null, 'redact')
     return other
+  }
+
+  /** Names of columns, as far as detectors know something in them. */
+  names(bytes: Buffer, at: number, end: number, counts: MaskCounts): Buffer | null {
+    return withoutNames(bytes, at, end, (name) => this.maskText(name, counts))
   }
 
   /** The payload of a NOTIFY may be a row; who sent it is not known. */
@@ -246,17 +253,4 @@ export class SessionMasking {
       add: (detector) => counts.add(DETECTOR_RULE, null, detector, this.rules.detectorAction),
     })
   }
-}
-
-function toldOf({ mask, written, secrets }: CommandMask): Told {
-  return {
-    sensitive: !mask.isSensitive ? 'none' : mask.runsCode ? 'all' : 'data',
-    written,
-    secrets,
-  }
-}
-
-/** A plan repeats the statement's constants, and in quotation marks those of views. */
-function withoutConstants(text: string, command: CommandMask): string {
-  return withoutData(text, { ...toldOf(command), sensitive: 'none' }, new Set())
 }
