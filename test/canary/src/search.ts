@@ -26,6 +26,8 @@ interface Needle {
   next: Needle | undefined
 }
 
+/** Not looked up for every byte. */
+const { imul } = Math
 const TABLE_BITS = 18
 const KEY_BYTES = 4
 
@@ -116,7 +118,7 @@ export interface Search {
 }
 
 function slotOf(key: number): number {
-  return Math.imul(key, 0x9e3779b1) >>> (32 - TABLE_BITS)
+  return imul(key, 0x9e3779b1) >>> (32 - TABLE_BITS)
 }
 
 function matches(bytes: Buffer, start: number, needle: Buffer): boolean {

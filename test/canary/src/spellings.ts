@@ -20,6 +20,8 @@ export function spellingsOfText(text: string, core = text): Spelling[] {
   const forms: [string, string][] = [
     ['as it is', text],
     ['reversed', [...text].reverse().join('')],
+    // What is not ASCII is not folded by the search.
+    ['capitals', text.toUpperCase()],
     ['JSON', JSON.stringify(text).slice(1, -1)],
     ['JSON, ASCII', ascii(JSON.stringify(text).slice(1, -1))],
     ['XML', text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;')],

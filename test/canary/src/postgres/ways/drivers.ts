@@ -1,4 +1,7 @@
 /** The same by real drivers and programs, with all that they ask besides. */
+import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { temporaryDirectory } from '@custody/test-support'
 import { type Client, Query } from 'pg'
 import { grouped, type PostgresWay, type Unsorted } from './ways'
 
@@ -150,7 +153,13 @@ const psql: Unsorted[] = [
   },
   {
     name: 'psql: a large object exported',
-    run: (to) => to.psql(['-c', '\\lo_export 4242 /dev/stdout']),
+    async run(to) {
+      const directory = temporaryDirectory('export')
+      const file = join(directory.path, 'object')
+      await to.psql(['-c', `\\lo_export 4242 ${file}`])
+      if (existsSync(file)) to.sees(readFileSync(file))
+      await directory.remove()
+    },
   },
 ]
 
