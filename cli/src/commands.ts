@@ -1,3 +1,7 @@
+/**
+ * The commands: what each asks of the API (or, for `verify` and `config check`, of files) and how its answer is shown.
+ * Refuses to decide anything about evidence; what may be seen is the API's to say.
+ */
 import { existsSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import {

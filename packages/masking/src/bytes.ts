@@ -31,6 +31,11 @@ export function isWord(byte: number | undefined): boolean {
   return byte !== undefined && (CLASS[byte]! & WORD) !== 0
 }
 
+/** What goes on as a word in any alphabet need not: texts without spaces put numbers and keys beside their letters. */
+export function isAsciiWord(byte: number | undefined): boolean {
+  return byte !== undefined && byte < 0x80 && (CLASS[byte]! & WORD) !== 0
+}
+
 export function isDigit(byte: number | undefined): boolean {
   return byte !== undefined && byte >= 0x30 && byte <= 0x39
 }

@@ -13,6 +13,7 @@ import {
   type Reading,
   readBase64,
   readEntities,
+  readHex,
   readJsonString,
   readPercent,
   writeEntities,
@@ -235,9 +236,10 @@ class Reader {
       let to = at
       while (to < end && isBase64(bytes[to]!)) to++
       const from = at
+      to = linesEnd(bytes, from, to, end)
       at = to
       if (to - from < BASE64_CHARACTERS_MIN) continue
-      const decoded = readBase64(bytes, from, to)
+      const decoded = readHex(bytes, from, to) ?? readBase64(bytes, from, to)
       const [first] = decoded === null ? [] : this.inner(decoded)
       if (first === undefined) continue
       while (to < end && to - at < 2 && bytes[to] === 0x3d) to++
@@ -251,6 +253,23 @@ class Reader {
     }
   }
 }
+
+/** Programs break long base64 into lines (RFC 2045, 6.8: 76 characters; PEM: 64): where that ends. */
+function linesEnd(bytes: Buffer, from: number, lineEnd: number, end: number): number {
+  let to = lineEnd
+  for (let line = to - from; line >= LINE_CHARACTERS_MIN && to < end; ) {
+    let next = to
+    if (bytes[next] === 0x0d) next++
+    if (bytes[next] !== 0x0a) break
+    const begin = ++next
+    while (next < end && isBase64(bytes[next]!)) next++
+    line = next - begin
+    if (line === 0) break
+    to = next
+  }
+  return to
+}
+const LINE_CHARACTERS_MIN = 60
 
 /** A shorter word of letters and digits is in no base64 of use. */
 const BASE64_WORD_CHARACTERS_MIN = 14

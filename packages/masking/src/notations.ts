@@ -173,6 +173,25 @@ export function readBase64(bytes: Buffer, start: number, end: number): Buffer | 
   return isMostlyPrintable(decoded) ? decoded : null
 }
 
+/** What a word of hexadecimal digits says, or null where that is no text: digests and numbers end after a few of them. */
+export function readHex(bytes: Buffer, start: number, end: number): Buffer | null {
+  if ((end - start) % 2 !== 0) return null
+  for (let at = start; at < Math.min(end, start + HEX_LOOKED_AT); at += 2) {
+    const byte = (DIGITS_OF_HEX[bytes[at]!]! << 4) | DIGITS_OF_HEX[bytes[at + 1]!]!
+    if (byte > 0xff || byte === 0x7f || (byte < 0x20 && byte !== 9 && byte !== 10 && byte !== 13))
+      return null
+  }
+  for (let at = start; at < end; at++) if (DIGITS_OF_HEX[bytes[at]!]! > 15) return null
+  const decoded = Buffer.from(bytes.toString('latin1', start, end), 'hex')
+  return isMostlyPrintable(decoded) ? decoded : null
+}
+const HEX_LOOKED_AT = 32
+const DIGITS_OF_HEX = new Uint16Array(256).fill(0x100)
+for (let i = 0; i < 16; i++) {
+  DIGITS_OF_HEX[i.toString(16).charCodeAt(0)] = i
+  DIGITS_OF_HEX[i.toString(16).toUpperCase().charCodeAt(0)] = i
+}
+
 /** Whether the first twelve bytes that it says are UTF-8 without control characters: most words end here, unread. */
 function beginsAsText(bytes: Buffer, start: number): boolean {
   let more = 0

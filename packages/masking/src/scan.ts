@@ -10,6 +10,7 @@ import {
   DASH,
   DIGIT,
   ESCAPE,
+  isAsciiWord,
   isDigit,
   isHex,
   isWord,
@@ -334,12 +335,12 @@ export class PassScanner implements Scanner {
   /** Words in capitals and digits: accounts and identifiers with letters. */
   private findWords(bytes: Buffer, start: number, end: number, finds: Find[]): void {
     for (let at = start; at < end; ) {
-      if (!isWord(bytes[at])) {
+      if (!isAsciiWord(bytes[at])) {
         at++
         continue
       }
       let to = at
-      while (to < end && isWord(bytes[to])) to++
+      while (to < end && isAsciiWord(bytes[to])) to++
       const length = to - at
       if (length === 9 || length === 16) {
         const word = latin1(bytes, at, to)
@@ -377,7 +378,7 @@ export class PassScanner implements Scanner {
     let isAfterWord = false
     for (let at = start; at < end - LONG_WORD; at++) {
       const first = bytes[at]!
-      const isPart = isWord(first)
+      const isPart = isAsciiWord(first)
       if (isAfterWord || !isPart) {
         isAfterWord = isPart
         continue
@@ -447,7 +448,7 @@ function ibanAt(bytes: Buffer, at: number, end: number): number {
       to++
     } else break
   }
-  return text.length === wanted && !isWord(bytes[to]) && isIban(text) ? to : 0
+  return text.length === wanted && !isAsciiWord(bytes[to]) && isIban(text) ? to : 0
 }
 
 function isAddress(text: string): boolean {

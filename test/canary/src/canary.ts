@@ -34,6 +34,8 @@ export interface CanaryResult {
 }
 
 export interface CanaryOptions {
+  /** Only what detectors are known to miss. */
+  limits?: boolean
   /** Only ways whose group and name have this in them. */
   only?: string
   profile?: Profile
@@ -169,7 +171,10 @@ export const selected = (only: string | undefined): PostgresWay[] =>
 
 export async function runCanary(o: CanaryOptions = {}): Promise<CanaryResult> {
   const { profile = 'redact', masking = GATEWAY_MASKS, workers = 6, progress = () => {} } = o
-  const ways = selected(o.only).filter(({ group }) => !o.short || !SLOW.includes(group))
+  const ways = selected(o.only).filter(
+    ({ group, limit }) =>
+      (limit !== undefined) === (o.limits ?? false) && (!o.short || !SLOW.includes(group)),
+  )
   const searcher = new Searcher(allCanaries())
   const parts = !partsMayBeLeft(profile)
   const findings = new Findings()

@@ -7,7 +7,7 @@ export type Profile = (typeof PROFILES)[number]
  * Whether this version's gateway masks. Where it does not, the configuration has no such section, and the check must find
  * nearly everything: the proof that it can.
  */
-export const GATEWAY_MASKS = false
+export const GATEWAY_MASKS = true
 
 export interface Rule {
   id: string

@@ -7,6 +7,11 @@ export interface Way<Connections> {
   fresh?: boolean
   /** The client knows the value, since it says it: only what Custody keeps is searched. */
   told?: boolean
+  /**
+   * What the query makes of a value that no rule names, so that no detector knows it any more: documented, and asked about by
+   * itself (`--limits`).
+   */
+  limit?: string
   /** Not on servers before this version. */
   since?: number
 }

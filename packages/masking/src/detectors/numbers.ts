@@ -3,7 +3,7 @@
  * built in (ranges, check digits, grouping), since most long numbers are nobody's.
  * Refuses digits within a word, a UUID or a longer number.
  */
-import { isDigit, isHex, isUuid, isWord, latin1 } from '../bytes'
+import { isAsciiWord, isDigit, isHex, isUuid, latin1 } from '../bytes'
 
 /** Groups of digits as they stand in the text. */
 export interface Digits {
@@ -179,7 +179,7 @@ export class Windows {
       this.goesOn = mark === 0x20 || mark === 0x2d || mark === 0x2e || mark === 0x2f
       if (this.goesOn) this.at++
       // Digits that go on as a word are part of that.
-      else if (stop < end && isWord(bytes[stop])) return
+      else if (stop < end && isAsciiWord(bytes[stop])) return
       this.starts[this.known] = start
       this.stops[this.known++] = stop
     }
@@ -191,11 +191,11 @@ export class Windows {
     let at = this.at
     while (at < end) {
       const byte = bytes[at]!
-      if (!isWord(byte)) {
+      if (!isAsciiWord(byte)) {
         at++
         continue
       }
-      const isBegin = at === begins || !isWord(bytes[at - 1])
+      const isBegin = at === begins || !isAsciiWord(bytes[at - 1])
       if (isBegin && isHex(byte) && isUuid(bytes, at, end)) {
         at += 36
         continue
@@ -208,7 +208,7 @@ export class Windows {
         at = this.at
         continue
       }
-      while (at < end && isWord(bytes[at])) at++
+      while (at < end && isAsciiWord(bytes[at])) at++
     }
     this.at = end
     return false

@@ -3,7 +3,7 @@
  * beginning, and no further than a token of its kind can be long.
  * Refuses a beginning that is not followed by what its issuer writes: right characters, right length, and an end.
  */
-import { isWord } from '../bytes'
+import { isAsciiWord } from '../bytes'
 import type { Span } from './words'
 
 /** Kinds of characters that tokens are made of. */
@@ -162,7 +162,7 @@ function bodyEnd(
   let stop = at
   const most = Math.min(end, at + max)
   while (stop < most && (KINDS[bytes[stop]!]! & kinds) !== 0) stop++
-  if (stop < end && isWord(bytes[stop])) return -1
+  if (stop < end && isAsciiWord(bytes[stop])) return -1
   // A full stop or a dash may follow a token, and ends none.
   while (stop > at && (bytes[stop - 1] === 0x2e || bytes[stop - 1] === 0x2f)) stop--
   if (stop - at < min) return -1
@@ -241,7 +241,7 @@ export function secretEnd(
   const first = bytes[at]! | 0x20
   if (first !== 0x61 && first !== 0x73) return null
   let stop = at
-  while (stop < end && stop - at <= SECRET_WORD_CHARACTERS_MAX && isWord(bytes[stop])) stop++
+  while (stop < end && stop - at <= SECRET_WORD_CHARACTERS_MAX && isAsciiWord(bytes[stop])) stop++
   if (stop - at < 9 || stop - at > SECRET_WORD_CHARACTERS_MAX) return null
   const word = bytes.toString('latin1', at, stop).toLowerCase()
   for (const [own, characters] of SECRET_WORDS) {

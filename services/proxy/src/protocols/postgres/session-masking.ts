@@ -78,9 +78,17 @@ export class SessionMasking {
     if (defers === null) return mask
     // What a cursor gives is what its query gives; of one that nobody here named nothing is known.
     const made = this.named.get(`${defers.kind} ${defers.name}`) ?? null
-    return made === null
-      ? { ...mask, whole: masker.unproven }
-      : { ...made, makes: null, defers: null }
+    if (made === null) return { ...mask, whole: masker.unproven }
+    const { outputs, whole, sources, derived } = made
+    return {
+      ...mask,
+      outputs,
+      whole,
+      sources,
+      derived,
+      isSensitive: mask.isSensitive || made.isSensitive,
+      shown: made.shown,
+    }
   }
 
   /** The command is going to be run: what it names is known from now on, and of what is named twice nothing is. */

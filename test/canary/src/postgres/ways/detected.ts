@@ -158,4 +158,18 @@ const ways: Unsorted[] = [
   },
 ]
 
-export const DETECTED_WAYS: PostgresWay[] = grouped('what detectors know', ways)
+/** Whoever may write queries can write one that makes something else of a value: only rules by column hold against that. */
+const LIMITS: Readonly<Record<string, string>> = {
+  'spread over an array': 'one character in each element',
+  'in pieces': 'in two columns',
+  'character by character': 'one character in each row',
+  reversed: 'reversed',
+  'with marks between all': 'a mark behind each digit',
+  'in lower case': 'lower case is another key, and no account is written so',
+  'in UTF-16': 'UTF-16 in bytes',
+}
+
+export const DETECTED_WAYS: PostgresWay[] = grouped('what detectors know', ways).map((way) => {
+  const limit = LIMITS[way.name]
+  return limit === undefined ? way : { ...way, limit }
+})

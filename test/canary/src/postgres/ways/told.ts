@@ -287,7 +287,7 @@ const protocol: Unsorted[] = [
     const c = await to.raw()
     await c.send(query('copy canary.customers (id, name) from stdin'))
     await c.until(({ type }) => type === 'G' || type === 'E')
-    await c.send(copyData(`${value}\tx\n`), copyDone())
+    await c.send(copyData(`x\t${value}\n`), copyDone())
     await c.ready()
   }),
   saysIn('copied in, and given up', (value) => async (to) => {
