@@ -13,6 +13,7 @@ export interface Rule {
   id: string
   columns: readonly string[]
   action: string
+  step?: number
 }
 
 /** Parts of a value may be left by what keeps a shape, an end or a beginning. */
@@ -36,7 +37,13 @@ export function rulesOf(profile: Profile, columns: readonly string[]): Rule[] {
       Object.entries(ACTIONS).find(([, names]) => names.includes(name)) ?? []
     byAction.set(action, [...(byAction.get(action) ?? []), column])
   }
-  return [...byAction].map(([action, some]) => ({ id: `people-${action}`, columns: some, action }))
+  return [...byAction].map(([action, some]) => ({
+    id: `people-${action}`,
+    columns: some,
+    action,
+    // Of a number that is rounded to tens nearly all digits stay.
+    ...(action === 'generalise' && { step: 1_000_000 }),
+  }))
 }
 
 /** JSON is YAML. */

@@ -364,7 +364,8 @@ export class Masker {
         return {
           refused: {
             code: 'CUSTODY-MASK-002',
-            reason: `it can’t be proven that its answer shows no masked column: ${why.unknown}`,
+            // What the parser says of it may repeat it.
+            reason: `it can’t be proven that its answer shows no masked column: ${resolved.unresolved === null ? why.unknown : 'it is not understood'}`,
             rule: UNPROVEN_RULE,
           },
           alert: null,
