@@ -15,6 +15,8 @@ import { benchProxy } from './proxy'
 import { markdown, writeReadme } from './report'
 import { benchStore } from './store'
 
+const PARTS = 'pgbench,large,connect,memory'
+
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
@@ -26,7 +28,7 @@ const { values, positionals } = parseArgs({
     modes: { type: 'string', default: 'simple,extended,prepared' },
     clients: { type: 'string', default: '1,16,64' },
     subjects: { type: 'string' },
-    parts: { type: 'string', default: 'pgbench,large,connect,memory' },
+    parts: { type: 'string', default: PARTS },
     events: { type: 'string' },
     keys: { type: 'boolean', default: false },
     keep: { type: 'string' },
@@ -43,7 +45,7 @@ const HELP = `npm run bench -- [proxy] [ingest] [log] [policy] [approvals] [mask
   --modes <list>       simple,extended,prepared
   --clients <list>     1,16,64
   --subjects <list>    only these, by ';', such as "pipe;custody os"
-  --parts <list>       pgbench,large,connect,memory,soak
+  --parts <list>       pgbench,large,connect,memory,soak; of masking: rows,copy,one
   --soak <minutes>     how long memory is watched under load, with part soak
   --events <n>         events of the ingest and query bench (default 10000000)
   --keys               also the same rows under other keys and indexes
@@ -98,7 +100,18 @@ async function main(): Promise<number> {
         table,
       )
     else if (name === 'approvals') notes = await benchApprovals({ rounds, progress }, table)
-    else if (name === 'masking') notes = await benchMasking({ rounds, progress }, table)
+    else if (name === 'masking')
+      notes = await benchMasking(
+        {
+          rounds,
+          parts: new Set(
+            values.parts === PARTS ? ['rows', 'copy', 'one'] : values.parts.split(','),
+          ),
+          ...(values.subjects && { subjects: values.subjects.split(';') }),
+          progress,
+        },
+        table,
+      )
     else if (name === 'masking-values')
       notes = await benchMaskingValues({ rounds, progress }, table)
     else if (name === 'policy') notes = await benchPolicy({ rounds, progress }, table)

@@ -5,6 +5,7 @@
  */
 import { createHmac } from 'node:crypto'
 import { luhn } from './detectors/numbers'
+import { hmacSha256 } from './hmac'
 import { mapJson } from './json'
 import { byteaOf, mapArray } from './literals'
 import type { Find } from './scan'
@@ -14,7 +15,10 @@ export const REDACTED = '[masked]'
 const KEPT_DEFAULT = 4
 /** Fewer characters than this have no part that says nothing of the rest. */
 const PARTIAL_CHARACTERS_MIN = 9
-const TOKEN_CHARACTERS = 16
+/** Of the digest; 16 characters. */
+const TOKEN_BYTES = 12
+/** The same for bytes. */
+const OCTETS_OF_TOKEN = 16
 /** What is longer is redacted where its shape was asked for: of so long a text the shape alone says much. */
 const SHAPE_CHARACTERS_MAX = 4096
 /** As many characters of the value in a row are in nothing that takes its place. */
@@ -93,7 +97,7 @@ function maskedString(text: string, spec: ActionSpec, key: Buffer): string {
     case 'partial':
       return partial(text, spec.keep ?? KEPT_DEFAULT)
     case 'hash':
-      return `msk_${digestOf(text, key).toString('base64url').slice(0, TOKEN_CHARACTERS)}`
+      return `msk_${digestOf(text, key).toString('base64url', 0, TOKEN_BYTES)}`
     case 'shape':
       return shaped(text, key)
     case 'truncate':
@@ -107,10 +111,9 @@ function maskedString(text: string, spec: ActionSpec, key: Buffer): string {
 
 /** Without its marks, so that a card is one card however it is grouped; HMAC-SHA256 (RFC 2104). */
 function digestOf(text: string, key: Buffer): Buffer {
-  return createHmac('sha256', key)
-    .update(text.replace(/[ .\-/]/g, '').toLowerCase())
-    .digest()
+  return hmacSha256(key, (MARKS.test(text) ? text.replace(/[ .\-/]/g, '') : text).toLowerCase())
 }
+const MARKS = /[ .\-/]/
 
 /** Numbers that follow from key, value and try, and from nothing else. */
 class Draw {
@@ -190,6 +193,47 @@ function withoutParts(
 
 /** Single marks between groups stay, so that it is still read as what it is. Never more than a third is kept. */
 function partial(text: string, keep: number): string {
+  return partialAscii(text, keep) ?? partialAny(text, keep)
+}
+
+const scratch = Buffer.alloc(256)
+
+/** The same for what is most: short and in ASCII. Null: it is not. */
+function partialAscii(text: string, keep: number): string | null {
+  const { length } = text
+  if (length > scratch.length) return null
+  let counted = 0
+  for (let i = 0; i < length; i++) {
+    const c = text.charCodeAt(i)
+    if (c >= 0x80) return null
+    if (!isMark(c)) counted++
+  }
+  const kept = Math.min(keep, Math.floor(counted / 3))
+  if (counted < PARTIAL_CHARACTERS_MIN || kept < 1) return REDACTED
+  let left = counted
+  let hidden = 0
+  for (let i = 0; i < length; i++) {
+    const c = text.charCodeAt(i)
+    let shown: boolean
+    if (!isMark(c)) shown = left-- <= kept
+    else
+      shown =
+        i > 0 &&
+        i + 1 < length &&
+        !isMark(text.charCodeAt(i - 1)) &&
+        !isMark(text.charCodeAt(i + 1))
+    scratch[i] = shown ? c : 0x2a
+    if (scratch[i] !== c) hidden++
+  }
+  return hidden === 0 ? REDACTED : scratch.toString('latin1', 0, length)
+}
+
+/** Space, full stop, dash, slash. */
+function isMark(c: number): boolean {
+  return c === 0x20 || c === 0x2e || c === 0x2d || c === 0x2f
+}
+
+function partialAny(text: string, keep: number): string {
   const characters = [...text]
   const counted = characters.filter(isCounted).length
   const kept = Math.min(keep, Math.floor(counted / 3))
@@ -413,7 +457,7 @@ function octets(text: string, spec: ActionSpec, key: Buffer): string | null {
       return other.equals(own) ? fixed : written(other)
     }
     case 'hash':
-      return written(digestOf(text, key).subarray(0, TOKEN_CHARACTERS))
+      return written(digestOf(text, key).subarray(0, OCTETS_OF_TOKEN))
     case 'shape': {
       if (own.length === 0 || own.length > SHAPE_CHARACTERS_MAX) return fixed
       const other = new Draw(digestOf(text, key)).bytes(own.length)

@@ -18,6 +18,8 @@ import { type ColumnFacts, type ColumnRule, createRules } from './rules'
 import { DEFAULT_DETECTORS, DETECTORS, type DetectorName } from './scan'
 import type { ActionSpec, ValueType } from './types'
 
+/** Kept for as many names of columns. */
+const DETECTORS_MAX = 10_000
 /** Fewer bytes can be guessed. */
 const KEY_BYTES_MIN = 16
 
@@ -187,13 +189,20 @@ class ConfiguredMasking implements Masking {
     const detection = detects ? this.detection : null
     const rules = createRules(columns)
     const nobody = new Set<string>()
+    const known = new Map<string, ValueDetector>()
     return {
       signature,
       hasRules: columns.length > 0,
       find: (column) => rules.find(column, nobody),
       detector: (column, name, type) => {
         if (detection === null || (column !== null && exempt.isSensitive(column))) return null
-        const found = detection.column(name, type)
+        const key = `${name}\0${type.kind}\0${type.isArray}`
+        let found = known.get(key)
+        if (found === undefined) {
+          if (known.size >= DETECTORS_MAX) known.clear()
+          found = detection.column(name, type)
+          known.set(key, found)
+        }
         return found.isUseful ? found : null
       },
       maskText: (bytes, counts) => detection?.text(bytes, counts) ?? null,

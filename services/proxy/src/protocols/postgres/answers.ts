@@ -23,7 +23,7 @@ export class Rewritten {
 
   append(from: Buffer, start: number, end: number): void {
     this.reserve(end - start)
-    from.copy(this.bytes, this.length, start, end)
+    put(from, start, end, this.bytes, this.length)
     this.length += end - start
   }
 
@@ -36,30 +36,42 @@ export class Rewritten {
   }
 }
 
+/** How often one kind of mask was put on. */
+export interface Counter {
+  count: number
+}
+
 /** What was masked in one command; never the values. */
 export class MaskCounts {
-  private readonly counts = new Map<string, { draft: MaskDraft; count: number }>()
+  private readonly counts = new Map<string, Counter & { draft: MaskDraft }>()
 
-  add(
-    rule: string,
-    column: string | null,
-    detector: string | null,
-    action: string,
-    count = 1,
-  ): void {
+  /** To be counted on where it is done often. */
+  counter(rule: string, column: string | null, detector: string | null, action: string): Counter {
     const key = `${rule}\0${column}\0${detector}\0${action}`
-    const known = this.counts.get(key)
-    if (known) known.count += count
-    else this.counts.set(key, { draft: { rule, column, detector, action, count }, count })
+    let known = this.counts.get(key)
+    if (known === undefined) {
+      known = { draft: { rule, column, detector, action, count: 0 }, count: 0 }
+      this.counts.set(key, known)
+    }
+    return known
+  }
+
+  add(rule: string, column: string | null, detector: string | null, action: string): void {
+    this.counter(rule, column, detector, action).count++
   }
 
   get isEmpty(): boolean {
-    return this.counts.size === 0
+    for (const { count } of this.counts.values()) if (count > 0) return false
+    return true
   }
 
+  /** What was counted since the last time. */
   take(): MaskDraft[] {
-    const drafts = [...this.counts.values()].map(({ draft, count }) => ({ ...draft, count }))
-    this.counts.clear()
+    const drafts: MaskDraft[] = []
+    for (const one of this.counts.values()) {
+      if (one.count > 0) drafts.push({ ...one.draft, count: one.count })
+      one.count = 0
+    }
     return drafts
   }
 }
@@ -147,11 +159,11 @@ export class ResultPlan {
       }
       const size = other === null ? 0 : other.length
       out.reserve(start - copied + size)
-      bytes.copy(out.bytes, out.length, copied, start)
+      put(bytes, copied, start, out.bytes, out.length)
       out.length += start - copied
       out.bytes.writeInt32BE(other === null ? NULL : size, out.length - 4)
       if (other !== null) {
-        other.copy(out.bytes, out.length)
+        put(other, 0, size, out.bytes, out.length)
         out.length += size
       }
       copied = stop
@@ -162,21 +174,30 @@ export class ResultPlan {
     return true
   }
 
+  /** Whether values of the column are looked at; of one that was not foreseen they all are. */
+  looksAt(i: number): boolean {
+    return this.rewriters[i] !== null
+  }
+
   /** One value of a column, as COPY carries it. Undefined: it stays; null: NULL; 'drop': its row is left out. */
-  value(i: number, bytes: Buffer): Buffer | null | undefined | 'drop' {
+  value(i: number, bytes: Buffer, start: number, end: number): Buffer | null | undefined | 'drop' {
     const field = this.fields[i]
     if (field === undefined) return null
-    if (field.mask?.spec.action === 'drop-row' && !field.mask.revealed) {
+    if (this.drops && field.mask?.spec.action === 'drop-row' && !field.mask.revealed) {
       this.dropped++
       this.count(field.mask)
       return 'drop'
     }
     const rewriter = this.rewriters[i]!
-    return rewriter === null ? undefined : rewriter(bytes, 0, bytes.length)
+    return rewriter === null ? undefined : rewriter(bytes, start, end)
   }
 
-  private count(mask: ColumnMask, action: string = mask.spec.action): void {
-    this.counts.add(mask.rule, mask.column, null, action)
+  private count(mask: ColumnMask): void {
+    this.counterOf(mask).count++
+  }
+
+  private counterOf({ rule, column, spec }: ColumnMask, action: string = spec.action): Counter {
+    return this.counts.counter(rule, column, null, action)
   }
 
   private rewriterOf(field: FieldPlan): Rewriter | null {
@@ -188,15 +209,17 @@ export class ResultPlan {
         return other === text ? undefined : Buffer.from(other)
       }
     if (mask !== null && !mask.revealed) return this.masking(field, mask)
+    if (mask !== null) {
+      const counter = this.counterOf(mask, 'reveal')
+      return () => {
+        counter.count++
+        return undefined
+      }
+    }
+    if (detector === null) return null
     const found = {
       add: (name: string) => this.counts.add(DETECTOR_RULE, label, name, this.detectorAction),
     }
-    if (mask !== null)
-      return () => {
-        this.count(mask, 'reveal')
-        return undefined
-      }
-    if (detector === null) return null
     const { isBinary, oid } = field
     // What is carried as bytes of its own is looked into as text, and put back as what it is.
     if (isBinary && !detector.readsBinary)
@@ -215,13 +238,14 @@ export class ResultPlan {
 
   private masking(field: FieldPlan, mask: ColumnMask): Rewriter {
     const { type, oid, isBinary } = field
+    const counter = this.counterOf(mask)
     const encode = (text: string | null): Buffer | null =>
       text === null ? null : isBinary ? encodeValue(text, oid) : Buffer.from(text)
     const spec = this.isReadable ? mask.spec : { action: 'redact' as const }
     if (CONSTANT.has(spec.action) && !type.isArray) {
       const constant = encode(masked('', type, spec, this.key))
       return () => {
-        this.count(mask)
+        counter.count++
         return constant
       }
     }
@@ -229,11 +253,18 @@ export class ResultPlan {
       const text = isBinary
         ? decodeValue(bytes.subarray(start, end), oid, 1)
         : bytes.toString('utf8', start, end)
-      this.count(mask)
+      counter.count++
       return encode(masked(text, type, spec, this.key))
     }
   }
 }
+
+/** A call costs more than a few bytes do. */
+function put(from: Buffer, start: number, end: number, to: Buffer, at: number): void {
+  if (end - start > SMALL_BYTES) from.copy(to, at, start, end)
+  else for (let i = start; i < end; i++) to[at++] = from[i]!
+}
+const SMALL_BYTES = 32
 
 /** CommandComplete with fewer rows than the target says. */
 export function fewerRows(tag: string, dropped: number): Buffer {

@@ -3,7 +3,7 @@
  * of those that are masked. Rows may be cut over messages anywhere; what is not a whole row is kept.
  * Refuses to pass on what it can't follow: a row with other columns than foreseen has all of them masked.
  */
-import type { ResultPlan } from './answers'
+import type { ResultPlan, Rewritten } from './answers'
 
 export interface CopyFormat {
   format: 'text' | 'csv' | 'binary'
@@ -25,11 +25,21 @@ export const TEXT_FORMAT: CopyFormat = {
 
 const SIGNATURE_BYTES = 11
 const HEADER_BYTES = 19
+const NOTHING = Buffer.alloc(0)
+const BACKSLASH = 0x5c
+const NEWLINE = 0x0a
+const RETURN = 0x0d
 
 export class CopyMasker {
-  private tail: Buffer = Buffer.alloc(0)
+  private tail: Buffer = NOTHING
   private isHeaderDone: boolean
   private isEnded = false
+  private readonly delimiter: number
+  private readonly quote: number
+  private readonly mark: number
+  private readonly null: Buffer
+  /** Where the fields of the row end. */
+  private readonly ends: number[] = []
 
   constructor(
     private readonly format: CopyFormat,
@@ -38,6 +48,10 @@ export class CopyMasker {
     private readonly rowBytesMax: number,
   ) {
     this.isHeaderDone = format.format !== 'binary' && !format.header
+    this.delimiter = format.delimiter.charCodeAt(0)
+    this.quote = format.quote.charCodeAt(0)
+    this.mark = format.escape.charCodeAt(0)
+    this.null = Buffer.from(format.null)
   }
 
   /** Rows left out. */
@@ -45,155 +59,181 @@ export class CopyMasker {
     return this.plan.dropped
   }
 
-  /** More data; gives what may go on. Throws where a row is too long or not of the format. */
-  push(bytes: Buffer): Buffer {
-    const data = this.tail.length === 0 ? bytes : Buffer.concat([this.tail, bytes])
-    const parts: Buffer[] = []
+  /** More data; writes what may go on. Throws where a row is too long or not of the format. */
+  push(bytes: Buffer, start: number, end: number, out: Rewritten): void {
+    let [data, at, stop] = [bytes, start, end]
+    if (this.tail.length > 0) {
+      data = Buffer.concat([this.tail, bytes.subarray(start, end)])
+      ;[at, stop] = [0, data.length]
+    }
     const used =
-      this.format.format === 'binary' ? this.binary(data, parts) : this.lines(data, parts)
-    this.tail = used === data.length ? Buffer.alloc(0) : Buffer.from(data.subarray(used))
+      this.format.format === 'binary'
+        ? this.binary(data, at, stop, out)
+        : this.lines(data, at, stop, out)
+    this.tail = used === stop ? NOTHING : Buffer.from(data.subarray(used, stop))
     if (this.tail.length > this.rowBytesMax)
       throw new Error(`a row of the COPY has more than ${this.rowBytesMax} bytes`)
-    return parts.length === 1 ? parts[0]! : Buffer.concat(parts)
   }
 
   /** At its end: a last row without its line's end. */
-  end(): Buffer {
-    if (this.tail.length === 0 || this.format.format === 'binary') {
-      this.tail = Buffer.alloc(0)
-      return this.tail
-    }
-    const parts: Buffer[] = []
-    this.line(this.tail, parts)
-    this.tail = Buffer.alloc(0)
-    return Buffer.concat(parts)
+  end(out: Rewritten): void {
+    if (this.format.format !== 'binary' && this.tail.length > 0)
+      this.line(this.tail, 0, this.tail.length, out)
+    this.tail = NOTHING
   }
 
-  private lines(data: Buffer, parts: Buffer[]): number {
-    let at = 0
+  private lines(data: Buffer, start: number, stop: number, out: Rewritten): number {
+    let at = start
     for (;;) {
-      const end = this.format.format === 'csv' ? this.csvEnd(data, at) : textEnd(data, at)
+      const end =
+        this.format.format === 'csv' ? this.csvEnd(data, at, stop) : textEnd(data, at, stop)
       if (end < 0) return at
-      this.line(data.subarray(at, end), parts)
+      this.line(data, at, end, out)
       at = end
     }
   }
 
   /** Behind the line's end that is in no quotes, or -1. */
-  private csvEnd(data: Buffer, at: number): number {
-    const quote = this.format.quote.charCodeAt(0)
-    const mark = this.format.escape.charCodeAt(0)
+  private csvEnd(data: Buffer, at: number, stop: number): number {
+    const { quote, mark } = this
     let quoted = false
-    for (let i = at; i < data.length; i++) {
+    for (let i = at; i < stop; i++) {
       const c = data[i]!
-      if (quoted && c === mark && mark !== quote && i + 1 < data.length) i++
+      if (quoted && c === mark && mark !== quote && i + 1 < stop) i++
       else if (c === quote) quoted = !quoted
-      else if (c === 0x0a && !quoted) return i + 1
+      else if (c === NEWLINE && !quoted) return i + 1
     }
     return -1
   }
 
   /** One row with its line's end. */
-  private line(line: Buffer, parts: Buffer[]): void {
+  private line(line: Buffer, start: number, stop: number, out: Rewritten): void {
     if (!this.isHeaderDone) {
       this.isHeaderDone = true
-      parts.push(Buffer.from(line))
+      out.append(line, start, stop)
       return
     }
-    let end = line.length
-    if (end > 0 && line[end - 1] === 0x0a) end--
-    if (end > 0 && line[end - 1] === 0x0d) end--
-    const isText = this.format.format === 'text'
+    let end = stop
+    if (end > start && line[end - 1] === NEWLINE) end--
+    if (end > start && line[end - 1] === RETURN) end--
     // The old end-of-data mark.
-    if (end === 2 && line[0] === 0x5c && line[1] === 0x2e) {
-      parts.push(Buffer.from(line))
+    if (end === start + 2 && line[start] === BACKSLASH && line[start + 1] === 0x2e) {
+      out.append(line, start, stop)
       return
     }
-    const fields = isText ? this.textFields(line, end) : this.csvFields(line, end)
-    const { plan } = this
-    const isForeseen = fields.length === plan.fields.length
-    let changed = false
-    const others: string[] = []
-    for (const [i, { raw, value }] of fields.entries()) {
-      if (value === null) {
-        others.push(raw)
-        continue
-      }
-      const other = isForeseen ? plan.value(i, Buffer.from(value, 'latin1')) : null
-      if (other === 'drop') return
-      if (other === undefined) others.push(raw)
-      else {
-        changed = true
-        others.push(
-          other === null
-            ? this.format.null
-            : isText
-              ? this.textQuoted(other.toString('latin1'))
-              : this.csvQuoted(other.toString('latin1')),
-        )
-      }
+    const isText = this.format.format === 'text'
+    const head = out.length
+    const { ends } = this
+    ends.length = 0
+    for (let at = start - 1; at < end; ) {
+      at = isText ? this.textFieldEnd(line, at + 1, end) : this.csvFieldEnd(line, at + 1, end)
+      ends.push(at)
     }
-    parts.push(
-      changed
-        ? Buffer.concat([
-            Buffer.from(others.join(this.format.delimiter), 'latin1'),
-            line.subarray(end),
-          ])
-        : Buffer.from(line),
+    const count = ends.length
+    const isForeseen = count === this.plan.fields.length
+    let copied = start
+    let from = start
+    for (let i = 0; i < count; i++) {
+      const to = ends[i]!
+      if ((!isForeseen || this.plan.looksAt(i)) && !this.isNull(line, from, to)) {
+        let other: Buffer | null | undefined | 'drop' = null
+        if (isForeseen) {
+          const isPlain = isText
+            ? !has(line, from, to, BACKSLASH)
+            : !has(line, from, to, this.quote)
+          if (isPlain) other = this.plan.value(i, line, from, to)
+          else {
+            const value = Buffer.from(
+              isText
+                ? unescaped(line.toString('latin1', from, to))
+                : this.unquoted(line.toString('latin1', from, to)),
+              'latin1',
+            )
+            other = this.plan.value(i, value, 0, value.length)
+          }
+        }
+        if (other === 'drop') {
+          out.length = head
+          return
+        }
+        if (other !== undefined) {
+          out.append(line, copied, from)
+          this.write(other, isText, out)
+          copied = to
+        }
+      }
+      from = to + 1
+    }
+    out.append(line, copied, stop)
+  }
+
+  private write(other: Buffer | null, isText: boolean, out: Rewritten): void {
+    if (other === null || this.isPlain(other, isText)) {
+      const bytes = other ?? this.null
+      out.append(bytes, 0, bytes.length)
+      return
+    }
+    const text = other.toString('latin1')
+    const written = Buffer.from(isText ? this.textQuoted(text) : this.csvQuoted(text), 'latin1')
+    out.append(written, 0, written.length)
+  }
+
+  /** It stands as it is. */
+  private isPlain(value: Buffer, isText: boolean): boolean {
+    for (let i = 0; i < value.length; i++) {
+      const c = value[i]!
+      if (c < 0x20 || c === BACKSLASH || c === this.delimiter || (!isText && c === this.quote))
+        return false
+    }
+    return !this.isNull(value, 0, value.length)
+  }
+
+  private isNull(line: Buffer, from: number, to: number): boolean {
+    return (
+      to - from === this.null.length &&
+      (to === from || line.compare(this.null, 0, this.null.length, from, to) === 0)
     )
   }
 
-  // Bytes are taken one character each: every client encoding followed here has ASCII as ASCII.
-  private textFields(line: Buffer, end: number): { raw: string; value: string | null }[] {
-    const text = line.toString('latin1', 0, end)
-    const fields: { raw: string; value: string | null }[] = []
-    const { delimiter } = this.format
-    let from = 0
-    for (let i = 0; ; i++) {
-      if (i < text.length && text[i] === '\\') {
-        i++
-        continue
-      }
-      if (i >= text.length || text[i] === delimiter) {
-        const raw = text.slice(from, i)
-        fields.push({ raw, value: raw === this.format.null ? null : unescaped(raw) })
-        if (i >= text.length) return fields
-        from = i + 1
-      }
+  private textFieldEnd(line: Buffer, from: number, end: number): number {
+    const { delimiter } = this
+    for (let i = from; i < end; i++) {
+      const c = line[i]!
+      if (c === BACKSLASH) i++
+      else if (c === delimiter) return i
     }
+    return end
   }
 
-  private csvFields(line: Buffer, end: number): { raw: string; value: string | null }[] {
-    const text = line.toString('latin1', 0, end)
-    const fields: { raw: string; value: string | null }[] = []
-    const { delimiter, quote, escape: mark } = this.format
-    let raw = ''
+  private csvFieldEnd(line: Buffer, from: number, end: number): number {
+    const { delimiter, quote, mark } = this
+    let quoted = false
+    for (let i = from; i < end; i++) {
+      const c = line[i]!
+      if (quoted && c === mark && (line[i + 1] === quote || line[i + 1] === mark) && i + 1 < end)
+        i++
+      else if (c === quote) quoted = !quoted
+      else if (c === delimiter && !quoted) return i
+    }
+    return end
+  }
+
+  /** A field's value; bytes are taken one character each, since every encoding followed here has ASCII as ASCII. */
+  private unquoted(raw: string): string {
+    const { quote, escape: mark } = this.format
     let value = ''
     let quoted = false
-    let wasQuoted = false
-    for (let i = 0; ; i++) {
-      const c = text[i]
-      if (c === undefined || (c === delimiter && !quoted)) {
-        fields.push({ raw, value: !wasQuoted && raw === this.format.null ? null : value })
-        if (c === undefined) return fields
-        raw = ''
-        value = ''
-        wasQuoted = false
-        continue
-      }
-      raw += c
-      if (quoted && c === mark && (text[i + 1] === quote || text[i + 1] === mark)) {
-        i++
-        raw += text[i]
-        value += text[i]
-      } else if (c === quote) {
-        quoted = !quoted
-        wasQuoted = true
-      } else value += c
+    for (let i = 0; i < raw.length; i++) {
+      const c = raw[i]!
+      if (quoted && c === mark && (raw[i + 1] === quote || raw[i + 1] === mark)) value += raw[++i]
+      else if (c === quote) quoted = !quoted
+      else value += c
     }
+    return value
   }
 
   private textQuoted(value: string): string {
+    if (!TEXT_SPECIAL.test(value) && !value.includes(this.format.delimiter)) return value
     const { delimiter } = this.format
     return value
       .replace(/[\\\n\r\t\b\f\v]/g, (c) => ESCAPES[c]!)
@@ -215,64 +255,77 @@ export class CopyMasker {
   }
 
   /** Signature, flags:i32, extension:i32, then count:i16 (length:i32 bytes)*, and -1 at the end. */
-  private binary(data: Buffer, parts: Buffer[]): number {
-    let at = 0
+  private binary(data: Buffer, start: number, stop: number, out: Rewritten): number {
+    let at = start
     if (!this.isHeaderDone) {
-      if (data.length < HEADER_BYTES) return 0
-      const extension = data.readInt32BE(SIGNATURE_BYTES + 4)
-      if (data.length < HEADER_BYTES + extension) return 0
-      at = HEADER_BYTES + extension
-      parts.push(Buffer.from(data.subarray(0, at)))
+      if (stop - at < HEADER_BYTES) return at
+      const extension = data.readInt32BE(at + SIGNATURE_BYTES + 4)
+      if (stop - at < HEADER_BYTES + extension) return at
+      out.append(data, at, at + HEADER_BYTES + extension)
+      at += HEADER_BYTES + extension
       this.isHeaderDone = true
     }
-    while (data.length - at >= 2) {
+    while (stop - at >= 2) {
       const count = data.readInt16BE(at)
       if (count < 0 || this.isEnded) {
         this.isEnded = true
-        parts.push(Buffer.from(data.subarray(at, at + 2)))
+        out.append(data, at, at + 2)
         at += 2
         continue
       }
-      const next = this.binaryRow(data, at, count, parts)
+      const next = this.binaryRow(data, at, stop, count, out)
       if (next < 0) break
       at = next
     }
     return at
   }
 
-  private binaryRow(data: Buffer, start: number, count: number, parts: Buffer[]): number {
+  private binaryRow(
+    data: Buffer,
+    start: number,
+    stop: number,
+    count: number,
+    out: Rewritten,
+  ): number {
+    let end = start + 2
+    for (let i = 0; i < count; i++) {
+      if (stop - end < 4) return -1
+      end += 4 + Math.max(0, data.readInt32BE(end))
+      if (end > stop) return -1
+    }
+    const head = out.length
+    const isForeseen = count === this.plan.fields.length
+    let copied = start
     let at = start + 2
     for (let i = 0; i < count; i++) {
-      if (data.length - at < 4) return -1
       const length = data.readInt32BE(at)
-      at += 4 + Math.max(0, length)
-      if (at > data.length) return -1
-    }
-    const end = at
-    const row: Buffer[] = [data.subarray(start, start + 2)]
-    const isForeseen = count === this.plan.fields.length
-    at = start + 2
-    for (let i = 0; i < count; i++) {
-      const length = data.readInt32BE(at)
-      const stop = at + 4 + Math.max(0, length)
+      const next = at + 4 + Math.max(0, length)
       const other =
-        length < 0
-          ? undefined
-          : isForeseen
-            ? this.plan.value(i, Buffer.from(data.subarray(at + 4, stop)))
-            : null
-      if (other === 'drop') return end
-      if (other === undefined) row.push(data.subarray(at, stop))
-      else {
-        const size = Buffer.alloc(4)
-        size.writeInt32BE(other === null ? -1 : other.length)
-        row.push(size, other ?? Buffer.alloc(0))
+        length < 0 ? undefined : isForeseen ? this.plan.value(i, data, at + 4, next) : null
+      if (other === 'drop') {
+        out.length = head
+        return end
       }
-      at = stop
+      if (other !== undefined) {
+        out.append(data, copied, at)
+        out.reserve(4)
+        out.bytes.writeInt32BE(other === null ? -1 : other.length, out.length)
+        out.length += 4
+        if (other !== null) out.append(other, 0, other.length)
+        copied = next
+      }
+      at = next
     }
-    parts.push(Buffer.concat(row))
+    out.append(data, copied, end)
     return end
   }
+}
+
+const TEXT_SPECIAL = /[\\\n\r\t\b\f\v]/
+
+function has(bytes: Buffer, from: number, to: number, byte: number): boolean {
+  for (let i = from; i < to; i++) if (bytes[i] === byte) return true
+  return false
 }
 
 const ESCAPES: Record<string, string> = {
@@ -286,10 +339,14 @@ const ESCAPES: Record<string, string> = {
 }
 
 /** Behind the line's end, or -1. A backslash before it makes it part of a value. */
-function textEnd(data: Buffer, at: number): number {
-  for (let end = data.indexOf(0x0a, at); end >= 0; end = data.indexOf(0x0a, end + 1)) {
+function textEnd(data: Buffer, at: number, stop: number): number {
+  for (
+    let end = data.indexOf(NEWLINE, at);
+    end >= 0 && end < stop;
+    end = data.indexOf(NEWLINE, end + 1)
+  ) {
     let backslashes = 0
-    while (end - 1 - backslashes >= at && data[end - 1 - backslashes] === 0x5c) backslashes++
+    while (end - 1 - backslashes >= at && data[end - 1 - backslashes] === BACKSLASH) backslashes++
     if (backslashes % 2 === 0) return end + 1
   }
   return -1

@@ -935,15 +935,14 @@ export class Relay {
     }
     const masker = command.inputMasker
     if (masker === null) return piece
-    const parts: Buffer[] = []
+    const kept = new Rewritten(EMPTY, 0)
     for (let at = 0; at + 5 <= piece.length; ) {
       const end = at + 1 + piece.readInt32BE(at + 1)
-      const data =
-        piece[at] === Frontend.copyData ? masker.push(piece.subarray(at + 5, end)) : EMPTY
-      if (data.length > 0) parts.push(message(Frontend.copyData, data))
+      if (piece[at] === Frontend.copyData)
+        copyDataOf(kept, () => masker.push(piece, at + 5, end, kept))
       at = end
     }
-    return Buffer.concat(parts)
+    return kept.bytes.subarray(0, kept.length)
   }
 
   /** This chunk may go on only when what was recorded for it is this durable. */
@@ -1496,6 +1495,10 @@ export class Relay {
     if (type === Backend.dataRow) {
       if (this.plan === undefined) this.planRows()
       isReplaced = this.plan?.row(bytes, at, end, begin) ?? false
+    } else if (type === Backend.copyData && this.copyOut !== null) {
+      const [masker, out] = [this.copyOut, begin()]
+      copyDataOf(out, () => masker.push(bytes, at + 5, end, out))
+      isReplaced = true
     } else {
       const other = this.maskMessage(type, bytes, at, end)
       isReplaced = other !== null
@@ -1578,15 +1581,14 @@ export class Relay {
         if (this.copyOut === null) this.fromTarget.stream(BACKEND_STREAMED)
         return null
       }
-      case Backend.copyData: {
-        if (this.copyOut === null) return null
-        const data = this.copyOut.push(bytes.subarray(at + 5, end))
-        return data.length === 0 ? EMPTY : message(Backend.copyData, data)
-      }
       case Backend.copyDone: {
-        const rest = this.copyOut?.end() ?? EMPTY
+        if (this.copyOut === null) return null
+        const masker = this.copyOut
+        const rest = new Rewritten(EMPTY, 0)
+        copyDataOf(rest, () => masker.end(rest))
         if (rest.length === 0) return null
-        return Buffer.concat([message(Backend.copyData, rest), bytes.subarray(at, end)])
+        rest.append(bytes, at, end)
+        return rest.bytes.subarray(0, rest.length)
       }
       case Backend.commandComplete: {
         const dropped = (this.plan?.dropped ?? 0) + (this.copyOut?.dropped ?? 0)
@@ -2201,6 +2203,20 @@ function elsewhere(name: string): Prepared {
 
 /** Of one parameter, looked for in messages. */
 const PARAMETER_CHARACTERS_MAX = 1000
+/** A CopyData message around what is written; none where nothing is. */
+function copyDataOf(out: Rewritten, write: () => void): void {
+  const head = out.length
+  out.reserve(5)
+  out.length += 5
+  write()
+  if (out.length === head + 5) {
+    out.length = head
+    return
+  }
+  out.bytes[head] = Backend.copyData
+  out.bytes.writeInt32BE(out.length - head - 1, head + 1)
+}
+
 const NO_FORMATS: readonly number[] = []
 const NO_NAMES: ReadonlySet<string> = new Set()
 /** What a Describe asks about. */
