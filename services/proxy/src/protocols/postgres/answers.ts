@@ -123,7 +123,12 @@ export class ResultPlan {
   }
 
   /** DataRow: count:i16 (length:i32 bytes)*. Writes the row where something in it changes; false: it stays as it is. */
-  row(bytes: Buffer, at: number, end: number, begin: () => Rewritten): boolean {
+  row(
+    bytes: Buffer,
+    at: number,
+    end: number,
+    begin: (chunk: Buffer, at: number) => Rewritten,
+  ): boolean {
     const { rewriters } = this
     const count = bytes.readUInt16BE(at + 5)
     const isAsDescribed = count === rewriters.length
@@ -145,7 +150,7 @@ export class ResultPlan {
         if (rewriter === null || rewriter === undefined) continue
         if (this.drops && this.fields[i]!.mask?.spec.action === 'drop-row') {
           if (out !== null) out.length = head
-          else begin()
+          else begin(bytes, at)
           this.dropped++
           this.count(this.fields[i]!.mask!)
           return true
@@ -154,7 +159,7 @@ export class ResultPlan {
         if (other === undefined) continue
       }
       if (out === null) {
-        out = begin()
+        out = begin(bytes, at)
         head = out.length
       }
       const size = other === null ? 0 : other.length

@@ -20,6 +20,7 @@ import { decodeValue, typeName } from '@custody/postgres-values'
 import {
   type ColumnDraft,
   type EventInput,
+  type MaskDraft,
   newUuid,
   nowMicros,
   type ParameterDraft,
@@ -34,6 +35,7 @@ import type { Followed } from './catalogues'
 import type { CopyMasker } from './copy'
 import { FrameCutter, type FrameHandler } from './frames'
 import { constantsNotKept, keptText, parameterMask, passwordsOf } from './literals'
+import type { Masker, StatementMask } from './masks'
 import { WITHHELD, withoutData } from './messages'
 import { type CommandMask, type SessionMasking, WRITTEN_CHARACTERS_MAX } from './session-masking'
 import {
@@ -136,6 +138,16 @@ interface Change {
   names: Map<string, unknown>
   name: string
   before: unknown
+}
+
+/** A plan, and what it was made for. */
+interface KeptPlan {
+  fields: readonly WireColumn[]
+  mask: StatementMask
+  masker: Masker
+  encoding: string
+  isStale: boolean
+  plan: ResultPlan | null
 }
 
 interface Command {
@@ -290,6 +302,10 @@ export class Relay {
   private rewritten: Rewritten | null = null
   private plan: ResultPlan | null | undefined = undefined
   private copyOut: CopyMasker | null = null
+  private planCounts = new MaskCounts()
+  private kept: KeptPlan | null = null
+  /** The last description of rows as it came, read. */
+  private description: { bytes: Buffer; fields: WireColumn[]; isPlain: boolean } | null = null
   /** Of what belongs to no command. */
   private readonly looseCounts = new MaskCounts()
   /** Columns whose values the request's statements show, statement by statement, and by what approval. */
@@ -1484,25 +1500,27 @@ export class Relay {
     }
   }
 
+  /** From here on the chunk goes on as it is written, not as it came. */
+  private readonly begin = (chunk: Buffer, at: number): Rewritten => {
+    this.rewritten ??= new Rewritten(chunk, at)
+    return this.rewritten
+  }
+
   /** The answer as the client will have it, which is the one that is recorded and looked at from here on. */
   private maskAnswer(type: number, bytes: Buffer, at: number, end: number): void {
     const start = this.rewritten?.length ?? at
-    const begin = () => {
-      this.rewritten ??= new Rewritten(bytes, at)
-      return this.rewritten
-    }
     let isReplaced = false
     if (type === Backend.dataRow) {
       if (this.plan === undefined) this.planRows()
-      isReplaced = this.plan?.row(bytes, at, end, begin) ?? false
+      isReplaced = this.plan?.row(bytes, at, end, this.begin) ?? false
     } else if (type === Backend.copyData && this.copyOut !== null) {
-      const [masker, out] = [this.copyOut, begin()]
+      const [masker, out] = [this.copyOut, this.begin(bytes, at)]
       copyDataOf(out, () => masker.push(bytes, at + 5, end, out))
       isReplaced = true
     } else {
       const other = this.maskMessage(type, bytes, at, end)
       isReplaced = other !== null
-      if (other !== null) begin().append(other, 0, other.length)
+      if (other !== null) this.begin(bytes, at).append(other, 0, other.length)
     }
     const { rewritten } = this
     if (rewritten === null) {
@@ -1527,11 +1545,48 @@ export class Relay {
         (prepared?.described.fields && portal
           ? withFormats(prepared.described.fields, portal.formats)
           : null)
-    const counts = command?.masked?.counts ?? this.looseCounts
-    // Rows that nobody has described fit no plan, and have nothing left in them.
-    this.plan = masking.plan(command?.masked ?? null, fields ?? [], counts, this.encoding)
-    if (fields === null) this.plan ??= new ResultPlan([], counts, masking.rules.key, '', false)
+    const masked = command?.masked ?? null
+    const { kept } = this
+    const { masker } = masking
+    // Commands of one shape in a row have one plan.
+    if (
+      kept !== null &&
+      fields !== null &&
+      kept.fields === fields &&
+      kept.mask === masked?.mask &&
+      kept.masker === masker &&
+      kept.encoding === this.encoding &&
+      !kept.isStale &&
+      !masking.isStale &&
+      !masked?.mask.explains
+    )
+      this.plan = kept.plan
+    else {
+      this.planCounts = new MaskCounts()
+      // Rows that nobody has described fit no plan, and have nothing left in them.
+      this.plan = masking.plan(masked, fields ?? [], this.planCounts, this.encoding)
+      if (fields === null)
+        this.plan ??= new ResultPlan([], this.planCounts, masking.rules.key, '', false)
+      this.kept =
+        fields === null || masked === null
+          ? null
+          : {
+              fields,
+              mask: masked.mask,
+              masker,
+              encoding: this.encoding,
+              isStale: masking.isStale,
+              plan: this.plan,
+            }
+    }
+    if (this.plan !== null) this.plan.dropped = 0
     if (this.plan === null) this.fromTarget.stream(BACKEND_STREAMED)
+  }
+
+  private takeMasks({ masked }: Command): MaskDraft[] | undefined {
+    if (masked === null) return undefined
+    const own = masked.counts.take()
+    return this.plan ? [...own, ...this.planCounts.take()] : own
   }
 
   /** The result is over; the next one's rows have a plan of their own. */
@@ -1547,10 +1602,24 @@ export class Relay {
     const masking = this.parts.masking!
     const command = this.current()
     switch (type) {
-      case Backend.rowDescription:
-        this.lastFields = readRowDescription(bytes, at + 5, end)
-        if (this.head()?.own) return this.takeOwnDescription(this.lastFields)
-        return masking.names(bytes, at, end, command?.masked?.counts ?? this.looseCounts)
+      case Backend.rowDescription: {
+        const known = this.description
+        if (known?.bytes.length === end - at && known.bytes.compare(bytes, at, end) === 0) {
+          this.lastFields = known.fields
+          if (this.head()?.own) return this.takeOwnDescription(known.fields)
+          // What is found in a name is counted each time.
+          if (known.isPlain) return null
+        }
+        const fields = readRowDescription(bytes, at + 5, end)
+        const other = masking.names(bytes, at, end, command?.masked?.counts ?? this.looseCounts)
+        this.description = {
+          bytes: Buffer.from(bytes.subarray(at, end)),
+          fields,
+          isPlain: other === null,
+        }
+        this.lastFields = fields
+        return this.head()?.own ? this.takeOwnDescription(fields) : other
+      }
       case Backend.noData:
         return this.head()?.own ? this.takeOwnDescription([]) : null
       case Backend.errorResponse:
@@ -2058,7 +2127,7 @@ export class Relay {
         command: command.id,
         response,
         output,
-        masks: command.masked?.counts.take(),
+        masks: this.takeMasks(command),
       },
       this.session,
     )
