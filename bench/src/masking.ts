@@ -110,7 +110,9 @@ async function oneRow(subjects: readonly Subject[], table: Table): Promise<void>
   const all = subjects.map((): number[] => [])
   const cpu = subjects.map(() => 0)
   for (let turn = 0; turn < ONE_ROW_TURNS; turn++)
-    for (const [i, client] of clients.entries()) {
+    for (const k of clients.keys()) {
+      const i = (k + turn) % clients.length
+      const client = clients[i]!
       const before = cpuSeconds([subjects[i]!.pid!])
       for (let n = 0; n < ONE_ROW_QUERIES; n++) all[i]!.push(await client.query(query))
       cpu[i]! += cpuSeconds([subjects[i]!.pid!]) - before

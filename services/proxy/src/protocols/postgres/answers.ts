@@ -41,13 +41,16 @@ export interface Counter {
   count: number
 }
 
+const NO_MASKS: MaskDraft[] = []
+
 /** What was masked in one command; never the values. */
 export class MaskCounts {
-  private readonly counts = new Map<string, Counter & { draft: MaskDraft }>()
+  private counts: Map<string, Counter & { draft: MaskDraft }> | null = null
 
   /** To be counted on where it is done often. */
   counter(rule: string, column: string | null, detector: string | null, action: string): Counter {
     const key = `${rule}\0${column}\0${detector}\0${action}`
+    this.counts ??= new Map()
     let known = this.counts.get(key)
     if (known === undefined) {
       known = { draft: { rule, column, detector, action, count: 0 }, count: 0 }
@@ -61,12 +64,13 @@ export class MaskCounts {
   }
 
   get isEmpty(): boolean {
-    for (const { count } of this.counts.values()) if (count > 0) return false
+    for (const { count } of this.counts?.values() ?? []) if (count > 0) return false
     return true
   }
 
   /** What was counted since the last time. */
   take(): MaskDraft[] {
+    if (this.counts === null) return NO_MASKS
     const drafts: MaskDraft[] = []
     for (const one of this.counts.values()) {
       if (one.count > 0) drafts.push({ ...one.draft, count: one.count })

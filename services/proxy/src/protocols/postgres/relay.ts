@@ -35,7 +35,7 @@ import type { Followed } from './catalogues'
 import type { CopyMasker } from './copy'
 import { FrameCutter, type FrameHandler } from './frames'
 import { constantsNotKept, keptText, parameterMask, passwordsOf } from './literals'
-import type { Masker, StatementMask } from './masks'
+import type { ColumnMask, Masker, StatementMask } from './masks'
 import { WITHHELD, withoutData } from './messages'
 import { type CommandMask, type SessionMasking, WRITTEN_CHARACTERS_MAX } from './session-masking'
 import {
@@ -1197,7 +1197,7 @@ export class Relay {
     // What only reads has none, and is the most.
     if (masked === null && analysis.readOnly) return text
     const bytes = typeof text === 'string' ? Buffer.from(text) : text
-    const passwords = passwordsOf(analysis, bytes)
+    const passwords = analysis.readOnly ? NO_PASSWORDS : passwordsOf(analysis, bytes)
     const constants = masked?.mask.constants ?? passwords
     const kept = keptText(
       bytes,
@@ -2288,6 +2288,7 @@ function copyDataOf(out: Rewritten, write: () => void): void {
 
 const NO_FORMATS: readonly number[] = []
 const NO_NAMES: ReadonlySet<string> = new Set()
+const NO_PASSWORDS: ReadonlyMap<number, ColumnMask> = new Map()
 /** What a Describe asks about. */
 const PORTAL = Buffer.from('P')
 const EMPTY_STRING = Buffer.alloc(1)

@@ -48,7 +48,13 @@ export class SessionMasking {
   /** This transaction may have changed what names mean. */
   isStale = false
   private readonly named = new Map<string, StatementMask | null>()
-  private lastMasker: Masker | null = null
+  /** Of the last look at the catalogue, and the last statement: most come more than once. */
+  private last: {
+    catalogue: Catalogue
+    masker: Masker
+    analysis: StatementAnalysis | null
+    mask: StatementMask | null
+  } | null = null
 
   constructor(
     readonly rules: SessionRules,
@@ -60,22 +66,30 @@ export class SessionMasking {
 
   get masker(): Masker {
     const catalogue = this.followed?.current ?? Catalogue.nothingKnown
+    if (this.last?.catalogue === catalogue) return this.last.masker
     const { signature } = this.rules
-    const last = this.lastMasker
     let masker = catalogue.maskers.get(signature)
     if (masker === undefined) {
       masker = new Masker(this.rules, catalogue)
       catalogue.maskers.set(signature, masker)
     }
-    if (last !== masker) this.lastMasker = masker
+    this.last = { catalogue, masker, analysis: null, mask: null }
     return masker
   }
 
   statement(analysis: StatementAnalysis, revealed: Revealed): StatementMask {
     const { masker } = this
+    const last = this.last!
+    if (revealed === null && last.analysis === analysis) return last.mask!
     const mask = masker.statement(analysis, revealed)
     const { defers } = mask
-    if (defers === null) return mask
+    if (defers === null) {
+      if (revealed === null) {
+        last.analysis = analysis
+        last.mask = mask
+      }
+      return mask
+    }
     // What a cursor gives is what its query gives; of one that nobody here named nothing is known.
     const made = this.named.get(`${defers.kind} ${defers.name}`) ?? null
     if (made === null) return { ...mask, whole: masker.unproven }
