@@ -99,9 +99,9 @@ test('the printed line works, and Ctrl-C ends everything', async () => {
   const answer = await psql(pasted(custody.said()), [
     '-At',
     '-c',
-    'SELECT count(*), bool_and(luhn_valid(number)) FROM cards',
+    'SELECT count(*), min(number) FROM cards',
   ])
-  expect(answer).toMatchObject({ code: 0, stdout: '2400|t\n' })
+  expect(answer).toMatchObject({ code: 0, stdout: '2400|[masked]\n' })
   expect(status().pid).toBe(custody.child.pid)
   const pids = processes()
   expect(pids.length).toBeGreaterThan(1)

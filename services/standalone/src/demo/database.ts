@@ -194,5 +194,12 @@ policy:
     - { use: allow-everything }
     - { use: no-destructive-without-approval }
     - { use: no-write-without-where }
+masking:
+  rules:
+    - { id: cards, columns: ['cards.number'], action: partial }
+    - { id: emails, columns: ['*.email'], action: partial }
+    - { id: national-ids, columns: ['*.national_id'] }
+    - { id: births, columns: ['*.date_of_birth'], action: truncate, to: year }
+    - { id: pay, columns: ['employees.salary', 'employees.iban'] }
 `
 }
