@@ -5,7 +5,7 @@
 import { join } from 'node:path'
 import { openRecorder, type Recorder } from '@custody/event-log'
 import { type Event, uuidText } from '@custody/schemas'
-import { type PostgresServer, psql, startPostgres } from '@custody/test-support'
+import { type PostgresServer, postgresUrl, psql, startPostgres } from '@custody/test-support'
 import { Client, type ClientConfig } from 'pg'
 import { proxyUnderTest } from './proxy-under-test'
 
@@ -230,6 +230,39 @@ test('COPY out: text, CSV and of a query', async () => {
     'copy customers (id, name, town) to stdout with (format csv, header)',
   ])
   expect(stdout).toBe('id,name,town\n1,[masked],Leeds\n2,[masked],York\n')
+})
+
+test('what psql asks of the catalogue is as it was', async () => {
+  const url = `postgresql://ada:${tokens.ada}@127.0.0.1:${port}/shop?sslmode=require`
+  const { user, password, database } = server
+  for (const command of [
+    '\\d',
+    '\\d+ customers',
+    '\\d people',
+    '\\dt+',
+    '\\df',
+    '\\du',
+    '\\dn+',
+    '\\l',
+    '\\dx',
+    '\\dT',
+    '\\sf whisper',
+    '\\dp',
+    '\\di+',
+    '\\dd',
+    '\\sv people',
+  ]) {
+    const through = await psql(url, ['-c', command])
+    const direct = await psql(
+      postgresUrl({ host: '127.0.0.1', port: server.port, user, password, database }),
+      ['-c', command],
+    )
+    expect([command, through.stdout, through.stderr]).toEqual([
+      command,
+      direct.stdout,
+      direct.stderr,
+    ])
+  }
 })
 
 test('cursors give what their query gives', async () => {

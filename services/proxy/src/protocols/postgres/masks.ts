@@ -109,6 +109,11 @@ export class Masker {
       : null
   }
 
+  /** What the database calls something: no data. */
+  isName(word: string): boolean {
+    return this.catalogue.relations?.isName(word) ?? false
+  }
+
   /** A column of a relation, with what is said of it. */
   known(relation: number, number: number): (ColumnFacts & { typeOid: number }) | undefined {
     const known = this.catalogue.relations?.relation(relation)
@@ -141,12 +146,14 @@ export class Masker {
 
   /** By the relation's number and the column's, as the target names them. Undefined: its statement has to say. */
   column(relation: number, number: number, revealed: Revealed): ColumnMask | null | undefined {
+    if (relation === 0) return undefined
     if (number < WHOLE_ROW) return null
     // Of a whole row, and of PostgreSQL's own views, which show what others do.
     if (number === WHOLE_ROW || relation < FIRST_OWN) return undefined
     const known = this.catalogue.relations?.relation(relation)
     const column = known?.byNumber.get(number)
-    if (known === undefined || column === undefined) return undefined
+    // Made since, perhaps in place of another of its name.
+    if (known === undefined || column === undefined) return this.unproven
     let masks = this.numbered.get(relation)
     if (masks === undefined) {
       masks = new Map()

@@ -23,6 +23,8 @@ export interface Told {
   written: string
   /** Constants that are not to be repeated. */
   secrets: readonly string[]
+  /** Whether the database calls a relation or a column so. */
+  isName(word: string): boolean
 }
 
 /** Without the constants that are not kept. */
@@ -72,6 +74,7 @@ export function withoutData(text: string, told: Told, names: ReadonlySet<string>
       inner === '' ||
       inner === WITHHELD ||
       names.has(inner) ||
+      inner.split('.').every((part) => told.isName(part)) ||
       (inner.length > 1 && told.written.includes(inner) && !isSecret(inner))
     )
   }

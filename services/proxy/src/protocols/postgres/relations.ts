@@ -70,6 +70,7 @@ export class DatabaseRelations {
     number,
     { name: string; kind: string; base: number; element: number }
   >()
+  private readonly names = new Set<string>()
   private readonly functions = new Set<string>()
   /** Those that no extension brought. */
   private readonly writtenFunctions = new Set<string>()
@@ -128,12 +129,19 @@ export class DatabaseRelations {
       byName,
     }
     this.byOid.set(oid, relation)
+    this.names.add(name)
+    for (const column of relation.columns) this.names.add(column)
     for (const key of [name, `${schema}.${name}`])
       this.byName.set(key, [...(this.byName.get(key) ?? []), relation])
     for (const parent of told.parents ?? []) {
       this.parents.set(oid, [...(this.parents.get(oid) ?? []), Number(parent)])
       this.children.set(Number(parent), [...(this.children.get(Number(parent)) ?? []), oid])
     }
+  }
+
+  /** What a relation or a column of this database is called. */
+  isName(word: string): boolean {
+    return this.names.has(word)
   }
 
   relation(oid: number): KnownRelation | undefined {

@@ -1167,7 +1167,11 @@ export class Relay {
     const text = this.keptText(whole, analysis, masked)
     const problem =
       analysis.problem !== null && masked?.mask.isSensitive
-        ? withoutData(analysis.problem, { isSensitive: true, ...masked }, NO_NAMES)
+        ? withoutData(
+            analysis.problem,
+            { isSensitive: true, isName: () => false, ...masked },
+            NO_NAMES,
+          )
         : analysis.problem
     if (masking !== null && masked !== null) parameters = this.keptParameters(parameters, masked)
     const cut = text.length > this.settings.statementBytesMax

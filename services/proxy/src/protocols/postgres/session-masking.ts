@@ -11,7 +11,7 @@ import { DETECTOR_RULE, type FieldPlan, type MaskCounts, ResultPlan } from './an
 import { Catalogue } from './catalogue'
 import type { Followed } from './catalogues'
 import { CopyMasker } from './copy'
-import { type ColumnMask, Masker, type Revealed, type StatementMask } from './masks'
+import { Masker, type Revealed, type StatementMask } from './masks'
 import {
   type Told,
   WITHHELD,
@@ -126,12 +126,9 @@ export class SessionMasking {
     const isForeseen = mask.outputs !== null && mask.outputs.length === fields.length
     const plans = fields.map((field, i): FieldPlan => {
       const known = field.relation === 0 ? undefined : masker.known(field.relation, field.number)
-      let of: ColumnMask | null | undefined
-      if (field.relation !== 0)
-        of = masker.column(field.relation, field.number, command?.revealed ?? null)
+      let of = masker.column(field.relation, field.number, command?.revealed ?? null)
       if (of === undefined) {
-        if (field.relation !== 0) of = masker.unproven
-        else if (!isForeseen) of = mask.whole
+        if (!isForeseen) of = mask.whole
         else if (this.isStale && mask.derived![i]) of = masker.unproven
         else of = mask.outputs![i]!
       }
@@ -235,6 +232,7 @@ export class SessionMasking {
       isSensitive: masker.isSensitive,
       written: command?.written ?? '',
       secrets: command?.secrets ?? [],
+      isName: (word) => masker.isName(word),
     }
     // A trigger may tell of any table, and so may a default: where anything is masked, every message is looked at.
     const other = withoutDataIn(bytes, at, end, told, (text) => this.maskText(text, counts))
