@@ -9,6 +9,9 @@ import type { MaskDraft } from '@custody/schemas'
 import type { ColumnMask } from './masks'
 import { Backend } from './wire'
 
+/** For what takes more room than what it stands for. */
+const ROOM_BYTES = 256
+
 /** Bytes of one chunk as they go on; the same as came until something is replaced. */
 export class Rewritten {
   bytes: Buffer
@@ -16,7 +19,8 @@ export class Rewritten {
 
   /** Begins with what of the chunk stands before the first thing replaced. */
   constructor(chunk: Buffer, at: number) {
-    this.bytes = Buffer.allocUnsafeSlow(Math.max(1024, chunk.length + (chunk.length >> 2)))
+    // Small ones out of Node's pool: memory of its own costs more than all that is written into it.
+    this.bytes = Buffer.allocUnsafe(chunk.length + (chunk.length >> 2) + ROOM_BYTES)
     chunk.copy(this.bytes, 0, 0, at)
     this.length = at
   }
@@ -30,7 +34,7 @@ export class Rewritten {
   /** Room for so many bytes more. What was handed out before keeps the memory that it is in. */
   reserve(more: number): void {
     if (this.length + more <= this.bytes.length) return
-    const larger = Buffer.allocUnsafeSlow((this.length + more) * 2)
+    const larger = Buffer.allocUnsafe((this.length + more) * 2)
     this.bytes.copy(larger, 0, 0, this.length)
     this.bytes = larger
   }
