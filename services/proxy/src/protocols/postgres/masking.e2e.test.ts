@@ -195,6 +195,27 @@ test.each([
   if (x !== undefined) expect(row.x).toEqual(x)
 })
 
+test('what PostgreSQL keeps of itself is left alone, but for what it keeps of values', async () => {
+  const url = `postgresql://ada:${tokens.ada}@127.0.0.1:${port}/shop?sslmode=require`
+  for (const [command, shown] of [
+    ['\\d log', 'line'],
+    ['\\d+ people', 'loud'],
+    ['\\dt', 'customers'],
+    ['\\l', 'template0'],
+  ]) {
+    const { stdout, code } = await psql(url, ['-c', command!])
+    expect([command, code]).toEqual([command, 0])
+    expect(stdout).toContain(shown)
+    expect(stdout).not.toContain('[masked]')
+  }
+  await server.query('analyze customers')
+  const { stdout } = await psql(url, [
+    '-c',
+    `select histogram_bounds, most_common_vals from pg_stats where tablename = 'customers'`,
+  ])
+  expect(stdout).not.toMatch(/quill|marrow/i)
+})
+
 test('prepared, in binary, with and without a description', async () => {
   await withClient(async (client) => {
     const { rows } = await client.query({
@@ -220,6 +241,9 @@ test('COPY out: text, CSV and of a query', async () => {
     'copy customers (id, name, note) to stdout with (format csv, header)',
     'copy (select name, id from customers) to stdout',
     'copy customers to stdout with (format binary)',
+    'copy customers to stdout (format csv, header 0)',
+    "copy customers to stdout (format csv, header 'OFF')",
+    "copy customers to stdout (format csv, delimiter 0, header 'False')",
   ]) {
     const { stdout, code } = await psql(url, ['-c', sql])
     expect(code).toBe(0)

@@ -11,6 +11,7 @@ import {
   type Resolved,
   type Source,
   type StatementAnalysis,
+  tellingColumns,
 } from '@custody/postgres-sql'
 import { valueTypeOf } from '@custody/postgres-values'
 import type { Catalogue } from './catalogue'
@@ -142,11 +143,12 @@ export class Masker {
   /** By the relation's number and the column's, as the target names them. Undefined: its statement has to say. */
   column(relation: number, number: number, revealed: Revealed): ColumnMask | null | undefined {
     if (number < WHOLE_ROW) return null
-    // Of a whole row, and of PostgreSQL's own views, which show what others do.
-    if (number === WHOLE_ROW || relation < FIRST_OWN) return undefined
+    if (number === WHOLE_ROW) return undefined
     const known = this.catalogue.relations?.relation(relation)
     const column = known?.byNumber.get(number)
     if (known === undefined || column === undefined) return undefined
+    // Some of PostgreSQL's own show what others do; the rest only what there is.
+    if (relation < FIRST_OWN && tellingColumns(known.name).has(column.name)) return this.unproven
     let masks = this.numbered.get(relation)
     if (masks === undefined) {
       masks = new Map()
