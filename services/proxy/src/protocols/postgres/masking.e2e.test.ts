@@ -269,6 +269,67 @@ test('cursors give what their query gives', async () => {
   })
 })
 
+test.each<[string, ...(string | { name: string; text: string })[]]>([
+  [
+    'prepared by the protocol under a name that SQL fails to give',
+    { name: 'p', text: 'select upper(name) as n from customers' },
+    "prepare p as select 'x'",
+    'execute p',
+  ],
+  [
+    'prepared by the protocol under a name that SQL gave before',
+    "prepare p as select 'x'",
+    'deallocate p',
+    { name: 'p', text: 'select upper(name) as n from customers' },
+    'execute p',
+  ],
+  [
+    'prepared, then another view',
+    "prepare p as select x || '' from plain",
+    'create or replace view plain as select name as x, id from customers',
+    'execute p',
+  ],
+  [
+    'another view in the transaction',
+    'begin',
+    'create or replace view plain as select name as x, id from customers',
+    'select x from plain',
+    "select x || '' from plain",
+    "declare c cursor with hold for select x || '' as y from plain",
+    "prepare p as select x || '' as y from plain",
+    'commit',
+    'fetch 1 from c',
+    'execute p',
+  ],
+  [
+    'another view in one message',
+    "begin; create or replace view plain as select name as x, id from customers; select x || '' from plain; select x from plain; rollback",
+  ],
+  [
+    'a view in the place of a table',
+    'begin',
+    'create temp view log as select 1 as id, name as line from customers',
+    "select line || '' from log",
+    'create table stolen as select line from log',
+  ],
+  [
+    'copied from another view in one message',
+    'begin; create or replace view plain as select name as x, id from customers; create table stolen as select x from plain; select * from stolen; rollback',
+  ],
+])('names that mean something else by now: %s', async (_, ...steps) => {
+  await server.query("create or replace view plain as select 'const'::text as x, 1 as id")
+  const seen: unknown[] = []
+  await withClient(async (client) => {
+    for (const step of steps) {
+      const given = await client.query(step as string).catch((error) => error)
+      seen.push(given.rows ?? given.map?.(({ rows }: { rows: unknown }) => rows) ?? given.message)
+    }
+  })
+  expect(JSON.stringify(seen)).not.toMatch(/quill|marrow/i)
+  expect(JSON.stringify(seen)).toMatch(/masked|refused/)
+  expect((await server.query("select 1 from pg_class where relname = 'stolen'")).rows).toEqual([])
+})
+
 test('errors and notices say what happened, without the data', async () => {
   const cast = await failure('select name::int from customers')
   expect(cast).toMatchObject({ code: '22P02' })

@@ -611,6 +611,7 @@ export class Relay {
       changed ||= count > 1 && statements[i]!.makesCode
       const verdict = this.judge(facts[i]!, i, isRead ? () => utf8Of(this.textOf(textAt(i))) : null)
       verdicts.push(verdict)
+      if (count > 1) this.parts.masking?.change(statements[i]!)
       if (verdict.outcome === 'allow') continue
       const text = textAt(i)
       const asked = this.describe(
@@ -695,6 +696,7 @@ export class Relay {
       throw new WireError(`more than ${this.settings.namesMax} prepared statements`)
     if (this.change(one, this.prepared, name, prepared) !== undefined)
       prepared.replacing = this.group
+    this.parts.masking?.noteOther('prepared', bytes.subarray(at + 5, nameEnd))
     this.expect(one)
   }
 
@@ -741,6 +743,7 @@ export class Relay {
     one.portal = portal
     if (this.change(one, this.portals, portalName, portal) !== undefined)
       portal.replacing = this.group
+    this.parts.masking?.noteOther('cursor', bytes.subarray(at + 5, portalEnd))
     this.expect(one)
   }
 
@@ -1022,7 +1025,7 @@ export class Relay {
       },
       this.session,
     )
-    if (command.masked !== null) this.noteMasks(command, command.masked)
+    if (command.masked !== null) this.noteMasks(command, command.masked, analysis)
     if (verdict.alert !== null && !this.alerted.has(verdict.alert)) {
       // Once a session: the rest is in the record, and nobody reads the hundredth.
       this.alerted.add(verdict.alert)
@@ -1077,8 +1080,14 @@ export class Relay {
   }
 
   /** What becomes known by running it, and what somebody is to be told. */
-  private noteMasks(command: Command, { mask, revealed, decision }: CommandMask): void {
-    this.parts.masking!.note(mask)
+  private noteMasks(
+    command: Command,
+    { mask, revealed, decision }: CommandMask,
+    analysis: StatementAnalysis,
+  ): void {
+    const masking = this.parts.masking!
+    masking.note(mask, analysis, this.changing > 0)
+    if (command.changing) masking.change(analysis)
     if (revealed !== null && decision !== null)
       this.recorder.record(
         {
@@ -1984,10 +1993,12 @@ export class Relay {
       }
     }
     const { masking } = this.parts
-    if (this.transactionStatus === STATUS_IDLE && (this.changedHere || masking?.isStale)) {
+    const isChanged =
+      this.changedHere || masking?.isStale || (this.changing === 0 && masking?.hasChanged)
+    if (this.transactionStatus === STATUS_IDLE && isChanged) {
       // Now others see it.
       this.changedHere = false
-      if (masking) masking.isStale = false
+      masking?.settle()
       this.parts.catalogue?.changed()
     }
     if (this.settling && this.changing === 0) setImmediate(() => this.settled())
