@@ -340,6 +340,10 @@ test('errors and notices say what happened, without the data', async () => {
   expect(unique).toMatchObject({ code: '23505' })
   expect(unique!.message).toContain('"customers_email_key"')
   expect(JSON.stringify(unique)).not.toContain('ada.q@')
+  const row = await failure("update customers set id = null where note like 'call%' -- 1984 1234")
+  expect(row!.detail).toBe('Failing row contains ([masked]).')
+  const index = await failure("select get_byte('', ascii(name)) from customers where id = 1")
+  expect(index!.message).not.toContain('65')
   const missing = await failure('select emial from customers')
   expect(missing!.message).toBe('column "emial" does not exist')
   await withClient(async (client, notices) => {
