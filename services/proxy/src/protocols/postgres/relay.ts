@@ -157,6 +157,8 @@ interface Command {
   /** It may change what the database has made its own, or what its relations are. */
   changing: boolean
   makesCode: boolean
+  /** It may change what names mean to masking. */
+  renaming: boolean
   /** Null where nothing is masked. */
   masked: CommandMask | null
   /** Of a function called by its number. */
@@ -611,7 +613,7 @@ export class Relay {
       changed ||= count > 1 && statements[i]!.makesCode
       const verdict = this.judge(facts[i]!, i, isRead ? () => utf8Of(this.textOf(textAt(i))) : null)
       verdicts.push(verdict)
-      if (count > 1) this.parts.masking?.change(statements[i]!)
+      if (count > 1 && this.renames(statements[i]!)) this.parts.masking!.change(statements[i]!)
       if (verdict.outcome === 'allow') continue
       const text = textAt(i)
       const asked = this.describe(
@@ -992,6 +994,7 @@ export class Relay {
       maySet: !analysis.readOnly || analysis.verbs.some((verb) => SETS_BY_READING.has(verb)),
       changing: analysis.makesCode || this.reshapes(analysis),
       makesCode: analysis.makesCode,
+      renaming: this.renames(analysis),
       masked: this.maskedAs(analysis, text, index),
       functionOid: 0,
       inputMasker: undefined,
@@ -1047,6 +1050,11 @@ export class Relay {
     return command
   }
 
+  private renames(analysis: StatementAnalysis): boolean {
+    const run = this.parts.masking?.executed(analysis)
+    return run !== undefined && (run.makesCode || this.reshapes(run))
+  }
+
   private reshapes({ verbs }: StatementAnalysis): boolean {
     return (
       this.parts.masking !== null &&
@@ -1066,7 +1074,8 @@ export class Relay {
     const reveal = this.revealed[index] ?? null
     const revealed = reveal?.revealed ?? null
     const mask = masking.statement(analysis, revealed)
-    const isTold = mask.isSensitive || mask.constants === 'all' || mask.constants.size > 0
+    // Messages of any statement are looked at where anything is masked, and repeat what its client wrote.
+    const isTold = masking.masker.isSensitive || mask.constants === 'all' || mask.constants.size > 0
     const bytes = typeof text === 'string' ? Buffer.from(text) : text
     return {
       mask,
@@ -1087,7 +1096,7 @@ export class Relay {
   ): void {
     const masking = this.parts.masking!
     masking.note(mask, analysis, this.changing > 0)
-    if (command.changing) masking.change(analysis)
+    if (command.renaming) masking.change(analysis)
     if (revealed !== null && decision !== null)
       this.recorder.record(
         {
@@ -1235,7 +1244,7 @@ export class Relay {
         if (text.length > 2) masked.secrets.push(text)
         return { ...parameter, value: WITHHELD }
       }
-      if (mask.isSensitive) masked.written += `\0${text}`
+      if (masked.written !== '') masked.written += `\0${text}`
       const found = this.parts.masking!.maskText(
         typeof value === 'string' ? Buffer.from(value) : value,
         counts,
@@ -2150,7 +2159,7 @@ export class Relay {
       if (command.changing) {
         this.changing--
         if (command.makesCode) this.changedHere = true
-        if (this.parts.masking) this.parts.masking.isStale = true
+        if (this.parts.masking && command.renaming) this.parts.masking.isStale = true
         // Its Sync may be held behind what waits for this; where there is one to come, its answer says if all is committed.
         if (this.settling && this.changing === 0 && !this.awaitsReady())
           setImmediate(() => this.settled())

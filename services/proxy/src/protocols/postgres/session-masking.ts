@@ -130,7 +130,7 @@ export class SessionMasking {
     const made = this.named.get(`${defers.kind} ${defers.name}`) ?? null
     if (made === null) return { ...mask, whole: masker.unproven }
     // A prepared statement is planned again where what it reads has changed; a cursor is not.
-    const { outputs, whole, sources, derived, isSensitive, shown } =
+    const { outputs, whole, sources, derived, isSensitive, runsCode, shown } =
       defers.kind === 'prepared' ? masker.statement(made.analysis, revealed) : made.mask
     return {
       ...mask,
@@ -139,6 +139,7 @@ export class SessionMasking {
       sources,
       derived,
       isSensitive: mask.isSensitive || isSensitive,
+      runsCode,
       shown,
     }
   }
@@ -161,6 +162,13 @@ export class SessionMasking {
       (known?.analysis.lineage === analysis.lineage &&
         (kind === 'prepared' || known.mask === made.mask))
     this.named.set(key, isKnown && isSame ? made : null)
+  }
+
+  /** What is run by it: of EXECUTE, what was prepared under that name here. */
+  executed(analysis: StatementAnalysis): StatementAnalysis {
+    const { form } = analysis.lineage
+    if (form?.is !== 'defer' || form.kind !== 'prepared') return analysis
+    return this.named.get(`prepared ${form.name}`)?.analysis ?? analysis
   }
 
   /** The protocol gives a name to something that SQL may call by it. */
@@ -186,7 +194,9 @@ export class SessionMasking {
       if (field.relation !== 0)
         of = masker.column(field.relation, field.number, command?.revealed ?? null)
       if (of === undefined) {
-        if (field.relation !== 0) of = masker.unproven
+        // Of a row as one value its statement says what is in it.
+        const isRow = field.number === 0 && isForeseen && !this.isStale
+        if (field.relation !== 0 && !isRow) of = masker.unproven
         else if (!isForeseen) of = mask.whole
         else if (this.isStale && mask.derived![i]) of = masker.unproven
         else of = mask.outputs![i]!
