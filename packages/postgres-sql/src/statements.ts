@@ -778,8 +778,9 @@ function copyOptionsOf(list: readonly Node[]): CopyOptions | null {
     const { defname, arg } = (one.DefElem ?? {}) as { defname?: string; arg?: Node }
     const value = Object.values(arg ?? {})[0] as Node | undefined
     const text = value?.sval ?? value?.boolval ?? value?.ival
-    // An empty string comes without its value.
-    given.set(String(defname), String(text ?? (arg && 'String' in arg ? '' : 'true')))
+    // An empty string and a zero come without their value.
+    const empty = arg === undefined ? 'true' : 'String' in arg ? '' : '0'
+    given.set(String(defname), String(text ?? empty))
   }
   // In another encoding than the rest of the session.
   if (given.has('encoding')) return null
@@ -792,7 +793,7 @@ function copyOptionsOf(list: readonly Node[]): CopyOptions | null {
     null: given.get('null') ?? (format === 'csv' ? '' : '\\N'),
     quote,
     escape: given.get('escape') ?? quote,
-    header: !['false', 'off', '0', undefined].includes(given.get('header')),
+    header: !['false', 'off', '0', undefined].includes(given.get('header')?.toLowerCase()),
   }
 }
 

@@ -8,9 +8,12 @@ import {
   createResolver,
   type Lineage,
   type Provenance,
+  type RelationFacts,
   type Resolved,
   type Source,
   type StatementAnalysis,
+  tellingColumns,
+  unanalysed,
 } from '@custody/postgres-sql'
 import { valueTypeOf } from '@custody/postgres-values'
 import type { Catalogue } from './catalogue'
@@ -62,6 +65,7 @@ export interface StatementMask {
 
 export const UNPROVEN_RULE = 'unproven'
 export const SECRET_RULE = 'secrets'
+const NOT_KNOWN = unanalysed('changed since').lineage
 const REDACT: ActionSpec = { action: 'redact' }
 export const SECRET: ColumnMask = { rule: SECRET_RULE, column: null, spec: REDACT, revealed: false }
 /** Columns below it are PostgreSQL's own, and hold no data. */
@@ -84,15 +88,30 @@ export class Masker {
   constructor(
     readonly rules: SessionRules,
     private readonly catalogue: Catalogue,
+    /** Names of views that are others by now; '*': any may be. */
+    private readonly changed: ReadonlySet<string> | null = null,
   ) {
     const { relations } = catalogue
-    this.resolver =
-      relations === null
-        ? null
-        : createResolver(
-            relationsFor(relations, catalogue.own, (name) => rules.isTrustedFunction(name)),
-          )
+    if (relations === null) this.resolver = null
+    else {
+      const facts = relationsFor(relations, catalogue.own, (name) => rules.isTrustedFunction(name))
+      this.resolver = createResolver({
+        ...facts,
+        find: (schema, name) => {
+          if (changed?.has(name)) return []
+          const found = facts.find(schema, name)
+          return changed === null
+            ? found
+            : found.map((one) => (this.isChanged(one) ? { ...one, definition: NOT_KNOWN } : one))
+        },
+      })
+    }
     this.isSensitive = rules.hasRules && (relations === null || this.hasMasked())
+  }
+
+  private isChanged({ name, definition }: RelationFacts): boolean {
+    const { changed } = this
+    return changed !== null && (changed.has(name) || (definition !== null && changed.has('*')))
   }
 
   private hasMasked(): boolean {
@@ -148,12 +167,13 @@ export class Masker {
   column(relation: number, number: number, revealed: Revealed): ColumnMask | null | undefined {
     if (relation === 0) return undefined
     if (number < WHOLE_ROW) return null
-    // Of a whole row, and of PostgreSQL's own views, which show what others do.
-    if (number === WHOLE_ROW || relation < FIRST_OWN) return undefined
+    if (number === WHOLE_ROW) return undefined
     const known = this.catalogue.relations?.relation(relation)
     const column = known?.byNumber.get(number)
     // Made since, perhaps in place of another of its name.
-    if (known === undefined || column === undefined) return this.unproven
+    if (known === undefined || column === undefined || this.isChanged(known)) return this.unproven
+    // Some of PostgreSQL's own show what others do; the rest only what there is.
+    if (relation < FIRST_OWN && tellingColumns(known.name).has(column.name)) return this.unproven
     let masks = this.numbered.get(relation)
     if (masks === undefined) {
       masks = new Map()
@@ -302,10 +322,12 @@ export class Masker {
     const found = this.catalogue.relations!.find(parts.at(-2) ?? null, parts.at(-1)!)
     return (
       found.length === 0 ||
-      found.some((relation) =>
-        relation.columns.some(
-          (column) => this.maskOf(this.resolver!.column(relation, column)) !== null,
-        ),
+      found.some(
+        (relation) =>
+          this.isChanged(relation) ||
+          relation.columns.some(
+            (column) => this.maskOf(this.resolver!.column(relation, column)) !== null,
+          ),
       )
     )
   }

@@ -13,8 +13,17 @@ const NAMES = 'stcdn'
 const TEXTS = new Set(['M', 'D', 'H', 'W', 'q'])
 /** Context that PostgreSQL writes for code in the database, which may call anything a name. */
 const CODE = /\bfunction\b|\bSQL statement\b|\bPL\/|\binline_code_block\b/i
-/** Numbers of so many digits are lines, positions and counts. */
+/** Behind these words stand lines, positions, and what definitions say; any other number may be data. */
+const COUNTED =
+  /(?:\b(?:line|character|varying|char|bit|precision|scale|columns?|parameter|supplies|requires|position|least|most|than|exceeds?|maximum|version|attribute|step)[ (]{1,2}|[$^])$/i
+const COUNTED_CHARACTERS = 20
 const DIGITS_MAX = 3
+/** A row and a key as PostgreSQL shows them (ExecBuildSlotValueDescription, BuildIndexValueDescription). */
+const ROW = /^(?:Failing row contains|Partition key of the failing row contains) (?=\()/
+const KEY =
+  /^(Key \([\s\S]*?\)=)\(([\s\S]*)\)( (?:already exists|is duplicated|is not present|is still referenced|is referenced)\b[\s\S]*)$/
+const PLAIN_KEY = /^Key \([A-Za-z_][\w$]*(?:, [A-Za-z_][\w$]*)*\)=$/
+const TWO_KEYS = /^Key \(([\s\S]*?)\)=\([\s\S]*\) conflicts with /
 
 export interface Told {
   /** The database has columns that are masked. */
@@ -25,6 +34,8 @@ export interface Told {
   secrets: readonly string[]
   /** Whether the database calls a relation or a column so. */
   isName(word: string): boolean
+  /** Code in the database may have made the text. */
+  isByCode?: boolean
 }
 
 /** Without the constants that are not kept. */
@@ -38,35 +49,59 @@ export function withoutSecrets(text: string, secrets: readonly string[]): string
 export function withoutData(text: string, told: Told, names: ReadonlySet<string>): string {
   const other = withoutSecrets(text, told.secrets)
   if (!told.isSensitive) return other
-  let result = ''
-  let at = 0
-  // What stands between quotation marks is one thing, whatever words are in it; an odd mark has none.
-  for (const match of other.matchAll(/"((?:[^"]|"")*)"|'((?:[^']|'')*)'(?![a-z])/g)) {
-    const inner = match[1] ?? match[2] ?? ''
-    const isApostrophe = match[2] !== undefined && /[a-z]$/i.test(other.slice(0, match.index))
-    if (isApostrophe) continue
-    result += words(other.slice(at, match.index))
-    const mark = match[0]![0]!
-    result += isKept(inner) ? match[0] : `${mark}${WITHHELD}${mark}`
-    at = match.index + match[0].length
+  const row = ROW.exec(other)
+  if (row !== null) return `${row[0]}(${WITHHELD}).`
+  const key = KEY.exec(other)
+  if (key !== null)
+    return `${told.isByCode || !PLAIN_KEY.test(key[1]!) ? prose(key[1]!) : key[1]}(${isWritten(key[2]!) ? key[2] : WITHHELD})${prose(key[3]!)}`
+  const two = TWO_KEYS.exec(other)
+  if (two !== null) return `Key (${prose(two[1]!)})=(${WITHHELD}) conflicts with another.`
+  return prose(other)
+
+  function prose(given: string): string {
+    let result = ''
+    let at = 0
+    // What stands between quotation marks is one thing, whatever words are in it; an odd mark has none.
+    for (const match of given.matchAll(/"((?:[^"]|"")*)"|'((?:[^']|'')*)'(?![a-z])/g)) {
+      const inner = match[1] ?? match[2] ?? ''
+      const isApostrophe = match[2] !== undefined && /[a-z]$/i.test(given.slice(0, match.index))
+      if (isApostrophe) continue
+      result += words(given.slice(at, match.index))
+      const mark = match[0]![0]!
+      result += isKept(inner) ? match[0] : `${mark}${WITHHELD}${mark}`
+      at = match.index + match[0].length
+    }
+    result += words(given.slice(at))
+    return result.replaceAll(/\[masked\](?:[^\s\w[\]]{0,3}\[masked\])+/g, WITHHELD)
   }
-  result += words(other.slice(at))
-  return result.replaceAll(/\[masked\](?:[^\s\w[\]]{0,3}\[masked\])+/g, WITHHELD)
 
   function words(part: string): string {
-    return part.replace(/\[masked\]|[A-Za-z0-9_$\x80-\xff]+(?:'[a-z]+)?/g, (word) =>
-      isWord(word) ? word : WITHHELD,
+    return part.replace(/\[masked\]|[A-Za-z0-9_$\x80-\xff]+(?:'[a-z]+)?/g, (word, at: number) =>
+      isWord(word, part.slice(Math.max(0, at - COUNTED_CHARACTERS), at)) ? word : WITHHELD,
     )
   }
 
-  function isWord(word: string): boolean {
+  function isWord(word: string, before: string): boolean {
+    if (word === WITHHELD || word === 'a' || MESSAGE_WORDS.has(word.toLowerCase())) return true
+    if (!/\d/.test(word)) return isKept(word)
+    // Digits are few: whoever writes enough of them has written all, and code says with them what it likes.
+    if (names.has(word)) return true
+    if (told.isByCode) return false
     return (
-      word === WITHHELD ||
-      MESSAGE_WORDS.has(word.toLowerCase()) ||
-      (/^\d+$/.test(word) && word.length <= DIGITS_MAX) ||
-      word === 'a' ||
-      isKept(word)
+      (/^\d+$/.test(word) && word.length <= DIGITS_MAX && COUNTED.test(before)) || isWritten(word)
     )
+  }
+
+  /** As it stands, not as a part of something else. */
+  function isWritten(value: string): boolean {
+    if (value === '' || isSecret(value)) return false
+    for (let at = told.written.indexOf(value); at >= 0; at = told.written.indexOf(value, at + 1))
+      if (!isPart(told.written[at - 1]) && !isPart(told.written[at + value.length])) return true
+    return false
+  }
+
+  function isPart(character: string | undefined): boolean {
+    return character !== undefined && /[\w$\x80-\xff]/.test(character)
   }
 
   function isKept(inner: string): boolean {
@@ -119,7 +154,8 @@ export function withoutDataIn(
     let other = value
     if (TEXTS.has(code) || (isByCode && NAMES.includes(code))) {
       const text = value.toString('latin1')
-      const left = withoutData(text, told, names)
+      // Where code stood, PostgreSQL counts its lines.
+      const left = withoutData(text, isByCode && code !== 'W' ? { ...told, isByCode } : told, names)
       if (left !== text) {
         changed = true
         other = Buffer.from(left, 'latin1')

@@ -157,6 +157,8 @@ interface Command {
   /** It may change what the database has made its own, or what its relations are. */
   changing: boolean
   makesCode: boolean
+  /** It may change what names mean to masking. */
+  renaming: boolean
   /** Null where nothing is masked. */
   masked: CommandMask | null
   /** Of a function called by its number. */
@@ -611,6 +613,7 @@ export class Relay {
       changed ||= count > 1 && statements[i]!.makesCode
       const verdict = this.judge(facts[i]!, i, isRead ? () => utf8Of(this.textOf(textAt(i))) : null)
       verdicts.push(verdict)
+      if (count > 1 && this.renames(statements[i]!)) this.parts.masking!.change(statements[i]!)
       if (verdict.outcome === 'allow') continue
       const text = textAt(i)
       const asked = this.describe(
@@ -695,6 +698,7 @@ export class Relay {
       throw new WireError(`more than ${this.settings.namesMax} prepared statements`)
     if (this.change(one, this.prepared, name, prepared) !== undefined)
       prepared.replacing = this.group
+    this.parts.masking?.noteOther('prepared', bytes.subarray(at + 5, nameEnd))
     this.expect(one)
   }
 
@@ -741,6 +745,7 @@ export class Relay {
     one.portal = portal
     if (this.change(one, this.portals, portalName, portal) !== undefined)
       portal.replacing = this.group
+    this.parts.masking?.noteOther('cursor', bytes.subarray(at + 5, portalEnd))
     this.expect(one)
   }
 
@@ -989,6 +994,7 @@ export class Relay {
       maySet: !analysis.readOnly || analysis.verbs.some((verb) => SETS_BY_READING.has(verb)),
       changing: analysis.makesCode || this.reshapes(analysis),
       makesCode: analysis.makesCode,
+      renaming: this.renames(analysis),
       masked: this.maskedAs(analysis, text, index),
       functionOid: 0,
       inputMasker: undefined,
@@ -1022,7 +1028,7 @@ export class Relay {
       },
       this.session,
     )
-    if (command.masked !== null) this.noteMasks(command, command.masked)
+    if (command.masked !== null) this.noteMasks(command, command.masked, analysis)
     if (verdict.alert !== null && !this.alerted.has(verdict.alert)) {
       // Once a session: the rest is in the record, and nobody reads the hundredth.
       this.alerted.add(verdict.alert)
@@ -1044,6 +1050,11 @@ export class Relay {
     return command
   }
 
+  private renames(analysis: StatementAnalysis): boolean {
+    const run = this.parts.masking?.executed(analysis)
+    return run !== undefined && (run.makesCode || this.reshapes(run))
+  }
+
   private reshapes({ verbs }: StatementAnalysis): boolean {
     return (
       this.parts.masking !== null &&
@@ -1063,7 +1074,8 @@ export class Relay {
     const reveal = this.revealed[index] ?? null
     const revealed = reveal?.revealed ?? null
     const mask = masking.statement(analysis, revealed)
-    const isTold = mask.isSensitive || mask.constants === 'all' || mask.constants.size > 0
+    // Messages of any statement are looked at where anything is masked, and repeat what its client wrote.
+    const isTold = masking.masker.isSensitive || mask.constants === 'all' || mask.constants.size > 0
     const bytes = typeof text === 'string' ? Buffer.from(text) : text
     return {
       mask,
@@ -1077,8 +1089,14 @@ export class Relay {
   }
 
   /** What becomes known by running it, and what somebody is to be told. */
-  private noteMasks(command: Command, { mask, revealed, decision }: CommandMask): void {
-    this.parts.masking!.note(mask)
+  private noteMasks(
+    command: Command,
+    { mask, revealed, decision }: CommandMask,
+    analysis: StatementAnalysis,
+  ): void {
+    const masking = this.parts.masking!
+    masking.note(mask, analysis, this.changing > 0)
+    if (command.renaming) masking.change(analysis)
     if (revealed !== null && decision !== null)
       this.recorder.record(
         {
@@ -1230,7 +1248,7 @@ export class Relay {
         if (text.length > 2) masked.secrets.push(text)
         return { ...parameter, value: WITHHELD }
       }
-      if (mask.isSensitive) masked.written += `\0${text}`
+      if (masked.written !== '') masked.written += `\0${text}`
       const found = this.parts.masking!.maskText(
         typeof value === 'string' ? Buffer.from(value) : value,
         counts,
@@ -1988,10 +2006,12 @@ export class Relay {
       }
     }
     const { masking } = this.parts
-    if (this.transactionStatus === STATUS_IDLE && (this.changedHere || masking?.isStale)) {
+    const isChanged =
+      this.changedHere || masking?.isStale || (this.changing === 0 && masking?.hasChanged)
+    if (this.transactionStatus === STATUS_IDLE && isChanged) {
       // Now others see it.
       this.changedHere = false
-      if (masking) masking.isStale = false
+      masking?.settle()
       this.parts.catalogue?.changed()
     }
     if (this.settling && this.changing === 0) setImmediate(() => this.settled())
@@ -2143,7 +2163,7 @@ export class Relay {
       if (command.changing) {
         this.changing--
         if (command.makesCode) this.changedHere = true
-        if (this.parts.masking) this.parts.masking.isStale = true
+        if (this.parts.masking && command.renaming) this.parts.masking.isStale = true
         // Its Sync may be held behind what waits for this; where there is one to come, its answer says if all is committed.
         if (this.settling && this.changing === 0 && !this.awaitsReady())
           setImmediate(() => this.settled())

@@ -39,15 +39,27 @@ export interface CommandMask {
 export const WRITTEN_CHARACTERS_MAX = 64 * 1024
 /** Their second bytes may be a delimiter or a quotation mark. */
 const NOT_FOLLOWED = new Set(['SJIS', 'SHIFT_JIS_2004', 'BIG5', 'GBK', 'UHC', 'GB18030', 'JOHAB'])
+/** Bytes of a name that PostgreSQL heeds (NAMEDATALEN). */
+const NAME_BYTES = 63
 /** Settings whose values the target reports, and that may hold any text. */
 const FREE_TEXT = new Set(['application_name', 'search_path', 'TimeZone'])
 /** Of large objects, by number: they give numbers, not what is in one (pg_proc.dat). */
 const NUMBERS_ONLY = new Set([715, 764, 952, 953, 955, 956, 957, 958, 964, 1004, 3170, 3171, 3172])
 
+/** What SQL has given a name to. */
+interface Named {
+  analysis: StatementAnalysis
+  /** As it was when it was named, without anything revealed. */
+  mask: StatementMask
+}
+
 export class SessionMasking {
   /** This transaction may have changed what names mean. */
   isStale = false
-  private readonly named = new Map<string, StatementMask | null>()
+  /** Views that it may have made others of: what they show is not known. */
+  private changedViews: Set<string> | null = null
+  /** Null: of what has that name nothing is known. */
+  private readonly named = new Map<string, Named | null>()
   /** Of the last look at the catalogue, and the last statement: most come more than once. */
   private last: {
     catalogue: Catalogue
@@ -68,13 +80,37 @@ export class SessionMasking {
     const catalogue = this.followed?.current ?? Catalogue.nothingKnown
     if (this.last?.catalogue === catalogue) return this.last.masker
     const { signature } = this.rules
-    let masker = catalogue.maskers.get(signature)
+    let masker = this.changedViews === null ? catalogue.maskers.get(signature) : undefined
     if (masker === undefined) {
-      masker = new Masker(this.rules, catalogue)
-      catalogue.maskers.set(signature, masker)
+      masker = new Masker(this.rules, catalogue, this.changedViews)
+      if (this.changedViews === null) catalogue.maskers.set(signature, masker)
     }
     this.last = { catalogue, masker, analysis: null, mask: null }
     return masker
+  }
+
+  /** The command may change what names mean, for this session and until others see it. */
+  change({ makesCode, lineage, understood, verbs, objects }: StatementAnalysis): void {
+    if (!makesCode && lineage.form?.is !== 'definition') return
+    const views = new Set(this.changedViews)
+    if (!understood || verbs.includes('sql:unknown')) views.add('*')
+    for (const { kind, name, verb } of objects)
+      if (kind === 'table' && verb === 'sql:create')
+        views.add(name.slice(name.lastIndexOf('.') + 1))
+    this.changedViews = views
+    this.last = null
+  }
+
+  get hasChanged(): boolean {
+    return this.changedViews !== null
+  }
+
+  /** What was changed is seen by all now, or was taken back. */
+  settle(): void {
+    this.isStale = false
+    if (this.changedViews === null) return
+    this.changedViews = null
+    this.last = null
   }
 
   statement(analysis: StatementAnalysis, revealed: Revealed): StatementMask {
@@ -93,25 +129,53 @@ export class SessionMasking {
     // What a cursor gives is what its query gives; of one that nobody here named nothing is known.
     const made = this.named.get(`${defers.kind} ${defers.name}`) ?? null
     if (made === null) return { ...mask, whole: masker.unproven }
-    const { outputs, whole, sources, derived } = made
+    // A prepared statement is planned again where what it reads has changed; a cursor is not.
+    const { outputs, whole, sources, derived, isSensitive, runsCode, shown } =
+      defers.kind === 'prepared' ? masker.statement(made.analysis, revealed) : made.mask
     return {
       ...mask,
       outputs,
       whole,
       sources,
       derived,
-      isSensitive: mask.isSensitive || made.isSensitive,
-      shown: made.shown,
+      isSensitive: mask.isSensitive || isSensitive,
+      runsCode,
+      shown,
     }
   }
 
-  /** The command is going to be run: what it names is known from now on, and of what is named twice nothing is. */
-  note(mask: StatementMask): void {
+  /**
+   * The command is going to be run: what it names is known from now on, and of what is named twice nothing is. Code may name
+   * what it likes. `changing`: others under way may change what it means.
+   */
+  note(mask: StatementMask, analysis: StatementAnalysis, changing: boolean): void {
+    if (mask.runsCode) for (const key of this.named.keys()) this.named.set(key, null)
     if (mask.makes === null) return
-    const key = `${mask.makes.kind} ${mask.makes.name}`
+    const { kind, name } = mask.makes
+    const key = `${kind} ${name}`
     const known = this.named.get(key)
     if (known === undefined && this.named.size >= this.namesMax) return
-    this.named.set(key, known === undefined || known === mask ? mask : null)
+    const made = { analysis, mask: this.masker.statement(analysis, null) }
+    const isKnown = kind === 'prepared' || !(this.isStale || changing)
+    const isSame =
+      known === undefined ||
+      (known?.analysis.lineage === analysis.lineage &&
+        (kind === 'prepared' || known.mask === made.mask))
+    this.named.set(key, isKnown && isSame ? made : null)
+  }
+
+  /** What is run by it: of EXECUTE, what was prepared under that name here. */
+  executed(analysis: StatementAnalysis): StatementAnalysis {
+    const { form } = analysis.lineage
+    if (form?.is !== 'defer' || form.kind !== 'prepared') return analysis
+    return this.named.get(`prepared ${form.name}`)?.analysis ?? analysis
+  }
+
+  /** The protocol gives a name to something that SQL may call by it. */
+  noteOther(kind: 'cursor' | 'prepared', name: Buffer): void {
+    if (name.length === 0) return
+    const key = `${kind} ${name.toString('utf8', 0, NAME_BYTES)}`
+    if (this.named.has(key) || this.named.size < this.namesMax) this.named.set(key, null)
   }
 
   /** The plan for the rows of a result, or null where none of them is looked at. */
@@ -128,7 +192,10 @@ export class SessionMasking {
       const known = field.relation === 0 ? undefined : masker.known(field.relation, field.number)
       let of = masker.column(field.relation, field.number, command?.revealed ?? null)
       if (of === undefined) {
-        if (!isForeseen) of = mask.whole
+        // Of a row as one value its statement says what is in it.
+        const isRow = field.number === 0 && isForeseen && !this.isStale
+        if (field.relation !== 0 && !isRow) of = masker.unproven
+        else if (!isForeseen) of = mask.whole
         else if (this.isStale && mask.derived![i]) of = masker.unproven
         else of = mask.outputs![i]!
       }
