@@ -12,12 +12,13 @@ import {
   homeDirectory,
   loadConfiguration,
 } from '@custody/kit'
+import { DEFAULT_DETECTORS } from '@custody/masking'
 import { type CommandSpec, type Given, type OptionSpec, usageError, wholeNumber } from './arguments'
 import { type Page, pagesOf, WAIT_MS } from './client'
 import { api, connect, issue, WHO } from './connect'
 import { filtersOf, late, PERIOD, showList, WHOSE } from './lists'
 import { login, logout } from './login'
-import { mask } from './mask'
+import { mask, maskingOf } from './mask'
 import type { Output } from './output'
 import { policy } from './policy'
 import {
@@ -578,6 +579,8 @@ const verify: Command = {
   },
 }
 
+const numbered = (count: number, what: string) => `${count} ${what}${count === 1 ? '' : 's'}`
+
 const config: Command = {
   name: 'config',
   takes: 'check [<file>]',
@@ -595,11 +598,21 @@ const config: Command = {
       throw new CustodyError('CUSTODY-CONFIG-001', `there is no configuration ${path}`)
     const configuration = loadConfiguration(own, cwd)
     const resources = Object.keys(configuration.resources)
+    // What can't be used is an error here as it is at the start.
+    await maskingOf(configuration, context.home)
+    const { masking: settings } = configuration
+    const masking = settings
+      ? {
+          rules: settings.rules.length,
+          detectors: (settings.detectors.use ?? DEFAULT_DETECTORS).length,
+          patterns: settings.detectors.patterns.length,
+        }
+      : null
     if (output.json)
-      output.object({ file: path, ok: true, gateway: configuration.gateway, resources })
+      output.object({ file: path, ok: true, gateway: configuration.gateway, resources, masking })
     else
       output.line(
-        `${path} is right: gateway ${configuration.gateway}, ${resources.length === 0 ? 'no resource' : `resources ${resources.join(', ')}`}.`,
+        `${path} is right: gateway ${configuration.gateway}, ${resources.length === 0 ? 'no resource' : `resources ${resources.join(', ')}`}${masking ? `, masking by ${numbered(masking.rules, 'rule')}, ${numbered(masking.detectors, 'detector')} and ${numbered(masking.patterns, 'pattern')} of its own` : ', no masking'}.`,
       )
     return 0
   },

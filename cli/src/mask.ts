@@ -3,24 +3,35 @@
  * sample data with the very code that the gateway masks with; `suggest` looks at a sample of a database, through Custody like
  * anybody, and proposes rules with what speaks for each. Changes nothing, and shows no value that it proposes to mask.
  */
-import { existsSync, readFileSync } from 'node:fs'
+import { randomBytes } from 'node:crypto'
+import { createReadStream, existsSync } from 'node:fs'
 import { join, resolve } from 'node:path'
-import { type Configuration, CustodyError, createSecrets, loadConfiguration } from '@custody/kit'
+import {
+  type Configuration,
+  CustodyError,
+  createSecrets,
+  type Home,
+  loadConfiguration,
+} from '@custody/kit'
 import {
   type ColumnFacts,
   createMasking,
   createScanner,
   DEFAULT_DETECTORS,
   type Find,
+  type Masking,
   masked,
   type SessionRules,
+  TO_NULL,
+  type ValueType,
 } from '@custody/masking'
-import { valueTypeOf } from '@custody/postgres-values'
 import { Client } from 'pg'
 import { usageError, wholeNumber } from './arguments'
+import { pagesOf, WAIT_MS } from './client'
 import type { Command, Context } from './commands'
-import { reach } from './connect'
-import { table } from './table'
+import { api, reach } from './connect'
+import type { Json } from './show'
+import { table, visible } from './table'
 
 /** More of a sample says no more. */
 const SAMPLE_BYTES_MAX = 64 * 1024 * 1024
@@ -28,7 +39,9 @@ const ROWS_DEFAULT = 500
 const RELATIONS_MAX = 500
 /** Of a column's values, this share found makes a proposal. */
 const SHARE_MIN = 0.05
-const TEXT_OID = 25
+/** Of one rule, as configurations take them. */
+const COLUMNS_OF_RULE_MAX = 1000
+const COMMENT_CHARACTERS_MAX = 300
 
 function configurationOf({ environment, cwd, home }: Context): Configuration {
   const demo = join(home.demo, 'custody.yaml')
@@ -39,60 +52,106 @@ function configurationOf({ environment, cwd, home }: Context): Configuration {
   )
 }
 
-async function rulesOf(
-  context: Context,
-  resource: string | undefined,
-): Promise<SessionRules | null> {
-  const configuration = configurationOf(context)
-  const names = Object.keys(configuration.resources)
-  const name = resource ?? (names.length === 1 ? names[0]! : undefined)
-  if (name === undefined)
-    throw usageError('--resource is needed: the configuration has not exactly one', mask)
-  const masking = await createMasking(
-    configuration.masking,
-    context.home,
-    createSecrets(configuration.vault),
-  )
-  return (
-    masking?.open(
-      { name, labels: configuration.resources[name]?.labels ?? {} },
-      context.given.texts('group'),
-    ) ?? null
+/**
+ * What the configuration says of masking, or an error with what is wrong with it; null: nothing. Leaves no key behind: before
+ * Custody has made its own, and where it does not matter, tokens are of a key for this time.
+ */
+export async function maskingOf(
+  configuration: Configuration,
+  home: Home,
+  withKey = false,
+): Promise<Masking | null> {
+  const { masking, vault } = configuration
+  if (!masking) return null
+  const own = withKey && (masking.key !== undefined || existsSync(join(home.keys, 'masking.key')))
+  return createMasking(
+    own ? masking : { ...masking, key: { literal: randomBytes(32).toString('base64') } },
+    home,
+    createSecrets(vault),
   )
 }
+
+const unreadable = (message: string, cause?: unknown) =>
+  new CustodyError('CUSTODY-CLI-011', message, { cause })
 
 // ── test ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 interface Sample {
-  columns: string[]
+  columns: SampleColumn[]
   rows: (string | null)[][]
+}
+
+interface SampleColumn {
+  name: string
+  type: ValueType
 }
 
 /** CSV (RFC 4180) with a line of column names, or JSON objects, one a line or in a list. */
 function readSample(text: string): Sample {
   const trimmed = text.trimStart()
-  if (trimmed.startsWith('{') || trimmed.startsWith('[')) {
-    const objects = (
-      trimmed.startsWith('[')
-        ? JSON.parse(trimmed)
-        : trimmed
-            .split('\n')
-            .filter((line) => line.trim() !== '')
-            .map((line) => JSON.parse(line))
-    ) as Record<string, unknown>[]
-    const columns = [...new Set(objects.flatMap((one) => Object.keys(one)))]
-    return {
-      columns,
-      rows: objects.map((one) => columns.map((column) => textOf(one[column]))),
-    }
+  if (trimmed.startsWith('{') || trimmed.startsWith('[')) return readJson(trimmed)
+  const [names = [], ...rows] = readCsv(text)
+  if (names.every((name) => name === null)) throw new Error('there is no line of column names')
+  for (const [i, row] of rows.entries())
+    if (row.length > names.length)
+      throw new Error(`row ${i + 1} has ${row.length} values for ${names.length} columns`)
+  const kept = rows.filter((row) => names.length === 1 || row.length > 1 || row[0] !== null)
+  return {
+    columns: names.map((name, i) => ({
+      name: name ?? '',
+      type: typeOf(kept.map((row) => row[i] ?? null).filter((value) => value !== null)),
+    })),
+    rows: kept,
   }
-  const [columns = [], ...rows] = readCsv(text)
-  return { columns: columns.map((one) => one ?? ''), rows }
 }
 
-function textOf(value: unknown): string | null {
+const TEXT: ValueType = { kind: 'text', isArray: false }
+
+function readJson(text: string): Sample {
+  const objects = text.startsWith('[')
+    ? (parsed(text, 'the list') as unknown[])
+    : text
+        .split('\n')
+        .flatMap((line, i) => (line.trim() === '' ? [] : [parsed(line, `line ${i + 1}`)]))
+  for (const [i, one] of objects.entries())
+    if (typeof one !== 'object' || one === null || Array.isArray(one))
+      throw new Error(`value ${i + 1} is no object`)
+  const records = objects as Record<string, unknown>[]
+  const columns = [...new Set(records.flatMap((one) => Object.keys(one)))].map((name) => ({
+    name,
+    type: typeOf(records.map((one) => one[name] ?? null).filter((value) => value !== null)),
+  }))
+  return {
+    columns,
+    rows: records.map((one) => columns.map(({ name, type }) => textOf(one[name], type))),
+  }
+}
+
+/** Without the parser's words, which quote what may be a value. */
+function parsed(text: string, what: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    throw new Error(`${what} is not JSON`)
+  }
+}
+
+/** What a database would most likely have: numbers in a CSV file may as well be cards or telephones, so they stay text. */
+function typeOf(values: readonly unknown[]): ValueType {
+  const all = (type: string) => values.length > 0 && values.every((value) => typeof value === type)
+  if (values.some((value) => typeof value === 'object')) return { kind: 'json', isArray: false }
+  if (all('number')) return { kind: 'decimal', isArray: false }
+  if (all('boolean')) return { kind: 'boolean', isArray: false }
+  const like = (form: RegExp) => all('string') && values.every((value) => form.test(String(value)))
+  if (like(/^\d{4}-\d\d-\d\d$/)) return { kind: 'date', isArray: false }
+  if (like(/^\d{4}-\d\d-\d\d[ T]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d(:?\d\d)?)?$/))
+    return { kind: 'timestamp', isArray: false }
+  return TEXT
+}
+
+function textOf(value: unknown, { kind }: ValueType): string | null {
   if (value === null || value === undefined) return null
-  return typeof value === 'object' ? JSON.stringify(value) : String(value)
+  return kind === 'json' ? JSON.stringify(value) : String(value)
 }
 
 /** An empty field without quotes is no value. */
@@ -113,7 +172,7 @@ function readCsv(text: string): (string | null)[][] {
       if (c !== '"') value += c
       else if (text[i + 1] === '"') value += text[++i]
       else quoted = false
-    } else if (c === '"') {
+    } else if (c === '"' && value === '' && !wasQuoted) {
       quoted = true
       wasQuoted = true
     } else if (c === ',') field()
@@ -123,7 +182,8 @@ function readCsv(text: string): (string | null)[][] {
       row = []
     } else if (c !== '\r') value += c
   }
-  if (value !== '' || row.length > 0) {
+  if (quoted) throw new Error('a quotation mark is not closed')
+  if (value !== '' || wasQuoted || row.length > 0) {
     field()
     rows.push(row)
   }
@@ -148,17 +208,26 @@ interface Outcome {
 async function test(context: Context): Promise<number> {
   const { given, output } = context
   const [, file = '-'] = given.positionals
-  const rules = await rulesOf(context, given.text('resource'))
-  if (rules === null)
+  const configuration = configurationOf(context)
+  const { resources } = configuration
+  const names = Object.keys(resources)
+  const name = given.text('resource') ?? (names.length === 1 ? names[0]! : undefined)
+  const masking = await maskingOf(configuration, context.home, true)
+  if (masking === null)
+    throw new CustodyError('CUSTODY-CLI-010', 'the configuration has no masking section')
+  if (name === undefined)
+    throw usageError('--resource is needed: the configuration has not exactly one', mask)
+  if (!Object.hasOwn(resources, name))
     throw new CustodyError(
-      'CUSTODY-CLI-005',
-      'the configuration has no masking section, so nothing is masked',
+      'CUSTODY-CLI-004',
+      `there is no resource ${JSON.stringify(name)} in the configuration`,
     )
+  const rules = masking.open({ name, labels: resources[name]!.labels }, given.texts('group'))
   let sample: Sample
   try {
-    sample = readSample(readFileSync(file === '-' ? 0 : resolve(context.cwd, file), 'utf8'))
-  } catch (cause) {
-    throw new CustodyError('CUSTODY-CLI-005', `${file}: ${(cause as Error).message}`, { cause })
+    sample = readSample(await textIn(file === '-' ? null : resolve(context.cwd, file)))
+  } catch (error) {
+    throw unreadable(`${file}: ${(error as Error).message}`)
   }
   const outcomes = new Map<string, Outcome>()
   const count = (one: Omit<Outcome, 'count'>) => {
@@ -167,15 +236,14 @@ async function test(context: Context): Promise<number> {
     if (known) known.count++
     else outcomes.set(key, { ...one, count: 1 })
   }
-  const type = valueTypeOf(TEXT_OID)
-  const columns = sample.columns.map((name) => {
+  const columns = sample.columns.map(({ name, type }) => {
     const facts = columnOf(name, given.text('relation'))
     const rule = rules.find(facts)
-    return { name, rule, detector: rule ? null : rules.detector(facts, facts.column, type) }
+    return { name, type, rule, detector: rule ? null : rules.detector(facts, facts.column, type) }
   })
   const rows = sample.rows.flatMap((values) => {
     const row: (string | null)[] = []
-    for (const [i, { name, rule, detector }] of columns.entries()) {
+    for (const [i, { name, type, rule, detector }] of columns.entries()) {
       const value = values[i] ?? null
       if (value === null) row.push(null)
       else if (rule !== null) {
@@ -188,7 +256,7 @@ async function test(context: Context): Promise<number> {
           add: (found) =>
             count({ column: name, rule: null, detector: found, action: rules.detectorAction }),
         })
-        row.push(other ? other.toString() : value)
+        row.push(other == null ? value : other === TO_NULL ? null : other.toString())
       }
     }
     return [row]
@@ -196,14 +264,14 @@ async function test(context: Context): Promise<number> {
   const found = [...outcomes.values()]
   if (output.json) {
     for (const row of rows)
-      output.object(Object.fromEntries(sample.columns.map((name, i) => [name, row[i] ?? null])))
+      output.object(Object.fromEntries(columns.map(({ name }, i) => [name, row[i] ?? null])))
     output.object({ rows: sample.rows.length, kept: rows.length, masks: found })
     return 0
   }
   output.lines(
     table(
-      sample.columns.map((title) => ({ title })),
-      rows.map((row) => row.map((value) => value ?? '')),
+      columns.map(({ name }) => ({ title: visible(name) })),
+      rows.map((row) => row.map((value) => value ?? '∅')),
       output.columns,
     ),
   )
@@ -232,6 +300,22 @@ async function test(context: Context): Promise<number> {
   return 0
 }
 
+async function textIn(file: string | null): Promise<string> {
+  const chunks: Buffer[] = []
+  let bytes = 0
+  for await (const chunk of file === null ? process.stdin : createReadStream(file)) {
+    chunks.push(chunk)
+    bytes += chunk.length
+    if (bytes > SAMPLE_BYTES_MAX)
+      throw new Error(
+        `it has more than ${SAMPLE_BYTES_MAX / 1024 / 1024} MiB; a part of it will do`,
+      )
+  }
+  return Buffer.concat(chunks)
+    .toString()
+    .replace(/^\ufeff/, '')
+}
+
 // ── suggest ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 interface Suggestion {
@@ -242,28 +326,46 @@ interface Suggestion {
   evidence: string[]
 }
 
-/** What names of columns say in the languages that schemas are written in; the first that fits. */
+/** What names of columns say in the languages that schemas are written in, as `_its_words_`; the first that fits. */
 const NAMES: readonly [kind: string, name: RegExp][] = [
-  ['email', /e[-_]?mail|correo|courriel/i],
+  ['email', /e_?mail|correo|courriel/],
   [
     'secret',
-    /passw(or)?d|passwd|secret|api_?key|access_?key|private_?key|token|credential|pin_?code|\bpin\b|otp/i,
+    /passw|_pwd_|secret|api_?key|access_?key|private_?key|_tokens?_|credential|_pin_|pin_?code|_otp_/,
   ],
-  ['card', /card_?(no|num|number)|credit_?card|\bpan\b|cc_?num/i],
-  ['iban', /iban|account_?(no|num|number)|bank_?account|kontonummer/i],
+  ['card', /card_?(no|num|number)_|credit_?card|_card_$|_pan_|_cc_?num/],
+  ['iban', /_iban_|account_?(no|num|number)_|bank_?account|kontonummer/],
   [
     'national-id',
-    /\bssn\b|social_?sec|national_?id|passport|\bdni\b|\bnie\b|\bnif\b|\bcpf\b|tax_?id|steuer|\bbsn\b|pesel|aadhaar|licen[cs]e_?no/i,
+    /_ssn_|social_?sec|national_?id|passport|_(dni|nie|nif|cpf|bsn)_|tax_?id|steuer|pesel|aadhaar|licen[cs]e_?no/,
   ],
-  ['phone', /phone|mobile|\btel(efono)?\b|handy|cell_?no/i],
-  ['birth', /birth|\bdob\b|geburt|nacimiento|naissance/i],
+  ['phone', /phone|_mobile_|_tel(efono)?_|_handy_|cell_?no/],
+  ['birth', /birth|_dob_|geburt|nacimiento|naissance/],
   [
     'name',
-    /^(first|last|full|middle|given|family|maiden)_?name$|^surname$|^apellido|^nombre$|^vorname$|^nachname$/i,
+    /^_(first|last|full|middle|given|family|maiden)_?name_$|^_(surname|apellidos?|nombre|vorname|nachname)_$/,
   ],
-  ['address', /street|address|post(al)?_?code|zip(_?code)?$|strasse|direccion/i],
-  ['pay', /salary|wage|income|gehalt|sueldo|compensation/i],
+  ['address', /street|(?<!_(ip|mac))_address_|post(al)?_?code|_zip_?(code)?_$|strasse|direccion/],
+  ['pay', /salary|_wages?_|income|gehalt|sueldo|compensation/],
 ]
+/** By pg_type: what a name can't mean for values of a type, such as `phone_verified`. */
+const NUMBERS = new Set([20, 21, 23, 700, 701, 1700])
+const MOMENTS = new Set([1082, 1114, 1184])
+const BOOLEAN = 16
+const UUID = 2950
+
+function kindByName({ column, oid }: Column): string | null {
+  const words = `_${column
+    .replace(/([a-z0-9])([A-Z])/g, '$1_$2')
+    .toLowerCase()
+    .replace(/[^\p{L}\p{N}]+/gu, '_')}_`
+  const kind = NAMES.find(([, name]) => name.test(words))?.[0]
+  if (kind === undefined || oid === BOOLEAN) return null
+  if (MOMENTS.has(oid)) return kind === 'birth' ? kind : null
+  if (NUMBERS.has(oid)) return ['card', 'national-id', 'phone', 'pay'].includes(kind) ? kind : null
+  return oid === UUID && kind !== 'secret' ? null : kind
+}
+
 const ACTIONS: Record<string, { action: string; more?: Record<string, string | number> }> = {
   card: { action: 'partial' },
   phone: { action: 'partial' },
@@ -277,93 +379,221 @@ const KINDS: Record<string, string> = {
   token: 'secret',
 }
 
-interface Column {
-  schema: string
-  relation: string
-  column: string
+interface Column extends ColumnFacts {
   oid: number
 }
 
 async function suggest(context: Context): Promise<number> {
-  const { given, output } = context
+  const { given, output, home } = context
   const [, wanted] = given.positionals
   if (wanted === undefined) throw usageError('custody mask suggest takes <resource>', mask)
   const rowsMax = wholeNumber('rows', given.text('rows'), 1, 100_000) ?? ROWS_DEFAULT
-  const rules = await rulesOf(context, wanted.split('/', 1)[0]).catch(() => null)
-  const { host, port, issued } = await reach(context, wanted)
-  const client = new Client({
-    host,
-    port,
-    user: issued.subject,
-    password: issued.token,
-    database: wanted,
-    application_name: 'custody mask suggest',
-    ssl: { rejectUnauthorized: false },
-  })
-  await client.connect()
+  const configuration = configurationOf(context)
+  const name = wanted.split('/', 1)[0]!
+  // Of a Custody elsewhere there may be no configuration here; then no rule is known.
+  const rules = (await maskingOf(configuration, home))?.open(
+    { name, labels: configuration.resources[name]?.labels ?? {} },
+    given.texts('group'),
+  )
+  const looked = await lookAt(context, wanted, rowsMax, rules ?? null)
   const found = new Map<string, Suggestion>()
-  let looked = 0
-  let covered = 0
-  try {
-    const relations = await relationsOf(client)
-    for (const [n, columns] of relations.entries()) {
-      const { schema, relation } = columns[0]!
-      output.remark(`custody: ${n + 1} of ${relations.length}: ${schema}.${relation}`)
-      const open = columns.filter((one) => rules?.find({ ...one, tags: [] }) == null)
-      covered += columns.length - open.length
-      looked += open.length
-      if (open.length === 0) continue
-      const finds = await sampleOf(client, open, rowsMax)
-      for (const [i, one] of open.entries()) propose(one, finds?.[i] ?? null, found)
-    }
-  } finally {
-    await client.end().catch(() => {})
-  }
-  const suggestions = [...found.values()].sort((a, b) => (a.id < b.id ? -1 : 1))
-  if (output.json) {
-    for (const one of suggestions) output.object(one)
-    return 0
-  }
-  if (suggestions.length === 0) output.line('No rule is proposed.')
+  for (const [column, finds] of looked.columns) propose(column, finds, found)
+  const taken = new Set(configuration.masking?.rules.map(({ id }) => id))
+  const suggestions = [...found.values()]
+    .sort((a, b) => (a.id < b.id ? -1 : 1))
+    .flatMap((one) => inPieces(one, taken))
+  if (output.json)
+    for (const { more, evidence, ...one } of suggestions)
+      output.object({ ...one, ...more, evidence })
+  else if (suggestions.length === 0) output.line('No rule is proposed.')
   else {
     output.line('masking:')
     output.line('  rules:')
     for (const { id, columns, action, more, evidence } of suggestions) {
-      for (const line of evidence) output.line(`    # ${line}`)
-      const words = Object.entries(more).map(([name, value]) => `, ${name}: ${value}`)
+      for (const line of evidence)
+        output.line(output.dim(`    # ${visible(line).slice(0, COMMENT_CHARACTERS_MAX)}`))
+      const words = Object.entries(more).map(([key, value]) => `, ${key}: ${value}`)
       output.line(
         `    - { id: ${id}, columns: [${columns.map((one) => `'${one}'`).join(', ')}], action: ${action}${words.join('')} }`,
       )
     }
   }
   output.remark(
-    `custody: ${looked} columns looked at, at most ${rowsMax} rows of each relation${covered > 0 ? `; ${covered} are masked by a rule already` : ''}. A proposal is a beginning: what is in a column is for its owner to say.`,
+    [
+      `custody: ${looked.columns.size} columns looked at, at most ${rowsMax} rows of each relation`,
+      looked.covered > 0 && `${looked.covered} are masked by a rule already`,
+      looked.unread > 0 && `of ${looked.unread} that can't be read, only names were looked at`,
+    ]
+      .filter(Boolean)
+      .join('; ')
+      .concat('. A proposal is a beginning: what is in a column is for its owner to say.'),
   )
   return 0
 }
 
+/** A rule takes so many columns, and no two have one name. */
+function inPieces(one: Suggestion, taken: Set<string>): Suggestion[] {
+  const pieces: Suggestion[] = []
+  for (let at = 0; at < one.columns.length; at += COLUMNS_OF_RULE_MAX) {
+    let id = one.id
+    for (let n = 2; taken.has(id); n++) id = `${one.id}-${n}`
+    taken.add(id)
+    pieces.push({
+      ...one,
+      id,
+      columns: one.columns.slice(at, at + COLUMNS_OF_RULE_MAX),
+      evidence: one.evidence.slice(at, at + COLUMNS_OF_RULE_MAX),
+    })
+  }
+  return pieces
+}
+
+interface Looked {
+  /** What was found in each; null: it can't be read. */
+  columns: Map<Column, Finds | null>
+  covered: number
+  /** Relations. */
+  unread: number
+}
+
+async function lookAt(
+  context: Context,
+  wanted: string,
+  rowsMax: number,
+  rules: SessionRules | null,
+): Promise<Looked> {
+  const { output } = context
+  const { host, port, issued } = await reach(context, wanted)
+  // By which its session is found again.
+  const application = `custody mask suggest ${randomBytes(4).toString('hex')}`
+  const client = new Client({
+    host,
+    port,
+    user: issued.subject,
+    password: issued.token,
+    database: wanted,
+    application_name: application,
+    ssl: { rejectUnauthorized: false },
+  })
+  const looked: Looked = { columns: new Map(), covered: 0, unread: 0 }
+  let relations: Column[][]
+  client.on('error', () => {})
+  try {
+    await client.connect()
+    relations = await relationsOf(client)
+  } catch (error) {
+    await client.end().catch(() => {})
+    if (error instanceof CustodyError) throw error
+    throw unreadable(`${wanted}: ${(error as Error).message}`)
+  }
+  try {
+    for (const [n, columns] of relations.entries()) {
+      const { schema, relation } = columns[0]!
+      if (!output.json)
+        output.remark(visible(`custody: ${n + 1} of ${relations.length}: ${schema}.${relation}`))
+      const open = columns.filter((one) => rules === null || rules.find(one) === null)
+      looked.covered += columns.length - open.length
+      if (open.length === 0) continue
+      const finds = await sampleOf(client, open, rowsMax)
+      if (finds === null) looked.unread++
+      for (const [i, one] of open.entries()) looked.columns.set(one, finds?.[i] ?? null)
+    }
+  } finally {
+    await client.end().catch(() => {})
+  }
+  await addMasked(context, wanted.split('/', 1)[0]!, application, looked).catch(() =>
+    output.remark(
+      'custody: the record of this look could not be read, so what detectors mask already is not told apart',
+    ),
+  )
+  return looked
+}
+
+/** What detectors found before it came here is in the record of this very look. */
+async function addMasked(
+  context: Context,
+  resource: string,
+  application: string,
+  { columns }: Looked,
+): Promise<void> {
+  const one = api(context)
+  const { sessions } = await one.get<Json>('/api/v1/sessions', {
+    resource,
+    limit: 100,
+    wait: WAIT_MS,
+  })
+  const session = sessions.find(({ path }: Json) => path?.clientApplication === application)
+  if (!session) throw new Error('its session is not there')
+  const byPlace = new Map(
+    [...columns].map(([{ schema, relation, column }, finds]) => [
+      `${schema}.${relation}.${column}`,
+      finds,
+    ]),
+  )
+  for await (const page of pagesOf(one, `/api/v1/sessions/${session.id}/timeline`, {}, 'timeline'))
+    for (const { masks } of page.timeline)
+      for (const { of, column, detector, count } of masks ?? []) {
+        const finds = byPlace.get(column)
+        if (of !== 'answer' || detector === null || !finds) continue
+        const sum = (finds.byDetector.get(detector) ?? 0) + count
+        // In a value there may be several; and of those that became NULL none was counted.
+        finds.values = Math.max(finds.values, Math.min(sum, finds.rows))
+        finds.byDetector.set(detector, Math.min(sum, finds.values))
+      }
+}
+
+/** What people say in a COMMENT or security label: `custody:pii`. */
+const TAG = /custody:([a-z0-9][a-z0-9_-]*)/gi
+
 async function relationsOf(client: Client): Promise<Column[][]> {
-  const { rows } = await client.query<Column>(
-    `select n.nspname as schema, c.relname as relation, a.attname as column, a.atttypid::int as oid
+  const { rows } = await client.query<Omit<Column, 'tags'> & { number: number; of: number }>(
+    `select n.nspname as schema, c.relname as relation, a.attname as column, a.atttypid::int as oid, a.attnum::int as number,
+       c.oid::bigint::int as of
      from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
      join pg_catalog.pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
      where c.relkind in ('r', 'p', 'm', 'f') and not c.relispartition and n.nspname !~ '^pg_' and n.nspname <> 'information_schema'
      order by 1, 2, a.attnum`,
   )
+  const tags = await tagsOf(client)
   const relations = new Map<string, Column[]>()
-  for (const one of rows) {
-    const key = `${one.schema}.${one.relation}`
-    relations.set(key, [...(relations.get(key) ?? []), one])
+  for (const { number, of, ...one } of rows) {
+    const key = `${quoted(one.schema)}.${quoted(one.relation)}`
+    const column = {
+      ...one,
+      tags: [...(tags.get(`${of} 0`) ?? []), ...(tags.get(`${of} ${number}`) ?? [])],
+    }
+    const known = relations.get(key)
+    if (known) known.push(column)
+    else relations.set(key, [column])
   }
   if (relations.size > RELATIONS_MAX)
-    throw new CustodyError(
-      'CUSTODY-CLI-005',
-      `the database has ${relations.size} relations; at most ${RELATIONS_MAX} are looked at: name a smaller database`,
+    throw unreadable(
+      `the database has ${relations.size} relations, and at most ${RELATIONS_MAX} are looked at; sign in as somebody who sees fewer, or name another database`,
     )
   return [...relations.values()]
 }
 
+/** By the relation's number and the column's, 0 for all of its columns; none where they can't be read. */
+async function tagsOf(client: Client): Promise<Map<string, string[]>> {
+  const tags = new Map<string, string[]>()
+  for (const from of [
+    'description as said from pg_catalog.pg_description',
+    'label as said from pg_catalog.pg_seclabel',
+  ]) {
+    const { rows } = await client
+      .query<{ of: number; number: number; said: string }>(
+        `select objoid::bigint::int as of, objsubid as number, ${from} where classoid = 1259`,
+      )
+      .catch(() => ({ rows: [] }))
+    for (const { of, number, said } of rows)
+      for (const [, tag] of said.matchAll(TAG))
+        tags.set(`${of} ${number}`, [...(tags.get(`${of} ${number}`) ?? []), tag!])
+  }
+  return tags
+}
+
 interface Finds {
+  rows: number
   values: number
   byDetector: Map<string, number>
 }
@@ -393,7 +623,7 @@ async function sampleOf(
   let bytesLeft = SAMPLE_BYTES_MAX
   return columns.map(({ column }, i) => {
     const scanner = createScanner(DEFAULT_DETECTORS, column)
-    const finds: Finds = { values: 0, byDetector: new Map() }
+    const finds: Finds = { rows: rows.length, values: 0, byDetector: new Map() }
     for (const row of rows) {
       const value = row[i]
       if (value === null || value === undefined || value === '') continue
@@ -410,41 +640,42 @@ async function sampleOf(
   })
 }
 
-function propose(
-  { schema, relation, column }: Column,
-  finds: Finds | null,
-  to: Map<string, Suggestion>,
-): void {
+function propose(column: Column, finds: Finds | null, to: Map<string, Suggestion>): void {
   const evidence: string[] = []
-  let kind: string | null = null
-  for (const [detector, count] of [...(finds?.byDetector ?? [])].sort((a, b) => b[1] - a[1])) {
-    if (count < Math.max(1, finds!.values * SHARE_MIN)) continue
-    kind ??= KINDS[detector] ?? detector
-    evidence.push(`${detector} in ${count} of ${finds!.values} values`)
-  }
-  const named = NAMES.find(([, name]) => name.test(column))
-  if (named) {
-    // What something is called is said of all of it; what was found, of what was looked at.
-    kind =
-      kind === null || !evidence.some((one) => one.startsWith(named[0])) ? (kind ?? named[0]) : kind
-    evidence.push(`its name says ${named[0]}`)
-  }
+  const { values = 0, byDetector = new Map() } = finds ?? {}
+  const counts = [...byDetector]
+    .filter(([, count]) => count >= Math.max(1, values * SHARE_MIN))
+    .sort((a, b) => b[1] - a[1])
+  for (const [detector, count] of counts)
+    evidence.push(`${detector} in ${count} of ${values} values`)
+  const named = kindByName(column)
+  if (named !== null) evidence.push(`its name says ${named}`)
+  const [most] = counts
+  // What something is called is said of all of it; a find here and there, of some.
+  const kind =
+    most && (named === null || most[1] * 2 >= values) ? (KINDS[most[0]] ?? most[0]) : named
   if (kind === null) return
-  const place = `${schema}.${relation}.${column}`
   const action = ACTIONS[kind] ?? { action: 'redact' }
   const known = to.get(kind)
-  const line = `${place}: ${evidence.join('; ')}`
+  const line = `${[column.schema, column.relation, column.column].join('.')}: ${evidence.join('; ')}`
   if (known) {
-    known.columns.push(place)
+    known.columns.push(patternOf(column))
     known.evidence.push(line)
   } else
     to.set(kind, {
       id: kind,
-      columns: [place],
+      columns: [patternOf(column)],
       action: action.action,
       more: action.more ?? {},
       evidence: [line],
     })
+}
+
+/** Names may hold what patterns can't; `?` stands for it there. */
+function patternOf({ schema, relation, column }: Column): string {
+  return [schema, relation, column]
+    .map((name) => name.replace(/[.\s"'`\\[\]{}()]|\p{C}/gu, (one) => '?'.repeat(one.length)))
+    .join('.')
 }
 
 const WHAT: Record<string, (context: Context) => Promise<number>> = { test, suggest }

@@ -117,7 +117,55 @@ function outcome(entry: Json): string {
   return status === 'error' || status === 'refused' ? `${status} ${code ?? ''}`.trim() : status
 }
 
+/** Labels of one kind of mask that are told of. */
+const LABELS_MAX = 8
+
+/** What was masked and what was shown, in a few words; '' where nothing was. `of`: where the masks themselves don't say. */
+export function masksText(masks: Json[] | undefined, of = 'answer'): string {
+  const told = { statement: new Map(), values: new Map(), rows: new Map() }
+  const shown = new Set<string>()
+  for (const mask of masks ?? []) {
+    if (mask.action === 'reveal') {
+      shown.add(mask.column ?? mask.rule)
+      continue
+    }
+    const kind =
+      (mask.of ?? of) === 'statement' ? 'statement' : mask.action === 'drop-row' ? 'rows' : 'values'
+    const label = mask.detector ? `${mask.rule}:${mask.detector}` : mask.rule
+    told[kind].set(label, (told[kind].get(label) ?? 0) + mask.count)
+  }
+  const { statement, values, rows } = told
+  return [
+    statement.size > 0 &&
+      `statement kept without ${counted(statement, 'value')} ${labelled(statement)}`,
+    values.size > 0 && `masked ${counted(values, 'value')} ${labelled(values)}`,
+    rows.size > 0 && `left out ${counted(rows, 'row')} ${labelled(rows)}`,
+    shown.size > 0 && `shown in clear: ${[...shown].sort().join(', ')}`,
+  ]
+    .filter(Boolean)
+    .join(' · ')
+}
+
+function counted(counts: Map<string, number>, what: string): string {
+  const sum = [...counts.values()].reduce((a, b) => a + b, 0)
+  return `${sum} ${what}${sum === 1 ? '' : 's'}`
+}
+
+/** The most first. */
+function labelled(counts: Map<string, number>): string {
+  const all = [...counts].sort((a, b) => b[1] - a[1])
+  const told = all.slice(0, LABELS_MAX).map(([label, count]) => `${label} ${count}`)
+  if (all.length > LABELS_MAX) told.push(`${all.length - LABELS_MAX} more`)
+  return `(${told.join(', ')})`
+}
+
 function eventText(entry: Json): string {
+  const masks = masksText(entry.masks, entry.kind === 'command.started' ? 'statement' : 'answer')
+  return [whatText(entry), masks].filter(Boolean).join(' · ')
+}
+
+function whatText(entry: Json): string {
+  if (entry.kind === 'mask.revealed') return [entry.lifecycle?.reason, by(entry)].join(' · ')
   if (entry.lifecycle && !entry.approval) return [entry.lifecycle.reason].filter(Boolean).join(' ')
   if (entry.access)
     return [entry.access.action, entry.access.outcome, entry.access.code, entry.access.reason]
@@ -148,7 +196,25 @@ function eventText(entry: Json): string {
   return ''
 }
 
+function by({ decision }: Json): string {
+  const policies = decision?.policies ?? []
+  return policies.length > 0 ? `by ${policies.join(', ')}` : 'by policy'
+}
+
 export function timelineTable(entries: Json[], style: Style): string[] {
+  const [titles = '', ...rows] = timelineRows(entries, style)
+  return [
+    titles,
+    ...rows.flatMap((row, i) => {
+      const entry = entries[i]
+      // Below its command, where no statement is too long for it to be seen.
+      const masks = entry.kind === 'command' ? masksText(entry.masks) : ''
+      return masks === '' ? [row] : [row, style.dim(cut(`  └ ${visible(masks)}`, style.columns))]
+    }),
+  ]
+}
+
+function timelineRows(entries: Json[], style: Style): string[] {
   return table(
     [
       { title: 'TIME (UTC)' },
@@ -316,6 +382,14 @@ export function replayLines(entries: Json[], style: Style): string[] {
     } else if (entry.kind !== 'output')
       lines.push(`${at} ${style.dim(visible(`${entry.kind} ${eventText(entry)}`))}`)
     for (const shown of entry.shown ?? []) lines.push(...shownLines(shown, style))
+    if (entry.kind === 'command' || entry.kind === 'output') {
+      const masks = masksText(entry.masks)
+      if (masks !== '') {
+        // A tag and an error end with an empty line of their own.
+        if (lines.at(-1) === '') lines.pop()
+        lines.push(style.yellow(visible(`(${masks})`)), '')
+      }
+    }
     lines.push(...cutLines(entry, style))
   }
   return lines

@@ -118,6 +118,14 @@ export const catalogue = {
     meaning: 'CUSTODY_URL is no address to send a token to.',
     duty: 'Give an https URL, or one of this machine.',
   },
+  'CUSTODY-CLI-010': {
+    meaning: 'There is no masking to try: the configuration has no masking section.',
+    duty: 'Write one; `custody mask suggest <resource>` proposes rules for it.',
+  },
+  'CUSTODY-CLI-011': {
+    meaning: 'What masking is to be tried on, or proposed for, can’t be read.',
+    duty: 'Give a CSV file with a line of column names, or JSON objects, one a line; or a database that you may read.',
+  },
   'CUSTODY-CONFIG-001': {
     meaning: 'The configuration file cannot be read or is not YAML.',
     duty: 'Correct the file named in the message, or point CUSTODY_CONFIG at the right one.',

@@ -194,3 +194,94 @@ describe('approval channels', () => {
     ).toThrow(/a@b.example is there more than once/)
   })
 })
+
+describe('masking', () => {
+  test('without the section there is none, and an empty one looks into values', () => {
+    expect(parseConfiguration('').masking).toBeUndefined()
+    expect(parseConfiguration('masking: {}').masking).toEqual({
+      rules: [],
+      detectors: { action: 'redact', except: [], patterns: [] },
+      unproven: 'mask',
+      copies: 'deny',
+      trusted: { functions: [], channels: [] },
+    })
+  })
+
+  test('a rule is complete with an id and what it masks', () => {
+    const { rules } = parseConfiguration(`
+masking:
+  rules:
+    - {id: emails, columns: ['*.e?mail', 'crm.people.mail']}
+    - {id: places, tagged: [pii], action: truncate, to: month}`).masking!
+    expect(rules).toEqual([
+      {
+        id: 'emails',
+        columns: ['*.e?mail', 'crm.people.mail'],
+        tagged: [],
+        action: 'redact',
+        predicates: 'allow',
+      },
+      {
+        id: 'places',
+        columns: [],
+        tagged: ['pii'],
+        action: 'truncate',
+        to: 'month',
+        predicates: 'allow',
+      },
+    ])
+  })
+
+  test('its key is blanked when a configuration is shown', () => {
+    const configuration = parseConfiguration('masking: {key: {literal: hush}}')
+    expect(JSON.stringify(withoutSecrets(configuration))).not.toContain('hush')
+  })
+
+  const rule = (words: string) =>
+    `masking:\n  rules:\n    - {id: a, columns: [t.c]}\n    - ${words}`
+  test.each([
+    ...[
+      'email',
+      'a.b.c.d',
+      '.email',
+      'a..b',
+      'a.',
+      'a b.c',
+      'a."b"',
+      "a.''b",
+      'a.(b)',
+      'a.b[1]',
+      'a.`b',
+      'a.b\\c',
+    ].map((pattern) => [
+      rule(`{id: b, columns: [t.c, ${JSON.stringify(pattern)}]}`),
+      ':4: masking.rules.1.columns.1: must be relation.column or schema.relation.column',
+    ]),
+    [rule(`{id: b, columns: [t.${'c'.repeat(200)}]}`), ':4: masking.rules.1.columns.0: '],
+    [rule('{id: a, columns: [t.d]}'), ':4: masking.rules.1.id: another rule is called a'],
+    [rule('{id: b}'), ':4: masking.rules.1: needs columns or tagged, or it masks nothing'],
+    [rule('{id: b, columns: [], tagged: []}'), 'needs columns or tagged'],
+    [rule('{id: b, tagged: ["custody:pii"]}'), ':4: masking.rules.1.tagged.0: '],
+    [rule('{columns: [t.d]}'), ':4: masking.rules.1.id: missing'],
+    [rule('{id: "b c", columns: [t.d]}'), ':4: masking.rules.1.id: must be 1 to 63 letters'],
+    [
+      rule('{id: b, columns: [t.d], action: blur}'),
+      ':4: masking.rules.1.action: invalid option: expected one of "redact',
+    ],
+    [rule('{id: b, columns: [t.d], groups: []}'), ':4: masking.rules.1.groups: '],
+    [rule('{id: b, columns: [t.d], action: partial, keep: 9}'), ':4: masking.rules.1.keep: '],
+    [rule('{id: b, columns: [t.d], action: generalise, step: 0}'), ':4: masking.rules.1.step: '],
+    [
+      rule('{id: b, columns: [t.d], to: week}'),
+      ':4: masking.rules.1.to: invalid option: expected one of "year',
+    ],
+    [rule('{id: b, colums: [t.d]}'), ':4: masking.rules.1.colums: unknown setting'],
+    ['masking: {detectors: {except: [note]}}', ':1: masking.detectors.except.0: must be relation'],
+    ['masking: {detectors: {patterns: [{name: a}]}}', ':1: masking.detectors.patterns.0.pattern: '],
+    ['masking: {unproven: hope}', ':1: masking.unproven: invalid option: expected one of "mask'],
+    ['masking: {copies: hope}', ':1: masking.copies: invalid option: expected one of "deny'],
+    ['masking: {key: short}', ':1: masking.key: '],
+  ])('%j is refused', (text, expected) => {
+    expect(problemsOf(text).join('\n')).toContain(expected)
+  })
+})

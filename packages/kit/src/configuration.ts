@@ -460,8 +460,8 @@ const columnPattern = z
   .string()
   .max(200)
   .regex(
-    /^[^.\s]+\.[^.\s]+(\.[^.\s]+)?$/,
-    'must be relation.column or schema.relation.column; * and ? stand for anything within a part',
+    /^[^.\s"'`\\[\]{}()]+(\.[^.\s"'`\\[\]{}()]+){1,2}$/,
+    'must be relation.column or schema.relation.column, without quotation marks; * and ? stand for anything within a part',
   )
 
 const masking = z
@@ -816,14 +816,20 @@ export function parseConfiguration(text: string, path = 'custody.yaml'): Configu
   function lineOf(at: readonly PropertyKey[]): number | undefined {
     for (let length = at.length; length > 0; length--) {
       const parent = document.getIn(at.slice(0, length - 1), true) as
-        | { items?: { key?: { value?: unknown; range?: [number, number, number] } }[] }
+        | { items?: { key?: { value?: unknown; range?: Range }; range?: Range }[] }
         | undefined
-      const key = parent?.items?.find((item) => item?.key?.value === at[length - 1])?.key
-      if (key?.range) return lines.linePos(key.range[0]).line
+      const last = at[length - 1]
+      const found =
+        typeof last === 'number'
+          ? parent?.items?.[last]
+          : parent?.items?.find((item) => item?.key?.value === last)?.key
+      if (found?.range) return lines.linePos(found.range[0]).line
     }
     return undefined
   }
 }
+
+type Range = [number, number, number]
 
 /** What stands there instead of a secret may be one, and is not repeated. */
 const SECRET_SETTINGS = new Set([

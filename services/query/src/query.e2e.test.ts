@@ -81,6 +81,22 @@ function answer(n: number): Buffer {
   ])
 }
 
+const PASSWORD = { rule: 'passwords', column: null, detector: null, action: 'redact', count: 1 }
+const NUMBERS = {
+  rule: 'cards',
+  column: 'public.cards.number',
+  detector: null,
+  action: 'reveal',
+  count: 12,
+}
+const FOUND = {
+  rule: 'detectors',
+  column: 'public.cards.note',
+  detector: 'iban',
+  action: 'redact',
+  count: 2,
+}
+
 function session(
   name: string,
   subject: string,
@@ -107,6 +123,7 @@ function session(
           index: 0,
           count: 1,
         },
+        masks: text.includes('cards') ? [PASSWORD] : [],
       },
       one,
     )
@@ -126,6 +143,7 @@ function session(
           durationMicros: 5,
         },
         output: { stream: 'output', offset: 0, data: bytes, encoding: 'pgwire', omittedBytes: 0 },
+        masks: text.includes('cards') ? [NUMBERS, FOUND] : [],
       },
       one,
     )
@@ -295,6 +313,23 @@ test('a timeline in pages is the whole story once', async () => {
   expect(commands.every(({ response }) => response.status === 'ok')).toBe(true)
   expect(entries[0].kind).toBe('session.opened')
   expect(entries.at(-1).kind).toBe('session.closed')
+})
+
+test('masks are told of: which, where, by what and how many, of the statement and of the answer', async () => {
+  const expected = [
+    { ...PASSWORD, of: 'statement' },
+    { ...NUMBERS, of: 'answer' },
+    { ...FOUND, of: 'answer' },
+  ]
+  for (const what of ['timeline', 'replay']) {
+    const { body } = await get(`/api/v1/sessions/${sessions.ada}/${what}?wait=5000`)
+    const masks = body[what]
+      .filter(({ kind }: Json) => kind === 'command')
+      .map((command: Json) => command.masks)
+    expect(masks).toEqual([[], expected, []])
+  }
+  const { body } = await get('/api/v1/events?kind=command.*&text=100%25&wait=5000')
+  expect(body.events.map(({ masks }: Json) => masks)).toEqual([[PASSWORD]])
 })
 
 test('a replay shows the rows, and that they are the ones that were sent', async () => {

@@ -36,6 +36,8 @@ export interface QueryOptions {
   verifier?: CredentialVerifier
   logger?: Logger
   version?: string
+  /** How long a message to approvers waits for what the store knows of requests before; longer in tests. */
+  beforeMsMax?: number
 }
 
 export interface Query {
@@ -95,6 +97,7 @@ export function createQuery(options: QueryOptions): Query {
       riskOf,
       standing: (who) => verifier.standing?.(who) ?? null,
       logger,
+      beforeMsMax: options.beforeMsMax,
     })
     const app: FastifyInstance = await buildApp({
       configuration,

@@ -56,6 +56,7 @@ export function replayOf(events: readonly JsonObject[], limits: ReplayLimits): R
           ordinal: event.ordinal!,
           time: event.time!,
           shown: shown as unknown as JsonObject[],
+          masks: event.masks ?? [],
         },
       })
       continue

@@ -107,7 +107,9 @@ export const timeline = {
   querystring: query({ limit, cursor: text('`next` of the page before.'), wait }),
   response: answer('One page', {
     session: free('A session'),
-    timeline: list('An entry; `kind` is `command`, or the kind of the event'),
+    timeline: list(
+      'An entry; `kind` is `command`, or the kind of the event. A command’s `masks` say what was masked of its `statement` and `answer` (`of`): rule, column, detector, action (`reveal`: shown in clear by policy) and count',
+    ),
     next,
     upToDate,
   }),

@@ -28,7 +28,7 @@ export function timelineOf(events: readonly JsonObject[]): Entry[] {
         statement: event.statement!,
         response: null,
         completedAt: null,
-        masks: event.masks ?? [],
+        masks: masksOf(event, 'statement'),
       }
       commands.set(String(event.id), entry)
       entries.push(entry)
@@ -38,10 +38,15 @@ export function timelineOf(events: readonly JsonObject[]): Entry[] {
       entry.response = event.response!
       entry.completedAt = event.time!
       if (event.answerLimit) entry.answerLimit = true
-      entry.masks = [...(entry.masks as Json[]), ...((event.masks as Json[]) ?? [])]
+      entry.masks = [...(entry.masks as Json[]), ...masksOf(event, 'answer')]
     } else if (event.kind !== 'output') entries.push(withoutNulls(event))
   }
   return entries
+}
+
+/** What was masked, and of what: of the statement as it is kept, or of what was answered. */
+function masksOf(event: JsonObject, of: 'statement' | 'answer'): Json[] {
+  return ((event.masks ?? []) as JsonObject[]).map((mask) => ({ ...mask, of }))
 }
 
 function withoutNulls(event: JsonObject): Entry {

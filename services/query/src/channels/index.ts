@@ -61,6 +61,8 @@ export interface ChannelsOptions {
   /** Shorter in tests. */
   pollMs?: number
   retryMsMin?: number
+  /** Longer in tests. */
+  beforeMsMax?: number
 }
 
 export function createChannels(o: ChannelsOptions): Channels {
@@ -92,6 +94,7 @@ export function createChannels(o: ChannelsOptions): Channels {
     logger: o.logger,
     pollMs: o.pollMs,
     retryMsMin: o.retryMsMin,
+    beforeMsMax: o.beforeMsMax,
   })
   const desk = createDesk({
     open: notifier,

@@ -65,6 +65,8 @@ export interface NotifierOptions {
   logger: Logger
   pollMs?: number
   retryMsMin?: number
+  /** How long the store may take to say what was asked before; longer in tests. */
+  beforeMsMax?: number
 }
 
 /** How far a channel is with a request. */
@@ -433,7 +435,10 @@ export class Notifier implements OpenRequests {
         limit: BEFORE_TIMES_MAX,
       })
       .catch(() => null)
-    const found = await Promise.race([asked, resting(BEFORE_MS_MAX, this.stopping.signal)])
+    const found = await Promise.race([
+      asked,
+      resting(this.o.beforeMsMax ?? BEFORE_MS_MAX, this.stopping.signal),
+    ])
     if (!found) return null
     const [last] = found
     const answers = (last?.answers ?? []) as { who: { email: string | null; subject: string } }[]
