@@ -421,6 +421,16 @@ test('seeing masked values: as policies say, and on record', async () => {
   )
 })
 
+test('what may be seen is asked for the columns that are shown now', async () => {
+  const seen: unknown[] = []
+  for (const column of ['card', 'name']) {
+    await ask('drop view if exists shown')
+    await ask(`create view shown as select ${column} as x from customers where id = 1`)
+    seen.push(...(await ask('select upper(x) as x from shown', 'eve')))
+  }
+  expect(seen).toEqual([{ x: null }, { x: 'ADA QUILLFEATHER' }])
+})
+
 test('with an approval, where the session asks to see', async () => {
   expect(await ask('select name from customers where id = 1', 'ian')).toEqual([
     { name: '[masked]' },
