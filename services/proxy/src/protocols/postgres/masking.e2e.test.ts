@@ -368,6 +368,10 @@ test('copies to where nothing masks it are refused', async () => {
     'update customers set town = name',
     'select name as a into stolen from customers',
     'alter table customers rename column name to plain',
+    'alter table log alter column line set default whisper()',
+    'create table stolen(id int, line text default whisper())',
+    "create table stolen(id int, line text default query_to_xml('select 1', true, true, ''))",
+    'create domain stolen as text default whisper()',
   ]) {
     const error = await failure(sql)
     expect([sql, error?.hint]).toEqual([sql, 'CUSTODY-MASK-003: see docs/errors.md'])
