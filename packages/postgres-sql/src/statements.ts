@@ -551,9 +551,15 @@ class Walk {
         return
       case 'CreateStmt':
       case 'AlterTableStmt':
+      case 'CreateDomainStmt':
+      case 'AlterDomainStmt':
         // Defaults and generated columns may keep what functions give.
-        for (const { kind: what, name, verb } of this.objects.values())
-          if (what === 'function' && verb === 'sql:call') add(name)
+        for (const [, names] of JSON.stringify(node).matchAll(
+          /"FuncCall":\{"funcname":\[(.*?)\]/g,
+        )) {
+          add(names!.replace(/"String":|"sval":/g, ''))
+          if (/_to_xml|"dblink|"pg_read/i.test(names!)) add('execute')
+        }
     }
   }
 

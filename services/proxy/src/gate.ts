@@ -85,7 +85,8 @@ interface Known {
   set: PolicySet
   minute: number
   verdicts: WeakMap<CommandFacts, Verdict>
-  reveals: WeakMap<CommandFacts, Reveal>
+  /** By the columns as well: what a name shows is not of the command alone. */
+  reveals: WeakMap<CommandFacts, { columns: string; reveal: Reveal }>
 }
 
 export class Gate {
@@ -205,10 +206,12 @@ export class SessionGate {
     if (current === null || this.recorder.problem !== null) return NOTHING_REVEALED
     const nowMs = Date.now()
     const known = this.knownNow(current, nowMs)
-    let reveal = known.reveals.get(command)
-    if (reveal === undefined) {
+    const kept = known.reveals.get(command)
+    const key = columns.join('\0')
+    let reveal = kept?.reveal
+    if (kept?.columns !== key || reveal === undefined) {
       reveal = this.evaluateReveal(current, command, columns, nowMs, null)
-      known.reveals.set(command, reveal)
+      known.reveals.set(command, { columns: key, reveal })
     }
     if (reveal.held === null) return reveal
     const relied = grant ?? this.recall(command.fingerprint, reveal.held.terms!, nowMs, true)

@@ -401,6 +401,10 @@ test('copies to where nothing masks it are refused', async () => {
     'update customers set town = name',
     'select name as a into stolen from customers',
     'alter table customers rename column name to plain',
+    'alter table log alter column line set default whisper()',
+    'create table stolen(id int, line text default whisper())',
+    "create table stolen(id int, line text default query_to_xml('select 1', true, true, ''))",
+    'create domain stolen as text default whisper()',
   ]) {
     const error = await failure(sql)
     expect([sql, error?.hint]).toEqual([sql, 'CUSTODY-MASK-003: see docs/errors.md'])
@@ -452,6 +456,16 @@ test('seeing masked values: as policies say, and on record', async () => {
       expect.objectContaining({ rule: 'names', action: 'reveal', count: 1 }),
     ]),
   )
+})
+
+test('what may be seen is asked for the columns that are shown now', async () => {
+  const seen: unknown[] = []
+  for (const column of ['card', 'name']) {
+    await ask('drop view if exists shown')
+    await ask(`create view shown as select ${column} as x from customers where id = 1`)
+    seen.push(...(await ask('select upper(x) as x from shown', 'eve')))
+  }
+  expect(seen).toEqual([{ x: null }, { x: 'ADA QUILLFEATHER' }])
 })
 
 test('with an approval, where the session asks to see', async () => {
