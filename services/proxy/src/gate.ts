@@ -29,8 +29,8 @@ export interface Verdict {
   terms: ApprovalTerms | null
   /** For an allow: what somebody is to be told of it. */
   alert: string | null
-  /** For a hold: it is about seeing masked values; without it the command would run. */
-  reveals?: boolean
+  /** For a hold: it is about seeing these masked columns; without it the command would run. */
+  reveals?: readonly string[]
 }
 
 /** Masked columns that a command may show, and what would have to be approved for more of them. */
@@ -133,7 +133,8 @@ export class SessionGate {
     until: number
     fingerprint: string | null
     needs: string
-    reveals: boolean
+    /** Masked columns that it was about; null: the command itself. */
+    reveals: readonly string[] | null
     grant: Grant
   }[] = []
 
@@ -170,7 +171,7 @@ export class SessionGate {
       known.verdicts.set(command, verdict)
     }
     if (verdict.outcome !== 'hold') return verdict
-    const relied = grant ?? this.recall(command.fingerprint, verdict.terms!, nowMs, false)
+    const relied = grant ?? this.recall(command.fingerprint, verdict.terms!, nowMs, null)
     if (relied !== null) return this.evaluate(current, command, nowMs, relied)
     if (text === null || current.preApproved.isEmpty) return verdict
     const { principal, resource } = this.facts
@@ -214,7 +215,8 @@ export class SessionGate {
       known.reveals.set(command, { columns: key, reveal })
     }
     if (reveal.held === null) return reveal
-    const relied = grant ?? this.recall(command.fingerprint, reveal.held.terms!, nowMs, true)
+    const relied =
+      grant ?? this.recall(command.fingerprint, reveal.held.terms!, nowMs, reveal.held.reveals!)
     return relied === null ? reveal : this.evaluateReveal(current, command, columns, nowMs, relied)
   }
 
@@ -250,12 +252,20 @@ export class SessionGate {
       held:
         held === null
           ? null
-          : { ...verdictOf(held, set, microsSince(started), undefined), reveals: true },
+          : {
+              ...verdictOf(held, set, microsSince(started), undefined),
+              reveals: columns.filter((one) => !revealed.has(one)),
+            },
     }
   }
 
   /** From now on an approval covers more than the command that it was given for. */
-  remember(grant: Grant, terms: ApprovalTerms, fingerprint: string | null, reveals = false): void {
+  remember(
+    grant: Grant,
+    terms: ApprovalTerms,
+    fingerprint: string | null,
+    reveals: readonly string[] | null = null,
+  ): void {
     if (terms.rememberSeconds <= 0) return
     if (terms.rememberFor === 'fingerprint' && fingerprint === null) return
     this.remembered.push({
@@ -272,7 +282,7 @@ export class SessionGate {
     fingerprint: string | null,
     terms: ApprovalTerms,
     nowMs: number,
-    reveals: boolean,
+    reveals: readonly string[] | null,
   ): Grant | null {
     if (terms.rememberSeconds <= 0) return null
     const needs = needsOf(terms)
@@ -281,7 +291,7 @@ export class SessionGate {
       if (one.until <= nowMs) this.remembered.splice(i, 1)
       else if (
         one.needs === needs &&
-        one.reveals === reveals &&
+        covers(one.reveals, reveals) &&
         nowMs < one.grant.approvedMs + terms.rememberSeconds * 1000 &&
         (one.fingerprint === null
           ? terms.rememberFor === 'session'
@@ -340,6 +350,12 @@ const NOTHING_REVEALED: Reveal = { revealed: new Set(), decision: null, held: nu
 
 function microsSince(started: bigint): number {
   return Number((process.hrtime.bigint() - started) / 1000n)
+}
+
+/** An approval to see some columns is none to see others, nor to do anything else. */
+function covers(given: readonly string[] | null, wanted: readonly string[] | null): boolean {
+  if (given === null || wanted === null) return given === wanted
+  return wanted.every((column) => given.includes(column))
 }
 
 /** Who must answer, as one text to compare. */

@@ -130,7 +130,7 @@ test('a channel that was not asked can’t answer', async () => {
 })
 
 test('a slow channel holds up no other, and a failing one is tried again until the request ends', async () => {
-  const slow = await receiver(() => ({ delayMs: 1500, status: 204 }))
+  const slow = await receiver(() => ({ delayMs: 9000, status: 204 }))
   const down = await receiver(() => ({ status: 503 }))
   const quick = await receiver()
   world = await World.make(
@@ -141,7 +141,7 @@ test('a slow channel holds up no other, and a failing one is tried again until t
     ),
   )
   const held = Array.from({ length: 12 }, () => world!.hold())
-  await until(() => quick.calls.length === 12, 1400)
+  await until(() => quick.calls.length === 12, 8500)
   expect(
     await world
       .ownEvents('approval.notified')

@@ -156,7 +156,11 @@ export class ResultPlan {
       else {
         const rewriter = rewriters[i]
         if (rewriter === null || rewriter === undefined) continue
-        if (this.drops && this.fields[i]!.mask?.spec.action === 'drop-row') {
+        if (
+          this.drops &&
+          this.fields[i]!.mask?.spec.action === 'drop-row' &&
+          !this.fields[i]!.mask!.revealed
+        ) {
           if (out !== null) out.length = head
           else begin(bytes, at)
           this.dropped++

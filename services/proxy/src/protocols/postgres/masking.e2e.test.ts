@@ -4,7 +4,7 @@
  */
 import { join } from 'node:path'
 import { openRecorder, type Recorder } from '@custody/event-log'
-import { type Event, uuidText } from '@custody/schemas'
+import type { Event } from '@custody/schemas'
 import { type PostgresServer, postgresUrl, psql, startPostgres } from '@custody/test-support'
 import { Client, type ClientConfig } from 'pg'
 import { proxyUnderTest } from './proxy-under-test'
@@ -46,7 +46,7 @@ beforeAll(async () => {
 @id("all") permit (principal, action, resource);
 @id("fraud-sees-names") permit (principal in Group::"fraud", action == Action::"data:reveal", resource)
 when { context has object && context.object.name == "public.customers.name" };
-@id("incident-sees") @reason("clear names in an incident") @expires("30s")
+@id("incident-sees") @reason("clear names in an incident") @expires("30s") @remember("session 10m")
 permit (principal in Group::"incident", action == Action::"data:reveal", resource) when { context.approved };
 `,
   )
@@ -468,40 +468,50 @@ test('what may be seen is asked for the columns that are shown now', async () =>
   expect(seen).toEqual([{ x: null }, { x: 'ADA QUILLFEATHER' }])
 })
 
-test('with an approval, where the session asks to see', async () => {
+async function answerNext(count: number, state: string): Promise<void> {
+  for (;;) {
+    const requests = (await events()).filter(({ kind }) => kind === 'approval.requested')
+    if (requests.length === count) {
+      people.record({
+        kind: 'approval.answered',
+        approval: {
+          request: requests[count - 1]!.approval!.request,
+          state,
+          approver: {
+            subject: 'bo',
+            issuer: 'custody:local',
+            groups: [],
+            kind: 'human',
+            method: 'custody-token',
+          },
+          channel: 'cli',
+        },
+      })
+      return
+    }
+    await new Promise((resolve) => setTimeout(resolve, 10))
+  }
+}
+
+test('with an approval, where the session asks to see; it is remembered for these columns alone', async () => {
   expect(await ask('select name from customers where id = 1', 'ian')).toEqual([
     { name: '[masked]' },
   ])
-  const { result } = await after(async () => {
-    const asked = ask('select name from customers where id = 1', 'ian', {
-      options: '-c custody.reveal=on',
-    } as ClientConfig)
-    for (;;) {
-      const request = (await events()).find(({ kind }) => kind === 'approval.requested')
-      if (request) {
-        people.record({
-          kind: 'approval.answered',
-          approval: {
-            request: request.approval!.request,
-            state: 'approved',
-            approver: {
-              subject: 'bo',
-              issuer: 'custody:local',
-              groups: [],
-              kind: 'human',
-              method: 'custody-token',
-            },
-            channel: 'cli',
-          },
-        })
-        expect(uuidText(request.approval!.request)).toBeTruthy()
-        break
-      }
-      await new Promise((resolve) => setTimeout(resolve, 10))
-    }
-    return asked
-  })
-  expect(result).toEqual([{ name: 'Ada Quillfeather' }])
+  const seeing = { options: '-c custody.reveal=on' } as ClientConfig
+  await withClient(
+    async (client) => {
+      const name = 'select name from customers where id = 1'
+      const asked = client.query(name)
+      await answerNext(1, 'approved')
+      expect((await asked).rows).toEqual([{ name: 'Ada Quillfeather' }])
+      expect((await client.query(name)).rows).toEqual([{ name: 'Ada Quillfeather' }])
+      const other = client.query('select card from customers where id = 1').catch((error) => error)
+      await answerNext(2, 'denied')
+      expect(await other).toMatchObject({ hint: expect.stringMatching(/POLICY-003/) })
+    },
+    'ian',
+    seeing,
+  )
 })
 
 test('rows with a value are left out, and not counted', async () => {

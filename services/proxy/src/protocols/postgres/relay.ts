@@ -1433,7 +1433,7 @@ export class Relay {
         answer.grant,
         verdict.terms!,
         analysis.fingerprint,
-        verdict.reveals ?? false,
+        verdict.reveals ?? null,
       )
       this.tell(`custody: approved by ${answer.by}`)
     } else
