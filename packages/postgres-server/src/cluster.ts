@@ -78,7 +78,8 @@ export function initialiseCluster(o: ClusterOptions): boolean {
       { ...asAccount(account), cwd: o.directory, stdio: ['ignore', 'pipe', 'pipe'] },
     )
   } catch (error) {
-    rmSync(data, { recursive: true, force: true })
+    // An initdb whose parent was killed may still be writing there for a moment.
+    rmSync(data, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 })
     const stderr = String((error as { stderr?: Buffer }).stderr ?? '').trim()
     throw new CustodyError('CUSTODY-START-003', `initdb failed: ${stderr || String(error)}`, {
       cause: error,
