@@ -12,7 +12,9 @@ import {
   existsSync,
   mkdirSync,
   openSync,
+  readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   writeFileSync,
 } from 'node:fs'
@@ -57,11 +59,16 @@ const stopMsMax = 20_000
 const ownSettingsFile = 'custody.conf'
 const suffix = platform() === 'win32' ? '.exe' : ''
 
+/** What is still being written to is tried again. */
+const REMOVING = { recursive: true, force: true, maxRetries: 20, retryDelay: 100 } as const
+
 /** Makes the data directory when it is missing; answers whether it was. */
 export function initialiseCluster(o: ClusterOptions): boolean {
   const data = join(o.directory, 'data')
   if (existsSync(join(data, 'PG_VERSION'))) return false
   const account = prepareDirectory(o.directory)
+  // In a place of its own until it is whole: an initdb whose parent was killed goes on writing for a moment.
+  const making = join(o.directory, `making-${randomBytes(6).toString('hex')}`)
   const passwordFile = join(o.directory, `.password-${randomBytes(6).toString('hex')}`)
   writeFileSync(passwordFile, o.superuser.password, { mode: 0o600 })
   if (account) chownSync(passwordFile, account.uid, account.gid)
@@ -70,7 +77,7 @@ export function initialiseCluster(o: ClusterOptions): boolean {
     execFileSync(
       join(o.binaries.directory, `initdb${suffix}`),
       [
-        ...['-D', data, '-U', o.superuser.name, `--pwfile=${passwordFile}`],
+        ...['-D', making, '-U', o.superuser.name, `--pwfile=${passwordFile}`],
         ...['-E', 'UTF8', '--locale=C', '--no-sync', '--no-instructions'],
         // The method also decides how the password is stored.
         ...['-A', method === 'password' ? 'scram-sha-256' : method],
@@ -78,8 +85,7 @@ export function initialiseCluster(o: ClusterOptions): boolean {
       { ...asAccount(account), cwd: o.directory, stdio: ['ignore', 'pipe', 'pipe'] },
     )
   } catch (error) {
-    // An initdb whose parent was killed may still be writing there for a moment.
-    rmSync(data, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 })
+    rmSync(making, REMOVING)
     const stderr = String((error as { stderr?: Buffer }).stderr ?? '').trim()
     throw new CustodyError('CUSTODY-START-003', `initdb failed: ${stderr || String(error)}`, {
       cause: error,
@@ -88,8 +94,21 @@ export function initialiseCluster(o: ClusterOptions): boolean {
     rmSync(passwordFile, { force: true })
   }
   // Ours is read last but one: what somebody sets with ALTER SYSTEM still wins.
-  appendFileSync(join(data, 'postgresql.conf'), `include_if_exists = '${ownSettingsFile}'\n`)
+  appendFileSync(join(making, 'postgresql.conf'), `include_if_exists = '${ownSettingsFile}'\n`)
+  // Half of one, by a version that made it in place.
+  rmSync(data, REMOVING)
+  renameSync(making, data)
+  removeHalfMade(o.directory)
   return true
+}
+
+/** Those of parents that were killed; what is still being written to is left for the next time. */
+function removeHalfMade(directory: string): void {
+  for (const name of readdirSync(directory))
+    if (name.startsWith('making-'))
+      try {
+        rmSync(join(directory, name), { recursive: true, force: true })
+      } catch {}
 }
 
 /** Starts the server on the data directory, after stopping one that an earlier run left behind on it. */
