@@ -2,6 +2,7 @@
  * Masking on the wire: real clients and a real PostgreSQL; what the client gets, what is recorded of it, and that everything
  * else passes as it was. That nothing leaks is for `npm run canary` to show; here is what each setting does.
  */
+import { type AddressInfo, connect, createServer, type Server } from 'node:net'
 import { join } from 'node:path'
 import { openRecorder, type Recorder } from '@custody/event-log'
 import type { Event } from '@custody/schemas'
@@ -14,6 +15,7 @@ const { events, home } = custody
 const policyFile = join(custody.directory, 'reveal.cedar')
 let server: PostgresServer
 let people: Recorder
+let cutter: Server
 let port: number
 let tokens: Record<string, string>
 
@@ -51,6 +53,8 @@ permit (principal in Group::"incident", action == Action::"data:reveal", resourc
 `,
   )
   const target = server.resource({ database: server.database })
+  cutter = await startCutter(server.port)
+  const cutAddress = `127.0.0.1:${(cutter.address() as AddressInfo).port}`
   ;({ port } = await custody.start(`
 policy: {files: [${policyFile}]}
 masking:
@@ -67,6 +71,7 @@ masking:
 resources:
   shop: ${target}
   strict: ${target}
+  cut: ${server.resource({ database: server.database, address: cutAddress, tls: 'disable' })}
 `))
   people = await openRecorder({ directory: home.log, recorder: 'query-local', reserveBytes: 0 })
 })
@@ -74,8 +79,38 @@ resources:
 afterAll(async () => {
   await people?.close()
   await custody.stop()
+  cutter?.close()
   await server?.stop()
 })
+
+/** Before the target: what it says arrives in pieces of 1 to 13 bytes, each by itself. */
+async function startCutter(port: number): Promise<Server> {
+  const listener = createServer((socket) => {
+    const target = connect(port, '127.0.0.1')
+    socket.pipe(target)
+    let pieceBytes = 0
+    const waiting: Buffer[] = []
+    const next = () => {
+      const piece = waiting.shift()
+      if (piece === undefined) return
+      socket.write(piece, () => setImmediate(next))
+    }
+    socket.setNoDelay(true)
+    target.on('data', (data: Buffer) => {
+      const isIdle = waiting.length === 0
+      for (let at = 0; at < data.length; at += pieceBytes) {
+        pieceBytes = (pieceBytes % 13) + 1
+        waiting.push(data.subarray(at, at + pieceBytes))
+      }
+      if (isIdle) next()
+    })
+    for (const one of [socket, target]) one.on('error', () => {})
+    socket.on('close', () => target.destroy())
+    target.on('close', () => socket.end())
+  })
+  await new Promise<void>((resolve) => listener.listen(0, '127.0.0.1', resolve))
+  return listener
+}
 
 async function withClient<T>(
   use: (client: Client, notices: string[]) => Promise<T>,
@@ -293,6 +328,44 @@ test('what psql asks of the catalogue is as it was', async () => {
       direct.stderr,
     ])
   }
+})
+
+test('however the target’s bytes are cut, it comes to the same', async () => {
+  const all = async (database: string) => {
+    const answers: unknown[] = []
+    await withClient(
+      async (client) => {
+        for (const sql of [
+          'select * from customers order by id',
+          'select id, upper(name), note, town from customers order by id',
+          'select c from customers c order by id',
+          'select name::int from customers',
+        ])
+          answers.push(
+            await client.query({ text: sql, rowMode: 'array' }).then(
+              ({ rows }) => rows,
+              ({ code, message }) => [code, message],
+            ),
+          )
+        const named = {
+          name: 'n',
+          text: 'select name, note, id from customers where id = $1',
+          values: [1],
+        }
+        for (let i = 0; i < 2; i++) answers.push((await client.query(named)).rows)
+      },
+      'ada',
+      { database },
+    )
+    const url = `postgresql://ada:${tokens.ada}@127.0.0.1:${port}/${database}?sslmode=require`
+    for (const more of ['', ' with (format csv, header)', ' with (format binary)'])
+      answers.push((await psql(url, ['-c', `copy customers to stdout${more}`])).stdout)
+    return answers
+  }
+  const whole = await all('shop')
+  expect(JSON.stringify(whole)).toContain('[masked]')
+  expect(JSON.stringify(whole)).not.toMatch(/quillfeather/i)
+  expect(await all('cut')).toEqual(whole)
 })
 
 test('cursors give what their query gives', async () => {
