@@ -162,10 +162,10 @@ create function canary.fails() returns int language plpgsql stable as $$ begin r
 
 create table canary.messages (id int primary key, body text);
 insert into canary.messages values ${sentences.map((text, i) => `(${i + 1}, ${literal(text)})`).join(', ')};
-create table canary.events (id int primary key, payload jsonb, raw json, list text[], bytes bytea, page xml, encoded text, spread text[]);
+create table canary.events (id int primary key, payload jsonb, raw json, list text[], bytes bytea, page xml, encoded text);
 insert into canary.events values (1, jsonb_build_object('text', ${literal(everything)}, 'deep', jsonb_build_array(1, jsonb_build_object('card', ${literal(card.value)}, ${literal(email.value)}, 'as a key'))),
   json_build_object('text', ${literal(everything)}), array[${sentences.map(literal).join(', ')}], ${literal(everything)}::bytea,
-  xmlelement(name page, xmlattributes(${literal(email.value)} as mail), ${literal(everything)}), encode(${literal(everything)}::bytea, 'base64'), array[${[...card.value].map(literal).join(', ')}]);
+  xmlelement(name page, xmlattributes(${literal(email.value)} as mail), ${literal(everything)}), encode(${literal(everything)}::bytea, 'base64'));
 create table canary.stock (id int primary key, label text, code varchar(80), fixed char(80), tag name, amount numeric, number bigint);
 insert into canary.stock values (1, ${literal(`ask ${email.value}`)}, ${literal(card.value)}, ${literal(iban.value)}, ${literal(phone.value)}, ${card.value}, ${card.value});
 create table canary.keys (id int primary key, k text);

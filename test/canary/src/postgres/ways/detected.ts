@@ -41,7 +41,7 @@ const ways: Unsorted[] = [
     ['in XML', 'select page from canary.events'],
     ['in an attribute of XML', "select xpath('/page/@mail', page) from canary.events"],
     ['in base64', 'select encoded from canary.events'],
-    ['spread over an array', 'select spread from canary.events'],
+    ['spread over an array', "select regexp_split_to_array(code, '') from canary.stock"],
     ['in another table', 'select label from canary.stock'],
     ['in a varchar', 'select code from canary.stock'],
     ['in a padded char', 'select fixed from canary.stock'],
