@@ -46,6 +46,12 @@ test('CSV: quotes, lines within them, NULL, other marks, a header', () => {
   expect(whole({ ...CSV, null: '[masked]' }, [true], 'x\n')).toBe('"[masked]"\n')
 })
 
+test('a row that is longer than may be kept is refused, with a code of masking', () => {
+  expect(() => whole(TEXT_FORMAT, [true], 'x'.repeat((1 << 20) + 1))).toThrow(
+    expect.objectContaining({ code: 'CUSTODY-MASK-004' }),
+  )
+})
+
 test('a row with other columns than foreseen has nothing left in it', () => {
   expect(whole(TEXT_FORMAT, [false, false], 'a\tb\tc\n')).toBe('\\N\t\\N\t\\N\n')
 })

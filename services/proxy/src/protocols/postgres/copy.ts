@@ -3,6 +3,7 @@
  * of those that are masked. Rows may be cut over messages anywhere; what is not a whole row is kept.
  * Refuses to pass on what it can't follow: a row with other columns than foreseen has all of them masked.
  */
+import { CustodyError } from '@custody/kit'
 import type { ResultPlan, Rewritten } from './answers'
 
 export interface CopyFormat {
@@ -72,7 +73,10 @@ export class CopyMasker {
         : this.lines(data, at, stop, out)
     this.tail = used === stop ? NOTHING : Buffer.from(data.subarray(used, stop))
     if (this.tail.length > this.rowBytesMax)
-      throw new Error(`a row of the COPY has more than ${this.rowBytesMax} bytes`)
+      throw new CustodyError(
+        'CUSTODY-MASK-004',
+        `a row of a COPY with masked columns has more than ${this.rowBytesMax} bytes`,
+      )
   }
 
   /** At its end: a last row without its line's end. */

@@ -297,6 +297,34 @@ test('COPY out: text, CSV and of a query', async () => {
   expect(stdout).toBe('id,name,town\n1,[masked],Leeds\n2,[masked],York\n')
 })
 
+test('a COPY that can’t be followed ends the session with a code of masking', async () => {
+  for (const sql of ['copy customers to stdout', 'copy customers from stdin']) {
+    const { result, events: own } = await after(() =>
+      withClient(async (client) => {
+        await client.query("set client_encoding to 'SJIS'")
+        const copying = client.query(sql)
+        // pg's own types leave out what it has for COPY.
+        const { connection } = client as unknown as {
+          connection: { sendCopyFromChunk(chunk: Buffer): void }
+        }
+        if (sql.endsWith('stdin')) connection.sendCopyFromChunk(Buffer.from('3\tCy Thornberry\n'))
+        return copying.then(
+          () => null,
+          (error) => error,
+        )
+      }),
+    )
+    expect([sql, result]).toEqual([
+      sql,
+      expect.objectContaining({ code: '42501', hint: 'CUSTODY-MASK-004' }),
+    ])
+    expect(own.map(({ lifecycle }) => lifecycle?.reason)).toContain(
+      'a COPY with masked columns is not followed in SJIS',
+    )
+  }
+  expect((await server.query('select count(*) from customers')).rows[0].count).toBe('2')
+})
+
 test('what psql asks of the catalogue is as it was', async () => {
   const url = `postgresql://ada:${tokens.ada}@127.0.0.1:${port}/shop?sslmode=require`
   const { user, password, database } = server

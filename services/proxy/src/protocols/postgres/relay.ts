@@ -10,6 +10,7 @@
 import { createHash, type Hash, hash } from 'node:crypto'
 import type { Duplex } from 'node:stream'
 import type { Durability, RecordedSession, Recorder } from '@custody/event-log'
+import { isCustodyError } from '@custody/kit'
 import {
   type Analyser,
   type Analysis,
@@ -246,6 +247,7 @@ const SQLSTATES: Record<string, string> = {
   'CUSTODY-MASK-001': '42501',
   'CUSTODY-MASK-002': '42501',
   'CUSTODY-MASK-003': '42501',
+  'CUSTODY-MASK-004': '42501',
 }
 
 const NOTHING_KNOWN = Catalogue.nothingKnown
@@ -2243,6 +2245,10 @@ export class Relay {
   }
 
   private protocolError(side: 'client' | 'target', error: unknown): void {
+    if (isCustodyError(error)) {
+      this.abort(error.code, error.message, SQLSTATES[error.code])
+      return
+    }
     const reason = error instanceof Error ? error.message : String(error)
     this.abort(
       side === 'client' ? 'CUSTODY-PG-003' : 'CUSTODY-PG-004',

@@ -3,6 +3,7 @@
  * therefore becomes of each thing that the target says. The relay asks; bytes are made in `answers`, `copy` and `messages`.
  */
 
+import { CustodyError } from '@custody/kit'
 import type { SessionRules } from '@custody/masking'
 import type { CopyOptions, StatementAnalysis } from '@custody/postgres-sql'
 import { valueTypeOf } from '@custody/postgres-values'
@@ -259,10 +260,11 @@ export class SessionMasking {
     const plan = this.planOf(fields, counts, encoding)
     if (plan === null) return null
     if (NOT_FOLLOWED.has(encoding) || options === null)
-      throw new Error(
+      throw new CustodyError(
+        'CUSTODY-MASK-004',
         options === null
-          ? 'the format of this COPY is not known'
-          : `COPY of masked columns is not followed in ${encoding}`,
+          ? 'a COPY with masked columns is not followed where its format is not known'
+          : `a COPY with masked columns is not followed in ${encoding}`,
       )
     return new CopyMasker(
       { ...options, format: isBinary ? 'binary' : options.format },
