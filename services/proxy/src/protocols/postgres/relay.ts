@@ -34,6 +34,7 @@ import { fewerRows, MaskCounts, ResultPlan, Rewritten } from './answers'
 import { Catalogue } from './catalogue'
 import type { Followed } from './catalogues'
 import type { CopyMasker } from './copy'
+import { canDecode, decodeText, isAscii, isUtf8, SECOND_HALVES } from './encodings'
 import { FrameCutter, type FrameHandler } from './frames'
 import { constantsNotKept, keptText, parameterMask, passwordsOf } from './literals'
 import type { ColumnMask, Masker, StatementMask } from './masks'
@@ -573,7 +574,7 @@ export class Relay {
     if ((known && this.encoding === 'UTF8') || isAscii(bytes, start, end))
       return analyser.analyse(bytes, start, end, conforming)
     // In some encodings a byte of ASCII may be the second half of a character, and end nothing.
-    if (!known || !LABELS[this.encoding] || SECOND_HALVES.has(this.encoding)) return NOT_READABLE
+    if (!known || !canDecode(this.encoding) || SECOND_HALVES.has(this.encoding)) return NOT_READABLE
     const text = Buffer.from(decodeText(bytes.subarray(start, end), this.encoding))
     const analysis = analyser.analyse(text, 0, text.length, conforming)
     // Where one ends and the next begins would be places in the other encoding.
@@ -1123,7 +1124,7 @@ export class Relay {
 
   /** Text as UTF-8 bytes, or as a string where the client speaks another encoding. */
   private textOf(bytes: Buffer): Buffer | string {
-    if (this.encoding === 'UTF8' || this.encoding === 'SQL_ASCII') return bytes
+    if (isUtf8(this.encoding)) return bytes
     return decodeText(bytes, this.encoding)
   }
 
@@ -2391,48 +2392,8 @@ function cutText(text: Buffer | string, bytesMax: number): Buffer | string {
   return text.subarray(0, end)
 }
 
-function isAscii(bytes: Buffer, start: number, end: number): boolean {
-  for (let i = start; i < end; i++) if (bytes[i]! >= 0x80) return false
-  return true
-}
-
 const NOT_READABLE: Analysis = {
   statements: [unanalysed('in an encoding that can’t be read here')],
-}
-
-/** Encodings of clients whose characters may have a byte of ASCII in them. */
-const SECOND_HALVES = new Set(['SJIS', 'SHIFT_JIS_2004', 'BIG5', 'GBK', 'UHC', 'GB18030', 'JOHAB'])
-
-const LABELS: Record<string, string> = {
-  LATIN1: 'iso-8859-1',
-  LATIN2: 'iso-8859-2',
-  LATIN9: 'iso-8859-15',
-  WIN1250: 'windows-1250',
-  WIN1251: 'windows-1251',
-  WIN1252: 'windows-1252',
-  WIN1253: 'windows-1253',
-  WIN1254: 'windows-1254',
-  WIN1255: 'windows-1255',
-  WIN1256: 'windows-1256',
-  WIN1257: 'windows-1257',
-  WIN1258: 'windows-1258',
-  WIN866: 'ibm866',
-  WIN874: 'windows-874',
-  KOI8R: 'koi8-r',
-  KOI8U: 'koi8-u',
-  SJIS: 'shift_jis',
-  EUC_JP: 'euc-jp',
-  EUC_KR: 'euc-kr',
-  EUC_CN: 'gbk',
-  GBK: 'gbk',
-  GB18030: 'gb18030',
-  BIG5: 'big5',
-  UHC: 'euc-kr',
-}
-
-function decodeText(bytes: Buffer, encoding: string): string {
-  const label = LABELS[encoding]
-  return label === undefined ? bytes.toString('latin1') : new TextDecoder(label).decode(bytes)
 }
 
 const digestScratch = Buffer.alloc(32)

@@ -12,6 +12,7 @@ import { DETECTOR_RULE, type FieldPlan, type MaskCounts, ResultPlan } from './an
 import { Catalogue } from './catalogue'
 import type { Followed } from './catalogues'
 import { CopyMasker } from './copy'
+import { isUtf8, SECOND_HALVES } from './encodings'
 import { Masker, type Revealed, type StatementMask } from './masks'
 import {
   type Told,
@@ -38,8 +39,6 @@ export interface CommandMask {
 }
 
 export const WRITTEN_CHARACTERS_MAX = 64 * 1024
-/** Their second bytes may be a delimiter or a quotation mark. */
-const NOT_FOLLOWED = new Set(['SJIS', 'SHIFT_JIS_2004', 'BIG5', 'GBK', 'UHC', 'GB18030', 'JOHAB'])
 /** Bytes of a name that PostgreSQL heeds (NAMEDATALEN). */
 const NAME_BYTES = 63
 /** Settings whose values the target reports, and that may hold any text. */
@@ -259,7 +258,7 @@ export class SessionMasking {
     }
     const plan = this.planOf(fields, counts, encoding)
     if (plan === null) return null
-    if (NOT_FOLLOWED.has(encoding) || options === null)
+    if (SECOND_HALVES.has(encoding) || options === null)
       throw new CustodyError(
         'CUSTODY-MASK-004',
         options === null
@@ -283,7 +282,7 @@ export class SessionMasking {
       counts,
       this.rules.key,
       this.rules.detectorAction,
-      encoding === 'UTF8' || encoding === 'SQL_ASCII',
+      isUtf8(encoding),
     )
     return plan.isIdle ? null : plan
   }
