@@ -6,7 +6,7 @@
 import type { SessionRules } from '@custody/masking'
 import { constantsOf, createResolver, type StatementAnalysis } from '@custody/postgres-sql'
 import { DETECTOR_RULE, type MaskCounts } from './answers'
-import { type ColumnMask, SECRET, type StatementMask } from './masks'
+import { type ColumnMask, SECRET, type StatementMask, UNPROVEN } from './masks'
 import { WITHHELD } from './messages'
 
 const PLACE = Buffer.from(`'${WITHHELD}'`)
@@ -49,7 +49,7 @@ export function keptText(
     const parts: Buffer[] = []
     let at = 0
     for (const [ordinal, { start, end }] of constantsOf(text, 0, text.length).entries()) {
-      const mask = constants === 'all' ? UNKNOWN : constants.get(ordinal)
+      const mask = constants === 'all' ? UNPROVEN : constants.get(ordinal)
       if (mask === undefined || end < at) continue
       parts.push(text.subarray(at, start), PLACE)
       at = end
@@ -85,18 +85,10 @@ const VALUES_MAX = 1000
 /** Shorter ones are in every text. */
 const CHARACTERS_MIN = 3
 
-/** Where nothing is known of a statement, any constant may say what is in a masked column. */
-const UNKNOWN: ColumnMask = {
-  rule: 'unproven',
-  column: null,
-  spec: { action: 'redact' },
-  revealed: false,
-}
-
 /** The mask for a parameter, by its number from 1, or null. */
 export function parameterMask(
   number: number,
   parameters: StatementMask['parameters'],
 ): ColumnMask | null {
-  return parameters === 'all' ? UNKNOWN : (parameters.get(number) ?? null)
+  return parameters === 'all' ? UNPROVEN : (parameters.get(number) ?? null)
 }

@@ -68,6 +68,13 @@ export const SECRET_RULE = 'secrets'
 const NOT_KNOWN = unanalysed('changed since').lineage
 const REDACT: ActionSpec = { action: 'redact' }
 export const SECRET: ColumnMask = { rule: SECRET_RULE, column: null, spec: REDACT, revealed: false }
+/** For what may be data of a masked column, as far as anybody can tell. */
+export const UNPROVEN: ColumnMask = {
+  rule: UNPROVEN_RULE,
+  column: null,
+  spec: REDACT,
+  revealed: false,
+}
 /** Columns below it are PostgreSQL's own, and hold no data. */
 const WHOLE_ROW = 0
 /** Numbers of relations below it are PostgreSQL's own (access/transam.h, FirstNormalObjectId). */
@@ -123,9 +130,7 @@ export class Masker {
 
   /** For a value that can't be proven to come from elsewhere. */
   get unproven(): ColumnMask | null {
-    return this.isSensitive
-      ? { rule: UNPROVEN_RULE, column: null, spec: REDACT, revealed: false }
-      : null
+    return this.isSensitive ? UNPROVEN : null
   }
 
   /** What the database calls something: no data. */

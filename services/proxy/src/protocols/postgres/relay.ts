@@ -37,7 +37,7 @@ import type { CopyMasker } from './copy'
 import { canDecode, decodeText, isAscii, isUtf8, SECOND_HALVES } from './encodings'
 import { FrameCutter, type FrameHandler } from './frames'
 import { constantsNotKept, keptText, parameterMask, passwordsOf } from './literals'
-import type { ColumnMask, Masker, StatementMask } from './masks'
+import { type ColumnMask, type Masker, type StatementMask, UNPROVEN_RULE } from './masks'
 import { WITHHELD, withoutData } from './messages'
 import { type CommandMask, type SessionMasking, WRITTEN_CHARACTERS_MAX } from './session-masking'
 import {
@@ -1659,7 +1659,7 @@ export class Relay {
       case Backend.functionCallResponse:
         if (!masking.mayShow(command?.functionOid ?? 0) || bytes.readInt32BE(at + 5) < 0)
           return null
-        command?.masked?.counts.add('unproven', null, null, 'null')
+        command?.masked?.counts.add(UNPROVEN_RULE, null, null, 'null')
         return message(Backend.functionCallResponse, NULL_VALUE)
       case Backend.copyOutResponse: {
         const masked = command?.masked ?? null
@@ -1725,7 +1725,7 @@ export class Relay {
     const written = [this.current()?.masked?.written ?? '', this.parts.parameters.get(name) ?? '']
     const other = this.parts.masking!.setting(name, value, written.join('\0'))
     if (other === null) return null
-    this.looseCounts.add('unproven', null, null, 'redact')
+    this.looseCounts.add(UNPROVEN_RULE, null, null, 'redact')
     return message(Backend.parameterStatus, Buffer.concat([cstring(name), cstring(other)]))
   }
 

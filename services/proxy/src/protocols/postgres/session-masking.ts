@@ -13,7 +13,7 @@ import { Catalogue } from './catalogue'
 import type { Followed } from './catalogues'
 import { CopyMasker } from './copy'
 import { isUtf8, SECOND_HALVES } from './encodings'
-import { Masker, type Revealed, type StatementMask } from './masks'
+import { Masker, type Revealed, type StatementMask, UNPROVEN_RULE } from './masks'
 import {
   type Told,
   WITHHELD,
@@ -318,7 +318,7 @@ export class SessionMasking {
     return withoutPayload(bytes, at, end, (channel, payload) => {
       if (payload.length === 0 || this.rules.isTrustedChannel(channel)) return null
       if (this.masker.isSensitive) {
-        counts.add('unproven', null, null, 'redact')
+        counts.add(UNPROVEN_RULE, null, null, 'redact')
         return Buffer.from(WITHHELD)
       }
       return this.maskText(payload, counts)
