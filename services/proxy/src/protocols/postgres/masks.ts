@@ -218,20 +218,18 @@ export class Masker {
     const see = (provenance: Provenance) => this.maskOf(provenance, revealed)
     const outputs = resolved.outputs?.map(see) ?? null
     const whole = see({ ...resolved.whole, exact: false })
-    const all = [...(resolved.outputs ?? []), resolved.whole]
     const shown = new Set<string>()
-    for (const { sources } of all)
-      for (const source of sources)
-        if (this.maskFor(source) !== null) shown.add(nameOfSource(source))
-    const constants = new Map<number, ColumnMask>()
-    for (const { ordinal, to, secret } of resolved.constants) {
-      const mask = secret ? SECRET : this.keptOut(to)
-      if (mask !== null) constants.set(ordinal, mask)
-    }
-    const parameters = new Map<number, ColumnMask>()
-    for (const { number, to, secret } of resolved.parameters) {
-      const mask = secret ? SECRET : this.keptOut(to)
-      if (mask !== null) parameters.set(number, mask)
+    for (const source of resolved.whole.sources)
+      if (this.maskFor(source) !== null) shown.add(nameOfSource(source))
+    const isUnresolved = resolved.unresolved !== null && this.isSensitive
+    const notKept = (found: readonly [at: number, to: Provenance, secret: boolean][]) => {
+      if (isUnresolved) return 'all'
+      const masks = new Map<number, ColumnMask>()
+      for (const [at, to, secret] of found) {
+        const mask = secret ? SECRET : this.keptOut(to)
+        if (mask !== null) masks.set(at, mask)
+      }
+      return masks
     }
     const code = resolved.code !== null
     const isUnproven = resolved.whole.unknown !== null && resolved.defers === null
@@ -248,8 +246,12 @@ export class Masker {
       explains: analysis.verbs.includes('sql:explain'),
       ...this.judge(resolved, analysis, revealed),
       shown: [...shown].sort(),
-      constants: resolved.unresolved === null || !this.isSensitive ? constants : 'all',
-      parameters: resolved.unresolved === null || !this.isSensitive ? parameters : 'all',
+      constants: notKept(
+        resolved.constants.map(({ ordinal, to, secret }) => [ordinal, to, secret]),
+      ),
+      parameters: notKept(
+        resolved.parameters.map(({ number, to, secret }) => [number, to, secret]),
+      ),
       defers: resolved.defers,
       makes: resolved.makes,
     }
@@ -342,9 +344,45 @@ export class Masker {
     analysis: StatementAnalysis,
     revealed: Revealed,
   ): { refused: Refused | null; alert: string | null } {
-    const alerts: string[] = []
-    const { rules } = this
     if (!this.isSensitive) return { refused: null, alert: null }
+    const alerts: string[] = []
+    const refused = (code: Refused['code'], reason: string, rule: string) => ({
+      refused: { code, reason, rule },
+      alert: null,
+    })
+    const { rules } = this
+    for (const { reason, rule } of this.copies(resolved, analysis, revealed)) {
+      if (rules.copies === 'deny') return refused('CUSTODY-MASK-003', reason, rule)
+      alerts.push(reason)
+    }
+    for (const source of resolved.predicates.sources) {
+      const rule = this.sourceRule(source)
+      if (rule === null || rule.predicates === 'allow' || revealed?.has(nameOfSource(source)))
+        continue
+      const reason = `it chooses, joins, groups or orders rows by ${nameOfSource(source)}, which is masked`
+      if (rule.predicates === 'forbid') return refused('CUSTODY-MASK-001', reason, rule.id)
+      alerts.push(reason)
+    }
+    if (rules.unproven === 'deny' && resolved.defers === null) {
+      const given = resolved.outputs ?? [resolved.whole]
+      const why = given.find(({ unknown }) => unknown !== null)
+      if (why !== undefined)
+        return refused(
+          'CUSTODY-MASK-002',
+          // What the parser says of it may repeat it.
+          `it can’t be proven that its answer shows no masked column: ${resolved.unresolved === null ? why.unknown : 'it is not understood'}`,
+          UNPROVEN_RULE,
+        )
+    }
+    return { refused: null, alert: alerts.length > 0 ? alerts.join('; ') : null }
+  }
+
+  /** Ways by which values of masked columns would come to stand where nothing masks them. */
+  private *copies(
+    resolved: Resolved,
+    analysis: StatementAnalysis,
+    revealed: Revealed,
+  ): Generator<{ reason: string; rule: string }> {
     for (const { to, from } of resolved.flows) {
       const mask = this.maskOf(from, revealed)
       if (mask === null || mask.revealed) continue
@@ -363,49 +401,22 @@ export class Masker {
         to.relation === null
           ? to.via
           : [to.schema, to.relation, to.column].filter(Boolean).join('.')
-      const reason = `it copies ${mask.column ?? 'what can’t be proven not to come from a masked column'} to ${where}, where nothing masks it`
-      if (rules.copies === 'deny')
-        return { refused: { code: 'CUSTODY-MASK-003', reason, rule: mask.rule }, alert: null }
-      alerts.push(reason)
+      yield {
+        reason: `it copies ${mask.column ?? 'what can’t be proven not to come from a masked column'} to ${where}, where nothing masks it`,
+        rule: mask.rule,
+      }
     }
     const code = this.codeOf(analysis)
-    if (code !== null) {
-      const reason = `it runs or leaves behind code that may copy masked columns (${code})`
-      if (rules.copies === 'deny')
-        return { refused: { code: 'CUSTODY-MASK-003', reason, rule: UNPROVEN_RULE }, alert: null }
-      alerts.push(reason)
-    }
-    if (analysis.renames && this.renamesMasked(analysis)) {
-      const reason = 'another name or parent would take the mask away from its columns'
-      if (rules.copies === 'deny')
-        return { refused: { code: 'CUSTODY-MASK-003', reason, rule: UNPROVEN_RULE }, alert: null }
-      alerts.push(reason)
-    }
-    for (const source of resolved.predicates.sources) {
-      const rule = this.sourceRule(source)
-      if (rule === null || rule.predicates === 'allow' || revealed?.has(nameOfSource(source)))
-        continue
-      const reason = `it chooses, joins, groups or orders rows by ${nameOfSource(source)}, which is masked`
-      if (rule.predicates === 'forbid')
-        return { refused: { code: 'CUSTODY-MASK-001', reason, rule: rule.id }, alert: null }
-      alerts.push(reason)
-    }
-    if (rules.unproven === 'deny') {
-      const why = [...(resolved.outputs ?? [resolved.whole])].find(
-        ({ unknown }) => unknown !== null,
-      )
-      if (why !== undefined && resolved.defers === null)
-        return {
-          refused: {
-            code: 'CUSTODY-MASK-002',
-            // What the parser says of it may repeat it.
-            reason: `it can’t be proven that its answer shows no masked column: ${resolved.unresolved === null ? why.unknown : 'it is not understood'}`,
-            rule: UNPROVEN_RULE,
-          },
-          alert: null,
-        }
-    }
-    return { refused: null, alert: alerts.length > 0 ? alerts.join('; ') : null }
+    if (code !== null)
+      yield {
+        reason: `it runs or leaves behind code that may copy masked columns (${code})`,
+        rule: UNPROVEN_RULE,
+      }
+    if (analysis.renames && this.renamesMasked(analysis))
+      yield {
+        reason: 'another name or parent would take the mask away from its columns',
+        rule: UNPROVEN_RULE,
+      }
   }
 
   /** The mask for a value of this provenance; null: none. Where several columns are in it, only what hides all of them. */
