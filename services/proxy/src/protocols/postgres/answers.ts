@@ -7,7 +7,7 @@ import { masked, TO_NULL, type ValueDetector, type ValueType } from '@custody/ma
 import { decodeValue, encodeValue } from '@custody/postgres-values'
 import type { MaskDraft } from '@custody/schemas'
 import type { ColumnMask } from './masks'
-import { Backend } from './wire'
+import { Backend, message } from './wire'
 
 /** For what takes more room than what it stands for. */
 const ROOM_BYTES = 256
@@ -122,7 +122,7 @@ export class ResultPlan {
     private readonly isReadable: boolean,
   ) {
     this.rewriters = fields.map((field) => this.rewriterOf(field))
-    this.drops = fields.some(({ mask }) => mask?.spec.action === 'drop-row' && !mask.revealed)
+    this.drops = fields.some(({ mask }) => dropsRows(mask))
   }
 
   /** Nothing of any row is looked at. */
@@ -156,15 +156,9 @@ export class ResultPlan {
       else {
         const rewriter = rewriters[i]
         if (rewriter === null || rewriter === undefined) continue
-        if (
-          this.drops &&
-          this.fields[i]!.mask?.spec.action === 'drop-row' &&
-          !this.fields[i]!.mask!.revealed
-        ) {
+        if (this.drops && this.isDroppedBy(i)) {
           if (out !== null) out.length = head
           else begin(bytes, at)
-          this.dropped++
-          this.count(this.fields[i]!.mask!)
           return true
         }
         other = rewriter(bytes, start, stop)
@@ -198,19 +192,19 @@ export class ResultPlan {
 
   /** One value of a column, as COPY carries it. Undefined: it stays; null: NULL; 'drop': its row is left out. */
   value(i: number, bytes: Buffer, start: number, end: number): Buffer | null | undefined | 'drop' {
-    const field = this.fields[i]
-    if (field === undefined) return null
-    if (this.drops && field.mask?.spec.action === 'drop-row' && !field.mask.revealed) {
-      this.dropped++
-      this.count(field.mask)
-      return 'drop'
-    }
-    const rewriter = this.rewriters[i]!
+    const rewriter = this.rewriters[i]
+    if (rewriter === undefined) return null
+    if (this.drops && this.isDroppedBy(i)) return 'drop'
     return rewriter === null ? undefined : rewriter(bytes, start, end)
   }
 
-  private count(mask: ColumnMask): void {
+  /** Its row is left out for a value of this column, and counted. */
+  private isDroppedBy(i: number): boolean {
+    const { mask } = this.fields[i]!
+    if (!dropsRows(mask)) return false
+    this.dropped++
     this.counterOf(mask).count++
+    return true
   }
 
   private counterOf({ rule, column, spec }: ColumnMask, action: string = spec.action): Counter {
@@ -276,6 +270,10 @@ export class ResultPlan {
   }
 }
 
+function dropsRows(mask: ColumnMask | null): mask is ColumnMask {
+  return mask?.spec.action === 'drop-row' && !mask.revealed
+}
+
 /** A call costs more than a few bytes do. */
 function put(from: Buffer, start: number, end: number, to: Buffer, at: number): void {
   if (end - start > SMALL_BYTES) from.copy(to, at, start, end)
@@ -289,10 +287,5 @@ export function fewerRows(tag: string, dropped: number): Buffer {
     / (\d+)$/,
     (_, rows: string) => ` ${Math.max(0, Number(rows) - dropped)}`,
   )
-  const body = Buffer.from(`${other}\0`, 'latin1')
-  const bytes = Buffer.allocUnsafe(5 + body.length)
-  bytes[0] = Backend.commandComplete
-  bytes.writeInt32BE(4 + body.length, 1)
-  body.copy(bytes, 5)
-  return bytes
+  return message(Backend.commandComplete, Buffer.from(`${other}\0`, 'latin1'))
 }

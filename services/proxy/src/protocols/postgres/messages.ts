@@ -5,7 +5,7 @@
  * client has written.
  */
 import { MESSAGE_WORDS } from './message-words'
-import { Backend, cstringEnd, message } from './wire'
+import { Backend, cstringEnd, errorFieldsIn, message } from './wire'
 
 export const WITHHELD = '[masked]'
 /** Fields that hold names (documentation: "Error and Notice Message Fields"). */
@@ -123,7 +123,7 @@ export function withoutData(text: string, told: Told, names: ReadonlySet<string>
 
 /**
  * ErrorResponse or NoticeResponse with what may be data gone, and `mask` asked about every text that is left; null: it stays
- * as it is. Body: (field:u8 string)* zero
+ * as it is.
  */
 export function withoutDataIn(
   bytes: Buffer,
@@ -132,12 +132,7 @@ export function withoutDataIn(
   told: Told,
   mask: (text: Buffer) => Buffer | null,
 ): Buffer | null {
-  const fields: [code: string, value: Buffer][] = []
-  for (let from = at + 5; from < end && bytes[from] !== 0; ) {
-    const zero = cstringEnd(bytes, from + 1, end)
-    fields.push([String.fromCharCode(bytes[from]!), bytes.subarray(from + 1, zero)])
-    from = zero + 1
-  }
+  const fields = errorFieldsIn(bytes, at + 5, end)
   const fieldOf = (code: string) =>
     fields.find(([one]) => one === code)?.[1].toString('latin1') ?? ''
   const isByCode = CODE.test(fieldOf('W')) || fieldOf('C').startsWith('P0')

@@ -101,15 +101,26 @@ export function errorResponse(fields: ErrorFields): Buffer {
   )
 }
 
-/** Fields of an ErrorResponse or NoticeResponse body by their one-letter codes. */
-export function readErrorFields(bytes: Buffer, at: number, end: number): Map<string, string> {
-  const fields = new Map<string, string>()
+/** Fields of an ErrorResponse or NoticeResponse body with their one-letter codes, as they came. */
+export function errorFieldsIn(
+  bytes: Buffer,
+  at: number,
+  end: number,
+): [code: string, value: Buffer][] {
+  const fields: [code: string, value: Buffer][] = []
   while (at < end && bytes[at] !== 0) {
     const zero = cstringEnd(bytes, at + 1, end)
-    fields.set(String.fromCharCode(bytes[at]!), bytes.toString('utf8', at + 1, zero))
+    fields.push([String.fromCharCode(bytes[at]!), bytes.subarray(at + 1, zero)])
     at = zero + 1
   }
   return fields
+}
+
+/** The same as texts, by code. */
+export function readErrorFields(bytes: Buffer, at: number, end: number): Map<string, string> {
+  return new Map(
+    errorFieldsIn(bytes, at, end).map(([code, value]) => [code, value.toString('utf8')]),
+  )
 }
 
 export function readyForQuery(status: number): Buffer {
