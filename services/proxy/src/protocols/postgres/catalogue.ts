@@ -8,7 +8,7 @@ import type { Duplex } from 'node:stream'
 import { analyse, READING, type StatementAnalysis } from '@custody/postgres-sql'
 import { FrameCutter } from './frames'
 import type { Masker } from './masks'
-import { DatabaseRelations } from './relations'
+import { DatabaseRelations, RELATION_KINDS } from './relations'
 import { Backend, cstring, Frontend, message, readErrorFields, WireError } from './wire'
 
 /** Rows of the answer; more, and the database counts as one that can't be asked. */
@@ -50,9 +50,6 @@ select 'domain', '', t.typname, 'select ' || pg_catalog.pg_get_expr(k.conbin, 0)
   from pg_catalog.pg_constraint k join pg_catalog.pg_type t on t.oid = k.contypid where k.contype = 'c'
 `
 
-/** Of RELATIONS_QUERY. */
-const MASKED_KINDS = new Set(['relation', 'type', 'own-function'])
-
 export class Catalogue {
   /** Relations that do more than be read, by schema and name, and by name alone. */
   private readonly acting = new Set<string>()
@@ -91,7 +88,7 @@ export class Catalogue {
       []
     let count = 0
     for (const [kind, schema, name, definition] of rows as [string, string, string, string][]) {
-      if (MASKED_KINDS.has(kind)) {
+      if (RELATION_KINDS.has(kind)) {
         this.relations ??= new DatabaseRelations()
         this.relations.learn(kind, schema, name, definition)
         if (++count % CHUNK === 0) await new Promise((resolve) => setImmediate(resolve))

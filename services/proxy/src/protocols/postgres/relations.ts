@@ -36,6 +36,9 @@ select 'own-function', n.nspname, p.proname, (select 'extension' from pg_catalog
   where p.oid >= 16384
 `
 
+/** What its rows are of. */
+export const RELATION_KINDS: ReadonlySet<string> = new Set(['relation', 'type', 'own-function'])
+
 /** Columns and constraints that inherit each other are followed so far. */
 const GENERATIONS_MAX = 32
 
@@ -77,8 +80,8 @@ export class DatabaseRelations {
   private readonly parents = new Map<number, number[]>()
   private readonly children = new Map<number, number[]>()
 
-  /** One row of the catalogue's answer; false: not one of these. */
-  learn(kind: string, schema: string, name: string, told: string): boolean {
+  /** One row of the catalogue's answer, of one of these kinds. */
+  learn(kind: string, schema: string, name: string, told: string): void {
     if (kind === 'relation') this.learnRelation(schema, name, JSON.parse(told) as Told)
     else if (kind === 'type') {
       const [oid, type, base, element] = JSON.parse(told) as [string, string, string, string]
@@ -88,12 +91,11 @@ export class DatabaseRelations {
         base: Number(base),
         element: Number(element),
       })
-    } else if (kind === 'own-function') {
+    } else {
       this.functions.add(name)
       this.functions.add(`${schema}.${name}`)
       if (told !== 'extension') this.writtenFunctions.add(name)
-    } else return false
-    return true
+    }
   }
 
   private learnRelation(schema: string, name: string, told: Told): void {
