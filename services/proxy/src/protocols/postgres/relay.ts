@@ -148,7 +148,6 @@ interface KeptPlan {
   mask: StatementMask
   masker: Masker
   encoding: string
-  isStale: boolean
   plan: ResultPlan | null
 }
 
@@ -1571,38 +1570,29 @@ export class Relay {
           ? withFormats(prepared.described.fields, portal.formats)
           : null)
     const masked = command?.masked ?? null
-    const { kept } = this
-    const { masker } = masking
+    const { kept, encoding } = this
+    const { masker, isStale } = masking
     // Commands of one shape in a row have one plan.
     if (
       kept !== null &&
-      fields !== null &&
+      !isStale &&
       kept.fields === fields &&
       kept.mask === masked?.mask &&
       kept.masker === masker &&
-      kept.encoding === this.encoding &&
-      !kept.isStale &&
-      !masking.isStale &&
-      !masked?.mask.explains
+      kept.encoding === encoding
     )
       this.plan = kept.plan
     else {
       this.planCounts = new MaskCounts()
       // Rows that nobody has described fit no plan, and have nothing left in them.
-      this.plan = masking.plan(masked, fields ?? [], this.planCounts, this.encoding)
+      this.plan = masking.plan(masked, fields ?? [], this.planCounts, encoding)
       if (fields === null)
         this.plan ??= new ResultPlan([], this.planCounts, masking.rules.key, '', false)
+      // What is explained shows constants of its own command.
       this.kept =
-        fields === null || masked === null
+        fields === null || masked === null || isStale || masked.mask.explains
           ? null
-          : {
-              fields,
-              mask: masked.mask,
-              masker,
-              encoding: this.encoding,
-              isStale: masking.isStale,
-              plan: this.plan,
-            }
+          : { fields, mask: masked.mask, masker, encoding, plan: this.plan }
     }
     if (this.plan !== null) this.plan.dropped = 0
     if (this.plan === null) this.fromTarget.stream(BACKEND_STREAMED)
@@ -1616,7 +1606,7 @@ export class Relay {
 
   /** The result is over; the next one's rows have a plan of their own. */
   private unplan(): void {
-    if (this.plan === null || this.copyOut === null) this.fromTarget.stream(NOTHING_STREAMED)
+    this.fromTarget.stream(NOTHING_STREAMED)
     this.plan = undefined
     this.copyOut = null
     this.lastFields = null
