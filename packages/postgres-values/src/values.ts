@@ -26,6 +26,33 @@ function exactly(bytes: Buffer, length: number): void {
   if (bytes.length !== length) throw new RangeError('length')
 }
 
+/** Values one behind the other: (length:i32 bytes)*, a negative length for NULL. */
+class Parts {
+  constructor(
+    private readonly bytes: Buffer,
+    private at: number,
+  ) {}
+
+  next(): Buffer | null {
+    const length = this.bytes.readInt32BE(this.at)
+    this.at += 4
+    if (length < 0) return null
+    const start = this.at
+    this.at += length
+    if (this.at > this.bytes.length) throw new RangeError('length')
+    return this.bytes.subarray(start, this.at)
+  }
+
+  oid(): number {
+    this.at += 4
+    return this.bytes.readUInt32BE(this.at - 4)
+  }
+
+  end(): void {
+    exactly(this.bytes, this.at)
+  }
+}
+
 function decodeBinary(bytes: Buffer, oid: number): string | null {
   switch (oid) {
     case 16:
@@ -274,10 +301,11 @@ function array(bytes: Buffer): string {
   if (dimensions === 0) return '{}'
   if (dimensions < 0 || dimensions > 6) throw new RangeError('dimensions')
   const sizes = Array.from({ length: dimensions }, (_, i) => bytes.readInt32BE(12 + i * 8))
-  let at = 12 + dimensions * 8
+  const begin = 12 + dimensions * 8
   // Every item has at least its length, so no array has more than fit.
-  if (sizes.some((size) => size < 1) || sizes.reduce((a, b) => a * b, 1) * 4 > bytes.length - at)
+  if (sizes.some((size) => size < 1) || sizes.reduce((a, b) => a * b, 1) * 4 > bytes.length - begin)
     throw new RangeError('array')
+  const parts = new Parts(bytes, begin)
   const level = (depth: number): string => {
     const items: string[] = []
     for (let i = 0; i < sizes[depth]!; i++) {
@@ -285,15 +313,12 @@ function array(bytes: Buffer): string {
         items.push(level(depth + 1))
         continue
       }
-      const length = bytes.readInt32BE(at)
-      at += 4
-      if (length < 0) {
+      const item = parts.next()
+      if (item === null) {
         items.push('NULL')
         continue
       }
-      if (at + length > bytes.length) throw new RangeError('array')
-      const text = decodeValue(bytes.subarray(at, at + length), oid, 1)
-      at += length
+      const text = decodeValue(item, oid, 1)
       items.push(
         /^$|[ \t\n\v\f\r{}",\\]|^null$/i.test(text) ? `"${text.replace(/["\\]/g, '\\$&')}"` : text,
       )
@@ -302,7 +327,7 @@ function array(bytes: Buffer): string {
   }
   const lowers = sizes.map((_, i) => bytes.readInt32BE(16 + i * 8))
   const text = level(0)
-  if (at !== bytes.length) throw new RangeError('array')
+  parts.end()
   // Shown where any dimension does not begin at 1.
   return lowers.every((lower) => lower === 1)
     ? text
@@ -313,23 +338,20 @@ function array(bytes: Buffer): string {
 function record(bytes: Buffer): string {
   const fields = bytes.readInt32BE(0)
   if (fields < 0 || fields * 8 > bytes.length - 4) throw new RangeError('record')
-  const parts: string[] = []
-  let at = 4
+  const parts = new Parts(bytes, 4)
+  const texts: string[] = []
   for (let i = 0; i < fields; i++) {
-    const oid = bytes.readUInt32BE(at)
-    const length = bytes.readInt32BE(at + 4)
-    at += 8
-    if (length < 0) {
-      parts.push('')
-      continue
-    }
-    if (at + length > bytes.length) throw new RangeError('record')
-    const text = decodeValue(bytes.subarray(at, at + length), oid, 1)
-    at += length
-    parts.push(/^$|[ \t\n\v\f\r()",\\]/.test(text) ? `"${text.replace(/["\\]/g, '$&$&')}"` : text)
+    const oid = parts.oid()
+    const field = parts.next()
+    const text = field === null ? null : decodeValue(field, oid, 1)
+    texts.push(
+      text !== null && /^$|[ \t\n\v\f\r()",\\]/.test(text)
+        ? `"${text.replace(/["\\]/g, '$&$&')}"`
+        : (text ?? ''),
+    )
   }
-  exactly(bytes, at)
-  return `(${parts.join(',')})`
+  parts.end()
+  return `(${texts.join(',')})`
 }
 
 /** One value of a row type: whoever knows that its type is one. */
@@ -347,19 +369,15 @@ export function decodeHstore(bytes: Buffer): string {
   try {
     const pairs = bytes.readInt32BE(0)
     if (pairs < 0 || pairs * 8 > bytes.length - 4) throw new RangeError('hstore')
-    const parts: string[] = []
-    let at = 4
-    const next = (): string | null => {
-      const length = bytes.readInt32BE(at)
-      at += 4
-      if (length < 0) return null
-      if (at + length > bytes.length) throw new RangeError('hstore')
-      at += length
-      return quote(bytes.toString('utf8', at - length, at))
+    const parts = new Parts(bytes, 4)
+    const next = () => {
+      const part = parts.next()
+      return part && quote(part.toString('utf8'))
     }
-    for (let i = 0; i < pairs; i++) parts.push(`${next() ?? '""'}=>${next() ?? 'NULL'}`)
-    exactly(bytes, at)
-    return parts.join(', ')
+    const texts: string[] = []
+    for (let i = 0; i < pairs; i++) texts.push(`${next() ?? '""'}=>${next() ?? 'NULL'}`)
+    parts.end()
+    return texts.join(', ')
   } catch {
     return hex(bytes)
   }
@@ -374,13 +392,11 @@ const UPPER_NONE = 16
 /** flags:u8 (length:i32 bound){0,2} */
 function range(bytes: Buffer, bound: number): string {
   const flags = bytes.readUInt8(0)
-  let at = 1
+  const parts = new Parts(bytes, 1)
   const next = (): string => {
-    const length = bytes.readInt32BE(at)
-    at += 4
-    if (length < 0 || at + length > bytes.length) throw new RangeError('range')
-    const text = decodeValue(bytes.subarray(at, at + length), bound, 1)
-    at += length
+    const part = parts.next()
+    if (part === null) throw new RangeError('range')
+    const text = decodeValue(part, bound, 1)
     return /[ \t\n\v\f\r()[\]",\\]/.test(text) ? `"${text}"` : text
   }
   if (flags & EMPTY) {
@@ -389,7 +405,7 @@ function range(bytes: Buffer, bound: number): string {
   }
   const lower = flags & LOWER_NONE ? '' : next()
   const upper = flags & UPPER_NONE ? '' : next()
-  exactly(bytes, at)
+  parts.end()
   return `${flags & LOWER_IN ? '[' : '('}${lower},${upper}${flags & UPPER_IN ? ']' : ')'}`
 }
 
@@ -397,15 +413,14 @@ function range(bytes: Buffer, bound: number): string {
 function multirange(bytes: Buffer, bound: number): string {
   const count = bytes.readInt32BE(0)
   if (count < 0 || count * 5 > bytes.length) throw new RangeError('multirange')
-  const parts: string[] = []
-  let at = 4
+  const parts = new Parts(bytes, 4)
+  const texts: string[] = []
   for (let i = 0; i < count; i++) {
-    const length = bytes.readInt32BE(at)
-    at += 4
-    if (length < 1 || at + length > bytes.length) throw new RangeError('multirange')
-    parts.push(range(bytes.subarray(at, at + length), bound))
-    at += length
+    const part = parts.next()
+    if (part === null) throw new RangeError('multirange')
+    // An empty one has no flags, and is refused there.
+    texts.push(range(part, bound))
   }
-  exactly(bytes, at)
-  return `{${parts.join(',')}}`
+  parts.end()
+  return `{${texts.join(',')}}`
 }
