@@ -537,13 +537,10 @@ class BirthDetector implements ValueDetector {
 class BytesDetector implements ValueDetector {
   readonly isUseful = true
   readonly readsBinary = true
-  private readonly reader: Reader
+  private readonly text: TextDetector
 
-  constructor(
-    private readonly context: Context,
-    name: string,
-  ) {
-    this.reader = new Reader(context, name)
+  constructor(context: Context, name: string) {
+    this.text = new TextDetector(context, name)
   }
 
   mask(bytes: Buffer, start: number, end: number, isText: boolean, counts: Counts): Buffer | null {
@@ -554,11 +551,8 @@ class BytesDetector implements ValueDetector {
         ? Buffer.from(bytes.toString('latin1', start + 2, end), 'hex')
         : byteaOf(bytes.toString('utf8', start, end))
     if (own === null || !isMostlyPrintable(own)) return null
-    const edits = this.reader.read(own, 0, own.length, counts)
-    if (edits === null) return null
-    if (this.context.toNull) return TO_NULL
-    const other = applied(own, 0, own.length, edits)
-    if (!isText) return other
+    const other = this.text.mask(own, 0, own.length, true, counts)
+    if (other === null || other === TO_NULL || !isText) return other
     return Buffer.from(isHex ? `\\x${other.toString('hex')}` : escaped(other))
   }
 }
