@@ -6,13 +6,7 @@
 import { randomBytes } from 'node:crypto'
 import { createReadStream, existsSync } from 'node:fs'
 import { join, resolve } from 'node:path'
-import {
-  type Configuration,
-  CustodyError,
-  createSecrets,
-  type Home,
-  loadConfiguration,
-} from '@custody/kit'
+import { type Configuration, CustodyError, createSecrets, type Home } from '@custody/kit'
 import {
   type ColumnFacts,
   createMasking,
@@ -30,6 +24,7 @@ import { usageError, wholeNumber } from './arguments'
 import { pagesOf, WAIT_MS } from './client'
 import type { Command, Context } from './commands'
 import { api, reach } from './connect'
+import { configurationOf } from './policy'
 import type { Json } from './show'
 import { table, visible } from './table'
 
@@ -42,15 +37,6 @@ const SHARE_MIN = 0.05
 /** Of one rule, as configurations take them. */
 const COLUMNS_OF_RULE_MAX = 1000
 const COMMENT_CHARACTERS_MAX = 300
-
-function configurationOf({ environment, cwd, home }: Context): Configuration {
-  const demo = join(home.demo, 'custody.yaml')
-  const own = environment.CUSTODY_CONFIG || existsSync(join(cwd, 'custody.yaml'))
-  return loadConfiguration(
-    !own && existsSync(demo) ? { ...environment, CUSTODY_CONFIG: demo } : environment,
-    cwd,
-  )
-}
 
 /**
  * What the configuration says of masking, or an error with what is wrong with it; null: nothing. Leaves no key behind: before

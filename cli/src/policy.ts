@@ -45,7 +45,7 @@ function analysed(sql: string): { text: string; facts: CommandFacts }[] {
 }
 
 /** The configuration in force here: named, in this directory, or the demo's. */
-function configurationOf({ environment, cwd, home }: Context): Configuration {
+export function configurationOf({ environment, cwd, home }: Context): Configuration {
   const demo = join(home.demo, 'custody.yaml')
   const own = environment.CUSTODY_CONFIG || existsSync(join(cwd, 'custody.yaml'))
   return loadConfiguration(
