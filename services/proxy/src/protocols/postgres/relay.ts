@@ -135,6 +135,20 @@ interface Portal {
   formats: readonly number[]
 }
 
+/** A statement as its client submitted it. */
+interface Submitted {
+  /** What it came in, as events call it. */
+  by: string
+  text: Buffer | string
+  /** As they came. */
+  textBytes: number
+  analysis: StatementAnalysis
+  parameters?: ParameterDraft[]
+  /** Among the statements of its request. */
+  index: number
+  count: number
+}
+
 /** What a request changed among the names known, to be taken back if the target passes over it. */
 interface Change {
   names: Map<string, unknown>
@@ -607,46 +621,30 @@ export class Relay {
         : bytes.subarray(start + statements[i]!.start, start + statements[i]!.end)
     // All of the string or none of it: the target would run it as one.
     const verdicts: Verdict[] = []
-    const facts: StatementAnalysis[] = []
+    const submitted: Submitted[] = []
     let changed = false
     for (let i = 0; i < count; i++) {
-      // What stands behind a statement that makes things may use what it made.
-      facts.push(this.refined(statements[i]!, changed))
-      changed ||= count > 1 && statements[i]!.makesCode
-      const verdict = this.judge(facts[i]!, i, isRead ? () => utf8Of(this.textOf(textAt(i))) : null)
-      verdicts.push(verdict)
-      if (count > 1 && this.renames(statements[i]!)) this.parts.masking!.change(statements[i]!)
-      if (verdict.outcome === 'allow') continue
       const text = textAt(i)
-      const asked = this.describe(
-        'query',
-        this.textOf(text),
-        text.length,
-        facts[i]!,
-        undefined,
-        i,
+      const one: Submitted = {
+        by: 'query',
+        text: this.textOf(text),
+        textBytes: text.length,
+        // What stands behind a statement that makes things may use what it made.
+        analysis: this.refined(statements[i]!, changed),
+        index: i,
         count,
-      )
-      if (verdict.outcome === 'hold') this.hold(verdict, facts[i]!, asked, i, bytes, at)
-      else this.refuse(verdict, asked, bytes, at, end, true)
-      return
+      }
+      changed ||= count > 1 && statements[i]!.makesCode
+      const verdict = this.judge(one, isRead)
+      if (count > 1 && this.renames(statements[i]!)) this.parts.masking!.change(statements[i]!)
+      if (this.stops(verdict, one, bytes, at, end, true)) return
+      verdicts.push(verdict)
+      submitted.push(one)
     }
-    const one = expected(Kind.query, [])
-    for (let i = 0; i < count; i++) {
-      const text = textAt(i)
-      one.commands.push(
-        this.recordCommand(
-          'query',
-          this.textOf(text),
-          text.length,
-          facts[i]!,
-          undefined,
-          verdicts[i]!,
-          i,
-          count,
-        ),
-      )
-    }
+    const one = expected(
+      Kind.query,
+      submitted.map((each, i) => this.recordCommand(each, verdicts[i]!)),
+    )
     // A simple query ends the unnamed statement and portal.
     this.change(one, this.prepared, '', undefined)
     this.change(one, this.portals, '', undefined)
@@ -728,20 +726,16 @@ export class Relay {
     }
     // The target plans the statement now, and may run functions for that.
     const analysis = this.refined(prepared.analysis)
-    if (this.parts.gate.restricted && runsInPlanning(analysis)) {
-      const text = prepared.isCertain ? () => utf8Of(prepared.text) : null
-      const verdict = this.judge(analysis, 0, text)
-      if (verdict.outcome !== 'allow') {
-        const parameters = this.readParameters(portal.values!, prepared.typeOids)
-        const { length } = prepared.text
-        const asked = this.describe('bind', prepared.text, length, analysis, parameters, 0, 1)
-        if (verdict.outcome === 'hold') this.hold(verdict, analysis, asked, 0, bytes, at)
-        else this.refuse(verdict, asked, bytes, at, end, false)
-        return
-      }
+    const isRun = runsInPlanning(analysis)
+    if (isRun && this.parts.gate.restricted) {
+      const submitted = alone('bind', prepared.text, analysis)
+      const verdict = this.judge(submitted, prepared.isCertain)
+      if (verdict.outcome !== 'allow')
+        submitted.parameters = this.readParameters(portal.values!, prepared.typeOids)
+      if (this.stops(verdict, submitted, bytes, at, end, false)) return
       portal.grant = this.grants[0] ?? null
     }
-    if (runsInPlanning(analysis)) this.unreported = true
+    if (isRun) this.unreported = true
     const one = expected(Kind.bind)
     one.prepared = prepared
     one.portal = portal
@@ -770,36 +764,16 @@ export class Relay {
     if (portal && portal.replacing >= 0 && portal.replacing !== this.group)
       prepared = uncertain(prepared, 'its portal was being bound to another statement')
     const analysis = this.refined(prepared.analysis)
-    const parameters = portal?.values
-      ? this.readParameters(portal.values, prepared.typeOids)
-      : undefined
-    const text = prepared.isCertain ? () => utf8Of(prepared.text) : null
-    if (portal?.grant) this.grants[0] ??= portal.grant
-    const verdict = this.judge(analysis, 0, text)
-    if (verdict.outcome !== 'allow') {
-      const asked = this.describe(
-        'execute',
-        prepared.text,
-        prepared.text.length,
-        analysis,
-        parameters,
-        0,
-        1,
-      )
-      if (verdict.outcome === 'hold') this.hold(verdict, analysis, asked, 0, bytes, at)
-      else this.refuse(verdict, asked, bytes, at, end, false)
-      return
-    }
-    const command = this.recordCommand(
+    const submitted = alone(
       'execute',
       prepared.text,
-      prepared.text.length,
       analysis,
-      parameters,
-      verdict,
-      0,
-      1,
+      portal?.values ? this.readParameters(portal.values, prepared.typeOids) : undefined,
     )
+    if (portal?.grant) this.grants[0] ??= portal.grant
+    const verdict = this.judge(submitted, prepared.isCertain)
+    if (this.stops(verdict, submitted, bytes, at, end, false)) return
+    const command = this.recordCommand(submitted, verdict)
     command.columns = prepared.columns
     if (command.masked !== null) this.describeFirst(nameEnd, bytes, at, portal, prepared)
     const one = expected(Kind.execute, [command])
@@ -859,24 +833,14 @@ export class Relay {
       verbs: ['sql:call'],
       objects: [{ kind: 'function', name: `oid:${oid}`, verb: 'sql:call' }],
     }
-    const parameters = this.readParameters(bytes.subarray(at + 9, end), [])
-    const verdict = this.judge(analysis, 0, null)
-    if (verdict.outcome !== 'allow') {
-      const asked = this.describe('function-call', `function ${oid}`, 0, analysis, parameters, 0, 1)
-      if (verdict.outcome === 'hold') this.hold(verdict, analysis, asked, 0, bytes, at)
-      else this.refuse(verdict, asked, bytes, at, end, true)
-      return
+    const submitted: Submitted = {
+      ...alone('function-call', `function ${oid}`, analysis),
+      textBytes: 0,
+      parameters: this.readParameters(bytes.subarray(at + 9, end), []),
     }
-    const command = this.recordCommand(
-      'function-call',
-      `function ${oid}`,
-      0,
-      analysis,
-      parameters,
-      verdict,
-      0,
-      1,
-    )
+    const verdict = this.judge(submitted, false)
+    if (this.stops(verdict, submitted, bytes, at, end, true)) return
+    const command = this.recordCommand(submitted, verdict)
     command.functionOid = oid
     this.expect(expected(Kind.functionCall, [command]))
   }
@@ -973,16 +937,8 @@ export class Relay {
     if (this.forwardDurability !== 'disk') this.forwardDurability = durability
   }
 
-  private recordCommand(
-    submittedBy: string,
-    text: Buffer | string,
-    textBytes: number,
-    analysis: StatementAnalysis,
-    parameters: ParameterDraft[] | undefined,
-    verdict: Verdict,
-    index: number,
-    count: number,
-  ): Command {
+  private recordCommand(submitted: Submitted, verdict: Verdict): Command {
+    const { analysis } = submitted
     const micros = nowMicros()
     const id = newUuid(micros)
     const durability =
@@ -997,7 +953,7 @@ export class Relay {
       changing: analysis.makesCode || this.reshapes(analysis),
       makesCode: analysis.makesCode,
       renaming: this.renames(analysis),
-      masked: this.maskedAs(analysis, text, index),
+      masked: this.maskedAs(submitted),
       functionOid: 0,
       inputMasker: undefined,
       micros,
@@ -1016,16 +972,7 @@ export class Relay {
         kind: 'command.started',
         command: id,
         decision: verdict.decision,
-        statement: this.describe(
-          submittedBy,
-          text,
-          textBytes,
-          analysis,
-          parameters,
-          index,
-          count,
-          command.masked,
-        ),
+        statement: this.describe(submitted, command.masked),
         masks: command.masked?.counts.take(),
       },
       this.session,
@@ -1066,11 +1013,7 @@ export class Relay {
   }
 
   /** What masking keeps with a command. */
-  private maskedAs(
-    analysis: StatementAnalysis,
-    text: Buffer | string,
-    index: number,
-  ): CommandMask | null {
+  private maskedAs({ analysis, text, index }: Submitted): CommandMask | null {
     const { masking } = this.parts
     if (masking === null) return null
     const reveal = this.revealed[index] ?? null
@@ -1173,18 +1116,9 @@ export class Relay {
   }
 
   /** The statement as events carry it. */
-  private describe(
-    submittedBy: string,
-    whole: Buffer | string,
-    textBytes: number,
-    analysis: StatementAnalysis,
-    parameters: ParameterDraft[] | undefined,
-    index: number,
-    count: number,
-    masked: CommandMask | null = this.maskedAs(analysis, whole, index),
-  ): StatementDraft {
-    const { masking } = this.parts
-    const text = this.keptText(whole, analysis, masked)
+  private describe(submitted: Submitted, masked = this.maskedAs(submitted)): StatementDraft {
+    const { by, textBytes, analysis, parameters, index, count } = submitted
+    const text = this.keptText(submitted.text, analysis, masked)
     const problem =
       analysis.problem !== null && masked?.mask.isSensitive
         ? withoutData(
@@ -1193,15 +1127,14 @@ export class Relay {
             NO_NAMES,
           )
         : analysis.problem
-    if (masking !== null && masked !== null) parameters = this.keptParameters(parameters, masked)
     const cut = text.length > this.settings.statementBytesMax
     return {
       language: 'sql',
-      interface: submittedBy,
+      interface: by,
       text: cut ? cutText(text, this.settings.statementBytesMax) : text,
       textBytes,
       textDigest: cut ? hash('sha256', text, 'buffer') : undefined,
-      parameters,
+      parameters: masked === null ? parameters : this.keptParameters(parameters, masked),
       fingerprint: analysis.fingerprint,
       verbs: analysis.verbs,
       objects: analysis.objects,
@@ -1291,15 +1224,31 @@ export class Relay {
     if (this.clientDone && !this.settling && this.waiting === null) this.toTarget.end()
   }
 
-  /** The verdict on one statement of the request; what a person said of it before counts. */
-  private judge(analysis: StatementAnalysis, index: number, text: (() => string) | null): Verdict {
+  /** The verdict on one statement of the request; what a person said of it before counts. `isRead`: its text is what runs. */
+  private judge({ analysis, text, index }: Submitted, isRead: boolean): Verdict {
     if (this.denial?.index === index) return this.denial.verdict
-    const decided = this.parts.gate.decide(analysis, this.grants[index] ?? null, text)
+    const words = isRead ? () => utf8Of(text) : null
+    const decided = this.parts.gate.decide(analysis, this.grants[index] ?? null, words)
     const verdict =
       decided.outcome === 'allow' ? this.judgeMasks(analysis, index, decided) : decided
     return verdict.outcome === 'hold' && this.parts.approvals.full
       ? denied(verdict, 'too many commands wait for approval already', 'CUSTODY-POLICY-006')
       : verdict
+  }
+
+  /** Whether the request goes no further for now, or at all. `ready`: its answer ends with ReadyForQuery. */
+  private stops(
+    verdict: Verdict,
+    submitted: Submitted,
+    bytes: Buffer,
+    at: number,
+    end: number,
+    ready: boolean,
+  ): boolean {
+    if (verdict.outcome === 'allow') return false
+    if (verdict.outcome === 'hold') this.hold(verdict, submitted, bytes, at)
+    else this.refuse(verdict, submitted, bytes, at, end, ready)
+    return true
   }
 
   /** Of what policies let pass: whether masked values are shown, and what masking doesn't let pass. */
@@ -1349,7 +1298,7 @@ export class Relay {
   /** Answers in the target's stead, in its turn. */
   private refuse(
     verdict: Verdict,
-    statement: StatementDraft,
+    submitted: Submitted,
     bytes: Buffer,
     at: number,
     end: number,
@@ -1360,7 +1309,11 @@ export class Relay {
     const unrecordable = verdict.code.startsWith('CUSTODY-LOG')
     if (!unrecordable)
       this.recorder.record(
-        { kind: 'command.blocked', decision: verdict.decision, statement },
+        {
+          kind: 'command.blocked',
+          decision: verdict.decision,
+          statement: this.describe(submitted),
+        },
         this.session,
       )
     const error = errorResponse({
@@ -1384,14 +1337,8 @@ export class Relay {
   }
 
   /** The request, and all that the client sends behind it, waits until a person has answered; the client is told. */
-  private hold(
-    verdict: Verdict,
-    analysis: StatementAnalysis,
-    statement: StatementDraft,
-    index: number,
-    bytes: Buffer,
-    at: number,
-  ): void {
+  private hold(verdict: Verdict, submitted: Submitted, bytes: Buffer, at: number): void {
+    const { analysis, index } = submitted
     this.forward(bytes, at)
     // Without the Sync behind the request the target would keep its answers to what came before.
     if (this.queue.length > this.first) this.toTarget.send(FLUSH, null)
@@ -1399,7 +1346,7 @@ export class Relay {
     const waiting = this.parts.approvals.ask(
       {
         session: this.session,
-        statement,
+        statement: this.describe(submitted),
         decision: verdict.decision,
         terms,
         reason: verdict.reason,
@@ -1705,7 +1652,7 @@ export class Relay {
   /** Of a statement that is not executed: its Parse, Bind or Describe is answered. */
   private maskedHead(): CommandMask | null {
     const prepared = this.head()?.prepared
-    return prepared ? this.maskedAs(prepared.analysis, prepared.text, 0) : null
+    return prepared ? this.maskedAs(alone('', prepared.text, prepared.analysis)) : null
   }
 
   private maskSetting(bytes: Buffer, at: number, end: number): Buffer | null {
@@ -1920,14 +1867,12 @@ export class Relay {
       // The text never ran, but it was submitted: recorded now, with its refusal, before the client learns of it.
       const { prepared } = head
       const command = this.recordCommand(
-        head.kind === Kind.parse ? 'parse' : head.kind === Kind.bind ? 'bind' : 'describe',
-        prepared?.text ?? '',
-        prepared?.text.length ?? 0,
-        prepared?.analysis ?? unanalysed('not prepared through the protocol'),
-        undefined,
+        alone(
+          head.kind === Kind.parse ? 'parse' : head.kind === Kind.bind ? 'bind' : 'describe',
+          prepared?.text ?? '',
+          prepared?.analysis ?? unanalysed('not prepared through the protocol'),
+        ),
         this.parts.gate.decide(prepared?.analysis ?? unanalysed('')),
-        0,
-        1,
       )
       this.finishCommand(command, status, bytes, end, null, code, text)
       this.skipToSync()
@@ -2276,6 +2221,16 @@ export class Relay {
     }, 1000).unref()
     this.parts.onEnd()
   }
+}
+
+/** The only statement of its request. */
+function alone(
+  by: string,
+  text: Buffer | string,
+  analysis: StatementAnalysis,
+  parameters?: ParameterDraft[],
+): Submitted {
+  return { by, text, textBytes: text.length, analysis, parameters, index: 0, count: 1 }
 }
 
 function elsewhere(name: string): Prepared {
