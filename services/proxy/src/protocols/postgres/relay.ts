@@ -21,7 +21,6 @@ import { decodeValue, typeName } from '@custody/postgres-values'
 import {
   type ColumnDraft,
   type EventInput,
-  type MaskDraft,
   newUuid,
   nowMicros,
   type ParameterDraft,
@@ -30,19 +29,18 @@ import {
 import type { Answer, Approvals, Waiting } from '../../approvals'
 import { encodeDecision, type Grant, type Reveal, type SessionGate, type Verdict } from '../../gate'
 import { Lane } from '../../lane'
-import { fewerRows, MaskCounts, ResultPlan, Rewritten } from './answers'
+import { MaskCounts } from './answers'
 import { Catalogue } from './catalogue'
 import type { Followed } from './catalogues'
-import type { CopyMasker } from './copy'
 import { canDecode, decodeText, isAscii, isUtf8, SECOND_HALVES } from './encodings'
 import { FrameCutter, type FrameHandler } from './frames'
 import { constantsNotKept, keptText, parameterMask, passwordsOf } from './literals'
-import { type ColumnMask, type Masker, type StatementMask, UNPROVEN_RULE } from './masks'
+import { type Answered, MaskedTraffic } from './masked-traffic'
+import type { ColumnMask } from './masks'
 import { WITHHELD, withoutData } from './messages'
 import { type CommandMask, type SessionMasking, WRITTEN_CHARACTERS_MAX } from './session-masking'
 import {
   Backend,
-  cstring,
   cstringEnd,
   errorResponse,
   Frontend,
@@ -103,7 +101,7 @@ export interface RelayParts {
 interface Described {
   /** The client, or we, have asked. */
   asked: boolean
-  fields: WireColumn[] | null
+  fields: readonly WireColumn[] | null
 }
 
 interface Prepared {
@@ -156,15 +154,6 @@ interface Change {
   before: unknown
 }
 
-/** A plan, and what it was made for. */
-interface KeptPlan {
-  fields: readonly WireColumn[]
-  mask: StatementMask
-  masker: Masker
-  encoding: string
-  plan: ResultPlan | null
-}
-
 interface Command {
   id: Buffer
   /** It may change settings of the session, or take a change back. */
@@ -176,10 +165,6 @@ interface Command {
   renaming: boolean
   /** Null where nothing is masked. */
   masked: CommandMask | null
-  /** Of a function called by its number. */
-  functionOid: number
-  /** What of the data sent to it is not kept; undefined: not looked at yet. */
-  inputMasker: CopyMasker | null | undefined
   micros: number
   durability: Durability
   columns: ColumnDraft[] | undefined
@@ -234,7 +219,6 @@ const BACKEND_STREAMED = new Set<number>([
 ])
 /** Where values may have to be replaced, what holds them is taken whole. */
 const NOTHING_STREAMED = new Set<number>()
-const EMPTY = Buffer.alloc(0)
 /** What may change which columns a name means. */
 const RESHAPING = new Set([
   'sql:create',
@@ -315,16 +299,9 @@ export class Relay {
   private fatal = false
   private lastRowDescription: Buffer | null = null
   private lastColumns: ColumnDraft[] | undefined
-  private lastFields: WireColumn[] | null = null
-  // Masking: the chunk as it goes on, and the plan for the rows that come now; undefined: not made yet.
-  private rewritten: Rewritten | null = null
-  private plan: ResultPlan | null | undefined = undefined
-  private copyOut: CopyMasker | null = null
-  private planCounts = new MaskCounts()
-  private kept: KeptPlan | null = null
-  /** The last description of rows as it came, read. */
-  private description: { bytes: Buffer; fields: WireColumn[]; isPlain: boolean } | null = null
-  /** Of what belongs to no command. */
+  /** Null where nothing is masked. */
+  private readonly masked: MaskedTraffic | null
+  /** What was masked of what belongs to no command. */
   private readonly looseCounts = new MaskCounts()
   /** Columns whose values the request's statements show, statement by statement, and by what approval. */
   private revealed: Reveal[] = []
@@ -366,7 +343,16 @@ export class Relay {
     this.settings = parts.settings
     this.encoding = parts.parameters.get('client_encoding') ?? 'UTF8'
     this.standardConformingStrings = parts.parameters.get('standard_conforming_strings') !== 'off'
-    const { client, target } = parts
+    const { client, target, masking } = parts
+    this.masked =
+      masking &&
+      new MaskedTraffic(
+        masking,
+        this.answering(),
+        this.looseCounts,
+        parts.parameters,
+        this.settings.frameBytesMax,
+      )
     const failed = (error: Error) =>
       this.abort('CUSTODY-LOG', `the record can't be written: ${error.message}`)
     this.toTarget = new Lane(
@@ -382,12 +368,12 @@ export class Relay {
       failed,
     )
     this.fromClient = new FrameCutter(
-      parts.masking === null ? FRONTEND_STREAMED : NOTHING_STREAMED,
+      masking === null ? FRONTEND_STREAMED : NOTHING_STREAMED,
       this.settings.frameBytesMax,
       this.requests(),
     )
     this.fromTarget = new FrameCutter(
-      parts.masking === null ? BACKEND_STREAMED : NOTHING_STREAMED,
+      masking === null ? BACKEND_STREAMED : NOTHING_STREAMED,
       this.settings.frameBytesMax,
       this.answers(),
     )
@@ -841,7 +827,7 @@ export class Relay {
     const verdict = this.judge(submitted, false)
     if (this.stops(verdict, submitted, bytes, at, end, true)) return
     const command = this.recordCommand(submitted, verdict)
-    command.functionOid = oid
+    if (command.masked !== null) command.masked.functionOid = oid
     this.expect(expected(Kind.functionCall, [command]))
   }
 
@@ -875,7 +861,9 @@ export class Relay {
     this.inputFrom = -1
     const command = this.copyCommand
     if (command === null || to <= from) return
-    const piece = this.keptInput(command, bytes.subarray(from, to))
+    let piece = bytes.subarray(from, to)
+    if (this.masked !== null && command.masked !== null)
+      piece = this.masked.keptInput(command.masked, piece)
     command.inputHash ??= createHash('sha256')
     command.inputHash.update(piece)
     const recordable = Math.min(
@@ -904,34 +892,6 @@ export class Relay {
     this.need(command.durability)
   }
 
-  /** COPY data as the record keeps it; what goes to the target stays as it is. */
-  private keptInput(command: Command, piece: Buffer): Buffer {
-    const { masking } = this.parts
-    if (masking === null || command.masked === null) return piece
-    if (command.inputMasker === undefined) {
-      const { mask, counts, copy } = command.masked
-      command.inputMasker = masking.copy(
-        command.masked,
-        copy,
-        mask.outputs?.length ?? 0,
-        copy?.format === 'binary',
-        counts,
-        this.encoding,
-        this.settings.frameBytesMax,
-      )
-    }
-    const masker = command.inputMasker
-    if (masker === null) return piece
-    const kept = new Rewritten(EMPTY, 0)
-    for (let at = 0; at + 5 <= piece.length; ) {
-      const end = at + 1 + piece.readInt32BE(at + 1)
-      if (piece[at] === Frontend.copyData)
-        copyDataOf(kept, () => masker.push(piece, at + 5, end, kept))
-      at = end
-    }
-    return kept.bytes.subarray(0, kept.length)
-  }
-
   /** This chunk may go on only when what was recorded for it is this durable. */
   private need(durability: Durability): void {
     if (this.forwardDurability !== 'disk') this.forwardDurability = durability
@@ -954,8 +914,6 @@ export class Relay {
       makesCode: analysis.makesCode,
       renaming: this.renames(analysis),
       masked: this.maskedAs(submitted),
-      functionOid: 0,
-      inputMasker: undefined,
       micros,
       durability,
       columns: undefined,
@@ -1028,6 +986,8 @@ export class Relay {
       decision: reveal?.decision ?? null,
       counts: new MaskCounts(),
       copy: analysis.copy,
+      input: undefined,
+      functionOid: 0,
       written: isTold ? bytes.toString('latin1', 0, WRITTEN_CHARACTERS_MAX) : '',
       secrets: isTold ? constantsNotKept(bytes, mask.constants) : [],
     }
@@ -1447,11 +1407,8 @@ export class Relay {
   private answers(): FrameHandler {
     return {
       onFrame: (type, bytes, at, end) => {
-        if (this.parts.masking !== null) this.maskAnswer(type, bytes, at, end)
-        else {
-          this.onAnswer(type, bytes, at, end)
-          if (this.locals > 0) this.releaseLocal(bytes, end)
-        }
+        if (this.masked !== null) this.masked.put(type, bytes, at, end)
+        else this.goesOn(type, bytes, at, end)
         return false
       },
       onPiece: (type, bytes, _at, end, first, last) => {
@@ -1461,178 +1418,44 @@ export class Relay {
           if (this.locals > 0) this.releaseLocal(bytes, end)
         }
       },
-      onChunkEnd: (bytes) => {
-        const { rewritten } = this
-        this.rewritten = null
-        this.onAnswersEnd(
-          rewritten === null ? bytes : rewritten.bytes.subarray(0, rewritten.length),
-        )
+      onChunkEnd: (bytes) => this.onAnswersEnd(this.masked?.endChunk(bytes) ?? bytes),
+    }
+  }
+
+  /** What masking is told of what the target answers now. */
+  private answering(): Answered {
+    return {
+      encoding: () => this.encoding,
+      command: () => this.current()?.masked ?? null,
+      statement: () => {
+        const prepared = this.head()?.prepared
+        return prepared ? this.maskedAs(alone('', prepared.text, prepared.analysis)) : null
       },
+      columns: () => {
+        const { portal, prepared, kind } = this.head() ?? {}
+        if (kind !== Kind.execute) return undefined
+        if (portal?.described.fields) return portal.described.fields
+        const fields = prepared?.described.fields
+        return fields && portal ? withFormats(fields, portal.formats) : null
+      },
+      takesDescription: (fields) => this.takesDescription(fields),
+      letRowsPass: (passing) =>
+        this.fromTarget.stream(passing ? BACKEND_STREAMED : NOTHING_STREAMED),
+      goesOn: (type, bytes, at, end) => this.goesOn(type, bytes, at, end),
     }
   }
 
-  /** From here on the chunk goes on as it is written, not as it came. */
-  private readonly begin = (chunk: Buffer, at: number): Rewritten => {
-    this.rewritten ??= new Rewritten(chunk, at)
-    return this.rewritten
+  /** A message of the target as the client gets it, which is as it is recorded. */
+  private goesOn(type: number, bytes: Buffer, at: number, end: number): void {
+    if (end > at) this.onAnswer(type, bytes, at, end)
+    if (this.locals > 0) this.releaseLocal(bytes, end)
   }
 
-  /** The answer as the client will have it, which is the one that is recorded and looked at from here on. */
-  private maskAnswer(type: number, bytes: Buffer, at: number, end: number): void {
-    const start = this.rewritten?.length ?? at
-    let isReplaced = false
-    if (type === Backend.dataRow) {
-      if (this.plan === undefined) this.planRows()
-      isReplaced = this.plan?.row(bytes, at, end, this.begin) ?? false
-    } else if (type === Backend.copyData && this.copyOut !== null) {
-      const [masker, out] = [this.copyOut, this.begin(bytes, at)]
-      copyDataOf(out, () => masker.push(bytes, at + 5, end, out))
-      isReplaced = true
-    } else {
-      const other = this.maskMessage(type, bytes, at, end)
-      isReplaced = other !== null
-      if (other !== null) this.begin(bytes, at).append(other, 0, other.length)
-    }
-    const { rewritten } = this
-    if (rewritten === null) {
-      this.onAnswer(type, bytes, at, end)
-      if (this.locals > 0) this.releaseLocal(bytes, end)
-      return
-    }
-    if (!isReplaced) rewritten.append(bytes, at, end)
-    if (rewritten.length > start) this.onAnswer(type, rewritten.bytes, start, rewritten.length)
-    if (this.locals > 0) this.releaseLocal(rewritten.bytes, rewritten.length)
-  }
-
-  /** The plan for the rows of the command that the target answers. */
-  private planRows(): void {
-    const masking = this.parts.masking!
-    const command = this.current()
-    const { portal, prepared, kind } = this.head() ?? {}
-    let fields = this.lastFields
-    if (kind === Kind.execute)
-      fields =
-        portal?.described.fields ??
-        (prepared?.described.fields && portal
-          ? withFormats(prepared.described.fields, portal.formats)
-          : null)
-    const masked = command?.masked ?? null
-    const { kept, encoding } = this
-    const { masker, isStale } = masking
-    // Commands of one shape in a row have one plan.
-    if (
-      kept !== null &&
-      !isStale &&
-      kept.fields === fields &&
-      kept.mask === masked?.mask &&
-      kept.masker === masker &&
-      kept.encoding === encoding
-    )
-      this.plan = kept.plan
-    else {
-      this.planCounts = new MaskCounts()
-      // Rows that nobody has described fit no plan, and have nothing left in them.
-      this.plan = masking.plan(masked, fields ?? [], this.planCounts, encoding)
-      if (fields === null)
-        this.plan ??= new ResultPlan([], this.planCounts, masking.rules.key, '', false)
-      // What is explained shows constants of its own command.
-      this.kept =
-        fields === null || masked === null || isStale || masked.mask.explains
-          ? null
-          : { fields, mask: masked.mask, masker, encoding, plan: this.plan }
-    }
-    if (this.plan !== null) this.plan.dropped = 0
-    if (this.plan === null) this.fromTarget.stream(BACKEND_STREAMED)
-  }
-
-  private takeMasks({ masked }: Command): MaskDraft[] | undefined {
-    if (masked === null) return undefined
-    const own = masked.counts.take()
-    return this.plan ? [...own, ...this.planCounts.take()] : own
-  }
-
-  /** The result is over; the next one's rows have a plan of their own. */
-  private unplan(): void {
-    this.fromTarget.stream(NOTHING_STREAMED)
-    this.plan = undefined
-    this.copyOut = null
-    this.lastFields = null
-  }
-
-  /** A message as it goes on, or null where it stays as it is. Empty: it is left out. */
-  private maskMessage(type: number, bytes: Buffer, at: number, end: number): Buffer | null {
-    const masking = this.parts.masking!
-    const command = this.current()
-    switch (type) {
-      case Backend.rowDescription: {
-        const known = this.description
-        if (known?.bytes.length === end - at && known.bytes.compare(bytes, at, end) === 0) {
-          this.lastFields = known.fields
-          if (this.head()?.own) return this.takeOwnDescription(known.fields)
-          // What is found in a name is counted each time.
-          if (known.isPlain) return null
-        }
-        const fields = readRowDescription(bytes, at + 5, end)
-        const other = masking.names(bytes, at, end, command?.masked?.counts ?? this.looseCounts)
-        this.description = {
-          bytes: Buffer.from(bytes.subarray(at, end)),
-          fields,
-          isPlain: other === null,
-        }
-        this.lastFields = fields
-        return this.head()?.own ? this.takeOwnDescription(fields) : other
-      }
-      case Backend.noData:
-        return this.head()?.own ? this.takeOwnDescription([]) : null
-      case Backend.errorResponse:
-      case Backend.noticeResponse: {
-        const masked = command?.masked ?? this.maskedHead()
-        return masking.message(bytes, at, end, masked, masked?.counts ?? this.looseCounts)
-      }
-      case Backend.notificationResponse:
-        return masking.notification(bytes, at, end, this.looseCounts)
-      case Backend.parameterStatus:
-        return this.maskSetting(bytes, at, end)
-      case Backend.functionCallResponse:
-        if (!masking.mayShow(command?.functionOid ?? 0) || bytes.readInt32BE(at + 5) < 0)
-          return null
-        command?.masked?.counts.add(UNPROVEN_RULE, null, null, 'null')
-        return message(Backend.functionCallResponse, NULL_VALUE)
-      case Backend.copyOutResponse: {
-        const masked = command?.masked ?? null
-        this.copyOut = masking.copy(
-          masked,
-          masked?.copy ?? null,
-          bytes.readUInt16BE(at + 6),
-          bytes[at + 5] === 1,
-          masked?.counts ?? this.looseCounts,
-          this.encoding,
-          this.settings.frameBytesMax,
-        )
-        if (this.copyOut === null) this.fromTarget.stream(BACKEND_STREAMED)
-        return null
-      }
-      case Backend.copyDone: {
-        if (this.copyOut === null) return null
-        const masker = this.copyOut
-        const rest = new Rewritten(EMPTY, 0)
-        copyDataOf(rest, () => masker.end(rest))
-        if (rest.length === 0) return null
-        rest.append(bytes, at, end)
-        return rest.bytes.subarray(0, rest.length)
-      }
-      case Backend.commandComplete: {
-        const dropped = (this.plan?.dropped ?? 0) + (this.copyOut?.dropped ?? 0)
-        return dropped === 0 ? null : fewerRows(bytes.toString('latin1', at + 5, end - 1), dropped)
-      }
-    }
-    return null
-  }
-
-  private takeOwnDescription(fields: WireColumn[]): Buffer {
-    const head = this.head()!
+  /** A description that we asked for is not the client's. */
+  private takesDescription(fields: WireColumn[]): boolean {
+    const head = this.head()
+    if (!head?.own) return false
     if (head.portal) head.portal.described.fields = fields
-    this.lastFields = fields
     this.shift()
     // Of a portal that is not known here, for the Execute behind it.
     const next = this.head()
@@ -1646,24 +1469,7 @@ export class Relay {
         described: { asked: true, fields },
         formats: NO_FORMATS,
       }
-    return EMPTY
-  }
-
-  /** Of a statement that is not executed: its Parse, Bind or Describe is answered. */
-  private maskedHead(): CommandMask | null {
-    const prepared = this.head()?.prepared
-    return prepared ? this.maskedAs(alone('', prepared.text, prepared.analysis)) : null
-  }
-
-  private maskSetting(bytes: Buffer, at: number, end: number): Buffer | null {
-    const nameEnd = cstringEnd(bytes, at + 5, end)
-    const name = bytes.toString('latin1', at + 5, nameEnd)
-    const value = bytes.toString('latin1', nameEnd + 1, cstringEnd(bytes, nameEnd + 1, end))
-    const written = [this.current()?.masked?.written ?? '', this.parts.parameters.get(name) ?? '']
-    const other = this.parts.masking!.setting(name, value, written.join('\0'))
-    if (other === null) return null
-    this.looseCounts.add(UNPROVEN_RULE, null, null, 'redact')
-    return message(Backend.parameterStatus, Buffer.concat([cstring(name), cstring(other)]))
+    return true
   }
 
   private onAnswersEnd(bytes: Buffer): void {
@@ -1802,10 +1608,8 @@ export class Relay {
     }
     const head = this.head()
     if (head?.kind === Kind.describe) {
-      if (this.lastFields !== null) {
-        const described = head.portal?.described ?? head.prepared?.described
-        if (described) described.fields = this.lastFields
-      }
+      const described = head.portal?.described ?? head.prepared?.described
+      if (described && this.masked?.fields) described.fields = this.masked.fields
       if (head.prepared) head.prepared.columns = columns
       // Executes of the same statement that were already sent learn their columns too.
       for (let i = this.first + 1; i < this.queue.length; i++) {
@@ -2075,7 +1879,7 @@ export class Relay {
     )
     this.resetAnswer()
     this.from = end
-    if (this.parts.masking !== null) this.unplan()
+    this.masked?.endResult()
   }
 
   private recordCompleted(
@@ -2089,7 +1893,7 @@ export class Relay {
         command: command.id,
         response,
         output,
-        masks: this.takeMasks(command),
+        masks: command.masked === null ? undefined : this.masked?.takeMasks(command.masked),
       },
       this.session,
     )
@@ -2248,27 +2052,12 @@ function elsewhere(name: string): Prepared {
 
 /** Of one parameter, looked for in messages. */
 const PARAMETER_CHARACTERS_MAX = 1000
-/** A CopyData message around what is written; none where nothing is. */
-function copyDataOf(out: Rewritten, write: () => void): void {
-  const head = out.length
-  out.reserve(5)
-  out.length += 5
-  write()
-  if (out.length === head + 5) {
-    out.length = head
-    return
-  }
-  out.bytes[head] = Backend.copyData
-  out.bytes.writeInt32BE(out.length - head - 1, head + 1)
-}
-
 const NO_FORMATS: readonly number[] = []
 const NO_NAMES: ReadonlySet<string> = new Set()
 const NO_PASSWORDS: ReadonlyMap<number, ColumnMask> = new Map()
 /** What a Describe asks about. */
 const PORTAL = Buffer.from('P')
 const EMPTY_STRING = Buffer.alloc(1)
-const NULL_VALUE = Buffer.from([0xff, 0xff, 0xff, 0xff])
 
 /** Bind's last part: count:i16 format:i16*, behind the formats and values of parameters. */
 function resultFormats(bytes: Buffer, from: number, end: number): number[] {

@@ -32,6 +32,10 @@ export interface CommandMask {
   decision: DecisionDraft | null
   counts: MaskCounts
   copy: CopyOptions | null
+  /** What of the data sent to it is not kept; undefined: not looked at yet. */
+  input: CopyMasker | null | undefined
+  /** Of a function called by its number, else 0. */
+  functionOid: number
   /** What its client wrote, as messages may repeat it; not more of it than this. */
   written: string
   /** Its constants and parameters that are not to be repeated. */
