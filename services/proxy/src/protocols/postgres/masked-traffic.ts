@@ -96,6 +96,11 @@ export class MaskedTraffic {
     this.answered.goesOn(type, rewritten.bytes, start, rewritten.length)
   }
 
+  /** A piece of a message that passes without being looked at. */
+  putPiece(bytes: Buffer, at: number, end: number): void {
+    this.rewritten?.append(bytes, at, end)
+  }
+
   /** The chunk is over: as it goes on. */
   endChunk(chunk: Buffer): Buffer {
     const { rewritten } = this

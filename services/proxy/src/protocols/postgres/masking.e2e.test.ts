@@ -396,6 +396,16 @@ test('however the target’s bytes are cut, it comes to the same', async () => {
   expect(await all('cut')).toEqual(whole)
 })
 
+test('rows that nothing is looked for in, behind something that is masked: none is lost', async () => {
+  // More than comes in one chunk, which ends anywhere in a row.
+  for (let n = 1; n <= 12; n++)
+    await withClient(async (client) => {
+      const sql = `select name, '${'-'.repeat(n)}' from customers; select i % 7 = 0 as x from generate_series(1, 2000) i`
+      const results = (await client.query(sql)) as unknown as { rows: unknown[] }[]
+      expect([n, ...results.map(({ rows }) => rows.length)]).toEqual([n, 2, 2000])
+    })
+})
+
 test('cursors give what their query gives', async () => {
   await withClient(async (client) => {
     await client.query('begin')

@@ -1411,7 +1411,8 @@ export class Relay {
         else this.goesOn(type, bytes, at, end)
         return false
       },
-      onPiece: (type, bytes, _at, end, first, last) => {
+      onPiece: (type, bytes, at, end, first, last) => {
+        this.masked?.putPiece(bytes, at, end)
         if (first && type === Backend.dataRow) this.rows++
         else if (last && type === Backend.functionCallResponse) {
           this.complete('ok', bytes, end, null)
