@@ -144,10 +144,12 @@ export async function take(
   const views = [...received, ...received.flatMap(joined), ...shown]
   return {
     received: views.flatMap((bytes) => searcher.find(bytes, { parts })),
-    // The first message of a client has no type.
+    // The first message of a client has no type; of one that was ended early not even that may be there.
     sent: [
       ...sent,
-      ...sent.flatMap((bytes) => joined(bytes.subarray(bytes.readUInt32BE(0)))),
+      ...sent.flatMap((bytes) =>
+        bytes.length < 4 ? [] : joined(bytes.subarray(bytes.readUInt32BE(0))),
+      ),
     ].flatMap((bytes) => searcher.find(bytes)),
     bytes: received.reduce((sum, { length }) => sum + length, 0),
   }
