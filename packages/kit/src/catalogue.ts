@@ -159,12 +159,53 @@ export const catalogue = {
     duty: 'Read the cause in the message. Nothing is lost: the events stay in the event log until they are inserted.',
   },
   'CUSTODY-INGEST-002': {
-    meaning: 'The warehouse does not take an event for what it contains; it was kept aside.',
-    duty: 'Report the file named in the message, in CUSTODY_HOME/dead-letters. The event log still has the event.',
+    meaning: 'The warehouse does not take an event for what it contains; it was put aside whole.',
+    duty: 'Report it. It is in CUSTODY_HOME/dead-letters, or with Kafka in the topic of dead letters; the log still has it, too.',
   },
   'CUSTODY-INGEST-003': {
-    meaning: 'The event log holds events of a schema that this version does not know.',
-    duty: 'Start the version that wrote them, or a newer one. Ingest goes on from there.',
+    meaning:
+      'A message is written in a schema that nobody has published, so nobody can read it; it was put aside whole.',
+    duty: 'Find out which program wrote it. Once its schema is published, docs/ingest.md says how to insert what was put aside.',
+  },
+  'CUSTODY-INGEST-004': {
+    meaning:
+      'A message is no event: its bytes are not what its schema says. It was put aside whole.',
+    duty: 'Find out who writes to the topic besides Custody, or which disk or network damages what is written.',
+  },
+  'CUSTODY-KAFKA-001': {
+    meaning: 'Kafka can’t be reached or does not answer. Events stay in the local log meanwhile.',
+    duty: 'Check kafka.brokers, the network between, and the brokers. Nothing is lost; it goes on by itself, and commands are refused only when the local log is full (log.logBytesMax).',
+  },
+  'CUSTODY-KAFKA-002': {
+    meaning: 'Kafka and Custody don’t accept each other: certificate, sign-in, or permissions.',
+    duty: 'Check kafka.tls and kafka.sasl, and the permissions in docs/kafka.md. It is tried again by itself.',
+  },
+  'CUSTODY-KAFKA-003': {
+    meaning: 'A topic is not there, or promises less than the settings say.',
+    duty: 'Change the topic as the message says (kafka-configs, kafka-reassign-partitions), or the settings; Custody never changes a topic.',
+  },
+  'CUSTODY-KAFKA-004': {
+    meaning: 'An event is larger than its topic takes. Nothing behind it is shipped.',
+    duty: 'Raise max.message.bytes of the topic; lower limits.statementBytesMax for the future. The event stays in the local log until then.',
+  },
+  'CUSTODY-KAFKA-005': {
+    meaning: 'Fewer replicas are in sync than kafka.minInsyncReplicas, so nothing is acknowledged.',
+    duty: 'Bring the brokers back. It goes on by itself.',
+  },
+  'CUSTODY-KAFKA-006': {
+    meaning:
+      'Events were gone from Kafka before they were consumed: its retention deleted them, or the topic was made anew.',
+    duty: 'Find out why consuming stood still for longer than kafka.retentionHours, and insert what the gateways still have in their local logs. `custody verify` names what is missing.',
+  },
+  'CUSTODY-KAFKA-007': {
+    meaning:
+      'A partition was given to another member of the group while something of it was under way.',
+    duty: 'Nothing: the other one gets the same range and finds out what is done already.',
+  },
+  'CUSTODY-KAFKA-008': {
+    meaning:
+      'The local log can’t be read on, or the thread that ships it ended, so nothing is shipped.',
+    duty: 'Read the message; where the log is damaged, `custody verify` says where. Keep the files.',
   },
   'CUSTODY-LISTEN-001': {
     meaning: 'A port that Custody listens on is taken by another program.',
@@ -335,6 +376,21 @@ export const catalogue = {
     meaning: 'The credential for the target can’t be read, so nobody can be signed in there.',
     duty: 'Ask whoever runs the gateway: its log and the event of the refusal say what is missing.',
   },
+  'CUSTODY-REPLICATION-001': {
+    meaning:
+      'The record of a command was not acknowledged by Kafka within `kafka.replicatedMsMax`, so the command did not run. Resources with `durability: replicated` ask for it.',
+    duty: 'Run it again. If it stays so, see `custody status` and /metrics of the gateway for what is wrong with Kafka.',
+  },
+  'CUSTODY-REPLICATION-002': {
+    meaning:
+      'Kafka is known to be away, so commands of resources with `durability: replicated` are refused at once. Others go on.',
+    duty: 'Bring Kafka back; commands are accepted again by themselves. The message says what is wrong.',
+  },
+  'CUSTODY-REPLICATION-003': {
+    meaning:
+      'A command ran, and its outcome was not acknowledged by Kafka within `kafka.replicatedMsMax`: the session was ended without showing it. It is in the gateway’s own log, and reaches Kafka from there.',
+    duty: 'Find out from the target or, later, from the timeline what the command did before you repeat it.',
+  },
   'CUSTODY-START-001': {
     meaning: 'A process of Custody did not start or ended unexpectedly.',
     duty: 'Read the cause in the message and in the log file it names, then start again. Nothing recorded is lost.',
@@ -348,6 +404,16 @@ export const catalogue = {
       'A PostgreSQL server that Custody runs itself (for the demo or a test) cannot be made, started or stopped.',
     duty: 'Read the server log named in the message.',
   },
+  'CUSTODY-START-004': {
+    meaning:
+      'A host that has never heard who is locked and which tokens are revoked found nobody to tell it: Kafka is away. Going on, it would let in whoever is kept out elsewhere.',
+    duty: 'Bring Kafka within reach (`kafka.brokers`), then start again. A host that has heard once starts without it.',
+  },
+  'CUSTODY-START-005': {
+    meaning:
+      'Another home records under this gateway’s name: their events would be taken for each other’s.',
+    duty: 'Give each gateway a name of its own (`gateway`, `CUSTODY_GATEWAY`). After the loss of a home, choose a new name: the sequences of the old one are taken.',
+  },
   'CUSTODY-STORE-001': {
     meaning: 'The warehouse was written by a newer version of Custody.',
     duty: 'Start the newer version again, or point this one at another warehouse. Nothing was changed.',
@@ -355,6 +421,29 @@ export const catalogue = {
   'CUSTODY-STORE-002': {
     meaning: 'A migration of the warehouse was applied with another text than this version has.',
     duty: 'Find out who changed it; a released migration never changes. Install the released version again.',
+  },
+  'CUSTODY-STORE-003': {
+    meaning:
+      'The warehouse’s tables were made for one server and the settings name a cluster, or the other way round. Nothing was changed.',
+    duty: 'Correct warehouse.cluster, or point warehouse.url at an empty warehouse and let ingest fill it again (docs/warehouse.md).',
+  },
+  'CUSTODY-STORE-004': {
+    meaning: 'The warehouse’s users for ingest and query can’t be made.',
+    duty: 'Give warehouse.admin the grants that docs/warehouse.md lists, or make the users yourself and leave warehouse.admin out.',
+  },
+  'CUSTODY-STORE-005': {
+    meaning:
+      'A month can’t be moved to cold storage. What was not moved stays in the warehouse; it is tried again by itself.',
+    duty: 'Read the cause in the message: the directory must be there and writable for the warehouse, or bucket and keys be right.',
+  },
+  'CUSTODY-STORE-006': {
+    meaning:
+      'What was read back from cold storage is not what was written, so nothing was dropped from the warehouse.',
+    duty: 'Look at the storage that the message names. The next attempt writes new files; report it if that fails as well.',
+  },
+  'CUSTODY-STORE-007': {
+    meaning: 'A month is being moved to cold storage and it takes longer than questions wait.',
+    duty: 'Repeat the request in a moment; if it persists, look for CUSTODY-STORE-005 in the log of ingest.',
   },
   'CUSTODY-TOKEN-001': {
     meaning: 'A token was asked for that may not be issued.',
@@ -367,6 +456,10 @@ export const catalogue = {
   'CUSTODY-TOKEN-003': {
     meaning: 'The token has expired.',
     duty: 'Get a fresh one with `custody connect <resource>` or `custody token`.',
+  },
+  'CUSTODY-TOKEN-008': {
+    meaning: 'The key for tokens that `identity.tokenKeys.file` names can’t be used.',
+    duty: 'Make one with `openssl genpkey -algorithm ed25519`, and its public half for gateways with `openssl pkey -pubout`; let the process read it.',
   },
   'CUSTODY-TOKEN-004': {
     meaning: 'The token was revoked.',
@@ -397,6 +490,14 @@ export const catalogue = {
   'CUSTODY-VAULT-003': {
     meaning: 'Vault has no such secret or key, or its latest version is deleted.',
     duty: 'Check mount, path and key of the secret that the message names; the engine must be KV version 2.',
+  },
+  'CUSTODY-VERIFY-001': {
+    meaning: 'There is nothing here to compare the store with, or no store.',
+    duty: 'Run it on a host of Custody with its CUSTODY_HOME and CUSTODY_CONFIG; stand-alone must be running. A server of your own is named in `warehouse`.',
+  },
+  'CUSTODY-VERIFY-002': {
+    meaning: 'Log, Kafka and store were not compared to the end.',
+    duty: 'Make the place that the message names answer, and repeat it; nothing was changed.',
   },
 } as const satisfies Record<string, CatalogueEntry>
 

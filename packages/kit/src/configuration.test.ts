@@ -281,7 +281,66 @@ masking:
     ['masking: {unproven: hope}', ':1: masking.unproven: invalid option: expected one of "mask'],
     ['masking: {copies: hope}', ':1: masking.copies: invalid option: expected one of "deny'],
     ['masking: {key: short}', ':1: masking.key: '],
+    ['warehouse: {url: "http://ch:8123"}', ':1: warehouse.url: must be an https URL'],
+    ['warehouse: {url: "https://u:p@ch"}', ':1: warehouse.url: must be an https URL'],
+    ['warehouse: {url: "https://ch"}', ':1: warehouse.ingest: missing (a warehouse with a URL'],
+    [
+      'warehouse: {ingest: {user: a, password: {env: I}}, query: {user: a, password: {env: I}}}',
+      ':1: warehouse.ingest.user: is the user of warehouse.query as well',
+    ],
+    ['warehouse: {admin: {password: {env: A}}}', ':1: warehouse.admin: needs warehouse.ingest'],
+    ['warehouse: {query: {password: hunter2}}', ':1: warehouse.query.password: '],
+    [
+      'warehouse: {retentionDays: {"output.*": 1}}',
+      ':1: warehouse.retentionDays.output.*: must be',
+    ],
+    ['warehouse: {retentionDays: {output: -1}}', ':1: warehouse.retentionDays.output: '],
+    ['warehouse: {cluster: "a b"}', ':1: warehouse.cluster: must be 1 to 63 letters'],
+    ['warehouse: {cold: {afterDays: 9}}', ':1: warehouse.cold: must have exactly one of disk, s3'],
+    ['warehouse: {cold: {afterDays: 0, disk: d}}', ':1: warehouse.cold.afterDays: '],
+    [
+      'warehouse: {cluster: c, cold: {afterDays: 9, disk: d}}',
+      ':1: warehouse.cold.disk: is for the embedded warehouse',
+    ],
+    [
+      'warehouse: {cold: {afterDays: 9, s3: {endpoint: "http://s3", bucket: b, accessKeyId: k, secretAccessKey: hunter2}}}',
+      ':1: warehouse.cold.s3.endpoint: must be an https URL',
+    ],
   ])('%j is refused', (text, expected) => {
     expect(problemsOf(text).join('\n')).toContain(expected)
   })
+})
+
+test('durability replicated needs kafka', () => {
+  const resource =
+    'resources: {shop: {protocol: postgres, address: "h:1", account: a, durability: replicated}}'
+  expect(() => parseConfiguration(resource)).toThrow(
+    /resources\.shop\.durability: replicated needs the settings of kafka/,
+  )
+  const { kafka } = parseConfiguration(`kafka: {brokers: ["k:9092"]}\n${resource}`)
+  expect(kafka?.replicatedMsMax).toBe(10_000)
+})
+
+test('the gateway’s name and the health port come from the environment where it has them', () => {
+  const { gateway, listen } = loadConfiguration(
+    { CUSTODY_GATEWAY: 'proxy-3', CUSTODY_PORT_HEALTH: '0' },
+    '/nowhere',
+  )
+  expect([gateway, listen.health]).toEqual(['proxy-3', 0])
+  expect(loadConfiguration({}, '/nowhere').listen.health).toBeUndefined()
+  expect(() => loadConfiguration({ CUSTODY_GATEWAY: '../x' }, '/nowhere')).toThrow(
+    /CUSTODY_GATEWAY/,
+  )
+})
+
+test('a host’s own bound of its log only lowers it, and what is kept of it fits in', () => {
+  const GiB = 1024 ** 3
+  const log = (bytes: number) =>
+    loadConfiguration({ CUSTODY_LOG_BYTES_MAX: String(bytes) }, '/nowhere').log
+  expect(log(8 * GiB)).toMatchObject({ logBytesMax: 8 * GiB, retentionBytesMax: 4 * GiB })
+  expect(log(80 * GiB)).toMatchObject({ logBytesMax: 64 * GiB, retentionBytesMax: 10 * GiB })
+  for (const wrong of ['0', '-1', '8Gi', '1e9'])
+    expect(() => loadConfiguration({ CUSTODY_LOG_BYTES_MAX: wrong }, '/nowhere')).toThrow(
+      /CUSTODY_LOG_BYTES_MAX/,
+    )
 })

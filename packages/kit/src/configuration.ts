@@ -163,8 +163,8 @@ const postgresResource = z.strictObject({
   tls: z.enum(['disable', 'prefer', 'require', 'verify-full']).default('prefer'),
   /** Authorities that `verify-full` trusts; the system's own when not given. */
   tlsCa: z.string().min(1).optional(),
-  /** `auto`: `os` for commands proven to only read, `disk` for all others. */
-  durability: z.enum(['auto', 'os', 'disk']).default('auto'),
+  /** `auto`: `os` for commands proven to only read, `disk` for all others. `replicated`: acknowledged by Kafka. */
+  durability: z.enum(['auto', 'os', 'disk', 'replicated']).default('auto'),
   recording: recording.default('full'),
   allowReplication: z.boolean().default(false),
   labels: z.record(z.string(), z.string()).default({}),
@@ -537,6 +537,162 @@ const masking = z
     }
   })
 
+const topicName = z
+  .string()
+  .regex(
+    /^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/,
+    'must be 1 to 100 letters, digits, dots, dashes, underscores',
+  )
+
+/** Where this is absent, one installation is one machine and its log is the embedded one alone. */
+const kafka = z.strictObject({
+  /** Some of the cluster's brokers; the others are learnt from these. */
+  brokers: z.array(address).min(1).max(100),
+  clientId: topicName.default('custody'),
+  /** `{}` trusts the system's authorities; without it nothing is encrypted. */
+  tls: z
+    .strictObject({
+      ca: file,
+      certificate: file,
+      key: file,
+      serverName: z.string().min(1).max(253).optional(),
+    })
+    .refine(({ certificate, key }) => (certificate === undefined) === (key === undefined), {
+      message: 'certificate and key come together',
+    })
+    .optional(),
+  sasl: z
+    .discriminatedUnion(
+      'mechanism',
+      [
+        z.strictObject({
+          mechanism: z.enum(['plain', 'scram-sha-256', 'scram-sha-512']),
+          username: z.string().min(1).max(256),
+          password: secret,
+        }),
+        z.strictObject({
+          mechanism: z.literal('oauthbearer'),
+          /** Of the authorisation server: asked with the client's credentials (RFC 6749, 4.4). */
+          tokenUrl: outboundUrl,
+          clientId: z.string().min(1).max(256),
+          clientSecret: secret,
+          scope: z.string().min(1).max(1024).optional(),
+        }),
+      ],
+      { error: 'must have mechanism: plain, scram-sha-256, scram-sha-512 or oauthbearer' },
+    )
+    .optional(),
+  topicPrefix: topicName.default('custody'),
+  /** Of the events topic, when it is made. More later would move sessions between partitions. */
+  partitions: positive.max(1000).default(12),
+  replicationFactor: positive.max(32).default(3),
+  /** An event is acknowledged when so many replicas have it. */
+  minInsyncReplicas: positive.max(32).default(2),
+  retentionHours: z.number().positive().max(87_600).default(168),
+  /** Make missing topics; otherwise somebody else has, and they are only looked at. */
+  createTopics: z.boolean().default(true),
+  compression: z.enum(['none', 'gzip', 'snappy', 'lz4']).default('lz4'),
+  /** How long a command of a `replicated` resource waits for Kafka's acknowledgement before it is refused. */
+  replicatedMsMax: positive.max(600_000).default(10_000),
+})
+
+/** A kind of event, or its beginning up to a dot: `output`, `audit`, `command.completed`. */
+const kindName = z
+  .string()
+  .max(100)
+  .regex(/^[a-z][a-z0-9-]*(\.[a-z0-9-]+)*$/, 'must be default, a kind of event, or its beginning')
+
+const warehouseUser = (user: string) =>
+  z.strictObject({
+    user: z
+      .string()
+      .regex(/^[A-Za-z_][A-Za-z0-9_]{0,62}$/, 'must be 1 to 63 letters, digits, underscores')
+      .default(user),
+    password: secret,
+  })
+
+/** Where events can be asked for. Without a URL it is the embedded one, which stand-alone starts. */
+const warehouse = z
+  .strictObject({
+    /** ClickHouse's HTTP interface. CUSTODY_WAREHOUSE_URL takes its place. */
+    url: z
+      .string()
+      .refine(isSafeUrl, {
+        message:
+          'must be an https URL (http on this machine only) without user, query and fragment',
+      })
+      .optional(),
+    ingest: warehouseUser('custody_ingest').optional(),
+    query: warehouseUser('custody_query').optional(),
+    /** Applies migrations, makes users, moves what is old. Ingest's own where absent. */
+    admin: warehouseUser('custody_admin').optional(),
+    /** Replicated and distributed tables on this cluster, as ClickHouse's remote_servers call it. */
+    cluster: z
+      .string()
+      .regex(/^[A-Za-z_][A-Za-z0-9_]{0,62}$/, 'must be 1 to 63 letters, digits, underscores')
+      .optional(),
+    /** Days after which events of a kind (or of kinds that begin so) are deleted; 0 never. The longest name counts. */
+    retentionDays: z.record(kindName, z.int().min(0).max(36_500)).default({ default: 0 }),
+    /** Whole months whose last day is older are moved to files. */
+    cold: z
+      .strictObject({
+        afterDays: z.int().min(1).max(36_500),
+        disk: z.string().min(1).optional(),
+        s3: z
+          .strictObject({
+            endpoint: z.string().refine(isSafeUrl, {
+              message:
+                'must be an https URL (http on this machine only) without user, query and fragment',
+            }),
+            bucket: z
+              .string()
+              .regex(/^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/, 'must be the name of a bucket'),
+            prefix: z
+              .string()
+              .regex(
+                /^[A-Za-z0-9_-]+(\/[A-Za-z0-9_-]+)*$/,
+                'must be letters, digits, dashes, underscores, between single slashes',
+              )
+              .max(200)
+              .default('custody'),
+            accessKeyId: secret,
+            secretAccessKey: secret,
+          })
+          .optional(),
+      })
+      .refine((value) => exactlyOne(value, ['disk', 's3']), {
+        message: 'must have exactly one of disk, s3',
+      })
+      .optional(),
+  })
+  .superRefine((value, context) => {
+    const needs = (of: string, other: string) =>
+      context.addIssue({ code: 'custom', path: [of], message: `needs warehouse.${other}` })
+    if (value.url)
+      for (const role of ['ingest', 'query'] as const)
+        if (!value[role])
+          context.addIssue({
+            code: 'custom',
+            path: [role],
+            message: 'missing (a warehouse with a URL has users of its own)',
+          })
+    for (const role of ['ingest', 'query', 'admin'] as const)
+      for (const other of ['ingest', 'query', 'admin'] as const)
+        if (role < other && value[role] && value[role].user === value[other]?.user)
+          context.addIssue({
+            code: 'custom',
+            path: [role, 'user'],
+            message: `is the user of warehouse.${other} as well: each has its own`,
+          })
+    if (value.admin && !value.ingest) needs('admin', 'ingest')
+    if ((value.cluster || value.url) && value.cold?.disk)
+      context.addIssue({
+        code: 'custom',
+        path: ['cold', 'disk'],
+        message: 'is for the embedded warehouse: a server or cluster needs s3',
+      })
+  })
+
 const settings = z.strictObject({
   gateway: name.default('local'),
   listen: z
@@ -546,6 +702,8 @@ const settings = z.strictObject({
       publicHost: z.string().min(1).optional(),
       postgres: port.default(15_432),
       console: port.default(15_480),
+      /** Of proxy and ingest as processes of their own: /healthz, /readyz and /metrics. Without it they have none. */
+      health: port.optional(),
     })
     .prefault({}),
   tls: z.strictObject({ certificate: z.string().min(1), key: z.string().min(1) }).optional(),
@@ -561,11 +719,19 @@ const settings = z.strictObject({
         .number()
         .positive()
         .default(24 * 30),
+      /** The log never grows beyond this, whatever its consumers have not taken yet: new commands are refused before. */
+      logBytesMax: positive.default(64 * GiB),
       /** Room kept free so that the log can still say that it is full. */
       reserveBytes: z
         .int()
         .min(0)
         .default(64 * MiB),
+      /** Log, Kafka and store are compared this often, and what is missing raises an alert; 0 never. */
+      verifyEveryHours: z
+        .number()
+        .min(0)
+        .max(24 * 7)
+        .default(24),
     })
     .prefault({}),
   /** Who vouches for people and jobs, besides this installation. */
@@ -573,6 +739,15 @@ const settings = z.strictObject({
     .strictObject({
       issuers: z.array(oidcIssuer).max(20).default([]),
       saml: z.array(samlProvider).max(20).default([]),
+      /** What signs and verifies this installation's own tokens, where several hosts must agree on it. */
+      tokenKeys: z
+        .strictObject({
+          /** Tokens are of the issuer `custody:<issuer>`; the gateway's name when not given. */
+          issuer: name.optional(),
+          /** An Ed25519 key, PEM or JWK; a public one is enough where no tokens are issued. CUSTODY_HOME/keys has one otherwise. */
+          file: z.string().min(1).optional(),
+        })
+        .prefault({}),
     })
     .prefault({}),
   console: z
@@ -599,6 +774,13 @@ const settings = z.strictObject({
     })
     .prefault({}),
   vault: vault.optional(),
+  kafka: kafka
+    .refine((value) => value.minInsyncReplicas <= value.replicationFactor, {
+      path: ['minInsyncReplicas'],
+      message: 'must be at most replicationFactor',
+    })
+    .optional(),
+  warehouse: warehouse.optional(),
   resources: z.record(name, postgresResource).default({}),
   /** Without it everything is permitted (and recorded); with it, what no policy permits is blocked. */
   policy: z
@@ -685,6 +867,18 @@ function* secretsOf(
       yield { path: ['identity', 'issuers', i, 'clientSecret'], secret: clientSecret }
   if (configuration.masking?.key)
     yield { path: ['masking', 'key'], secret: configuration.masking.key }
+  const sasl = configuration.kafka?.sasl
+  if (sasl?.mechanism === 'oauthbearer')
+    yield { path: ['kafka', 'sasl', 'clientSecret'], secret: sasl.clientSecret }
+  else if (sasl) yield { path: ['kafka', 'sasl', 'password'], secret: sasl.password }
+  const store = configuration.warehouse
+  for (const role of ['ingest', 'query', 'admin'] as const) {
+    const user = store?.[role]
+    if (user) yield { path: ['warehouse', role, 'password'], secret: user.password }
+  }
+  if (store?.cold?.s3)
+    for (const key of ['accessKeyId', 'secretAccessKey'] as const)
+      yield { path: ['warehouse', 'cold', 's3', key], secret: store.cold.s3[key] }
   for (const [i, channel] of configuration.approvals.channels.entries())
     for (const [setting, secret] of Object.entries(secretsOfChannel(channel)))
       if (secret) yield { path: ['approvals', 'channels', i, setting], secret }
@@ -712,6 +906,13 @@ function secretsOfChannel(
 }
 
 const schema = settings.superRefine((configuration, context) => {
+  for (const [name, { durability }] of Object.entries(configuration.resources))
+    if (durability === 'replicated' && !configuration.kafka)
+      context.addIssue({
+        code: 'custom',
+        path: ['resources', name, 'durability'],
+        message: 'replicated needs the settings of kafka at the top (kafka.brokers)',
+      })
   for (const { path, secret } of secretsOf(configuration))
     if ('vault' in secret && !configuration.vault)
       context.addIssue({
@@ -730,6 +931,8 @@ export type Resource = PostgresResource
 export type SamlProvider = z.output<typeof samlProvider>
 export type OidcIssuer = z.output<typeof oidcIssuer>
 export type MaskingSettings = z.output<typeof masking>
+export type KafkaSettings = NonNullable<Configuration['kafka']>
+export type WarehouseSettings = NonNullable<Configuration['warehouse']>
 export type ApprovalSettings = Configuration['approvals']
 export type ChannelSettings = ApprovalSettings['channels'][number]
 export type Limits = Configuration['limits']
@@ -739,6 +942,9 @@ export type RecordingMode = z.output<typeof recording>
 export const environmentOverrides = {
   CUSTODY_PORT_POSTGRES: 'listen.postgres',
   CUSTODY_PORT_CONSOLE: 'listen.console',
+  CUSTODY_PORT_HEALTH: 'listen.health',
+  CUSTODY_GATEWAY: 'gateway',
+  CUSTODY_LOG_BYTES_MAX: 'log.logBytesMax',
 } as const
 
 /** Where the configuration is looked for, and whether somebody asked for that place. */
@@ -842,6 +1048,8 @@ const SECRET_SETTINGS = new Set([
   'webhookSecret',
   'routingKey',
   'key',
+  'accessKeyId',
+  'secretAccessKey',
 ])
 
 /** One problem per wrong setting; an unknown key is reported at its own path. */
@@ -870,6 +1078,8 @@ function resolvePaths(configuration: Configuration, directory: string): void {
     configuration.tls.certificate = resolve(directory, configuration.tls.certificate)
     configuration.tls.key = resolve(directory, configuration.tls.key)
   }
+  const { tokenKeys } = configuration.identity
+  if (tokenKeys.file) tokenKeys.file = resolve(directory, tokenKeys.file)
   for (const provider of configuration.identity.saml)
     provider.idpCertificates = provider.idpCertificates.map((file) => resolve(directory, file))
   for (const { secret } of secretsOf(configuration)) resolveFile(secret)
@@ -883,6 +1093,8 @@ function resolvePaths(configuration: Configuration, directory: string): void {
   }
   for (const channel of configuration.approvals.channels)
     if (channel.type === 'email' && channel.tlsCa) channel.tlsCa = resolve(directory, channel.tlsCa)
+  const cold = configuration.warehouse?.cold
+  if (cold?.disk) cold.disk = resolve(directory, cold.disk)
   const { vault } = configuration
   if (vault) {
     if (vault.tlsCa) vault.tlsCa = resolve(directory, vault.tlsCa)
@@ -898,16 +1110,37 @@ function resolvePaths(configuration: Configuration, directory: string): void {
 }
 
 function applyEnvironment(configuration: Configuration, environment: NodeJS.ProcessEnv): void {
-  configuration.listen.postgres = overriddenPort(
-    'CUSTODY_PORT_POSTGRES',
-    configuration.listen.postgres,
-  )
-  configuration.listen.console = overriddenPort(
-    'CUSTODY_PORT_CONSOLE',
-    configuration.listen.console,
-  )
+  const { listen } = configuration
+  listen.postgres = overriddenPort('CUSTODY_PORT_POSTGRES', listen.postgres)
+  listen.console = overriddenPort('CUSTODY_PORT_CONSOLE', listen.console)
+  listen.health = overriddenPort('CUSTODY_PORT_HEALTH', listen.health)
+  const gateway = environment.CUSTODY_GATEWAY
+  if (gateway) {
+    if (!name.safeParse(gateway).success)
+      throw new CustodyError(
+        'CUSTODY-CONFIG-004',
+        `CUSTODY_GATEWAY must be 1 to 63 letters, digits, dots, dashes, underscores, it is ${JSON.stringify(gateway)}`,
+      )
+    configuration.gateway = gateway
+  }
+  const bytesMax = environment.CUSTODY_LOG_BYTES_MAX
+  if (bytesMax) {
+    const value = Number(bytesMax)
+    if (!/^\d+$/.test(bytesMax) || !Number.isSafeInteger(value) || value === 0)
+      throw new CustodyError(
+        'CUSTODY-CONFIG-004',
+        `CUSTODY_LOG_BYTES_MAX must be a positive number of bytes (it bounds log.logBytesMax), it is ${JSON.stringify(bytesMax)}`,
+      )
+    const { log } = configuration
+    log.logBytesMax = Math.min(log.logBytesMax, value)
+    // What is kept after it was taken must be freed before the log is full of it.
+    log.retentionBytesMax = Math.min(log.retentionBytesMax, Math.ceil(log.logBytesMax / 2))
+  }
 
-  function overriddenPort(variable: keyof typeof environmentOverrides, configured: number): number {
+  function overriddenPort<T extends number | undefined>(
+    variable: keyof typeof environmentOverrides,
+    configured: T,
+  ): T | number {
     const text = environment[variable]
     if (text === undefined || text === '') return configured
     const value = Number(text)

@@ -29,6 +29,8 @@ export interface Home {
   readonly demo: string
   readonly statusFile: string
   readonly adminTokenFile: string
+  /** Where stand-alone's own store is, with the password of who only reads. */
+  readonly storeUrlFile: string
 }
 
 /** Written by stand-alone once everything listens; removed when it stops. */
@@ -57,6 +59,7 @@ export function homeAt(directory: string): Home {
     demo: join(directory, 'demo'),
     statusFile: join(directory, 'run', 'status.json'),
     adminTokenFile: join(directory, 'run', 'admin-token'),
+    storeUrlFile: join(directory, 'run', 'store-url'),
   }
 }
 

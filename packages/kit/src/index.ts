@@ -10,6 +10,7 @@ export {
   configurationFile,
   environmentOverrides,
   isOutboundUrl,
+  type KafkaSettings,
   type Limits,
   loadConfiguration,
   type MaskingSettings,
@@ -20,6 +21,7 @@ export {
   type RecordingMode,
   type Resource,
   type SamlProvider,
+  type WarehouseSettings,
   withoutSecrets,
 } from './configuration'
 export {
@@ -29,6 +31,7 @@ export {
   isCustodyError,
   recordedReason,
 } from './errors'
+export { type Health, type HealthOptions, type Metric, serveHealth, textOf } from './health'
 export {
   type Home,
   homeAt,
