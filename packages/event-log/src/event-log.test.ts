@@ -31,6 +31,7 @@ import {
   type Position,
   type Recorder,
   type RecorderOptions,
+  replicate,
 } from '.'
 import {
   EVENTS_FRAME,
@@ -593,6 +594,46 @@ describe('bounds', () => {
     await fill(recorder, 1)
     expect((await all()).filter(({ kind }) => kind === 'recorder.resumed')).toHaveLength(1)
   })
+
+  test.each(['before', 'after'])(
+    'one that takes no more takes no more, though it was full %s that and has room again',
+    async (when) => {
+      const states: (string | null)[] = []
+      const recorder = await start({
+        segmentBytes: 64 * 1024,
+        retentionBytesMax: 64 * 1024,
+        logBytesMax: 400 * 1024,
+        consumers: ['ingest'],
+        onStateChange: (problem) => states.push(problem?.message ?? null),
+      })
+      if (when === 'after') recorder.stopTaking('another has the name')
+      else await fill(recorder, 45)
+      if (when === 'before') recorder.stopTaking('another has the name')
+      else {
+        // What runs still is recorded, and the disk may be full then.
+        const failing = pretendFull()
+        say(recorder, 'lost')
+        await expect(recorder.recorded('os')).rejects.toThrow(LogRefusedError)
+        failing.mockRestore()
+      }
+      await commitPosition(directory, 'ingest', 'one', {
+        segment: listSegments(join(directory, place)).at(-1)!,
+        offset: 0,
+        sequence: 0,
+      })
+      const timer = recorder as unknown as { resumeTimer: unknown }
+      expect(timer.resumeTimer).not.toBeNull()
+      while (timer.resumeTimer !== null) await new Promise((resolve) => setTimeout(resolve, 20))
+      expect(recorder.problem?.message).toBe('another has the name')
+      expect(states).not.toContain(null)
+      // The log itself is sound again: what runs still can be closed.
+      say(recorder, 'closing')
+      await recorder.recorded('disk')
+      const events = await all()
+      expect(said(events).at(-1)).toBe('closing')
+      expect(events.some(({ kind }) => kind === 'recorder.resumed')).toBe(false)
+    },
+  )
 })
 
 /**
@@ -688,3 +729,107 @@ function framesOf(bytes: Buffer, preambles = false): { at: number; end: number; 
     at = end
   }
 }
+
+describe('replicated', () => {
+  /** What was told, in order. */
+  function tell(recorder: Recorder, told: string[], name: string): void {
+    recorder.whenRecorded('replicated', {
+      recorded: (error) =>
+        told.push(`${name} ${error === null ? 'stands' : (error as { code?: string }).code}`),
+    })
+  }
+
+  test('is told when everything recorded before is acknowledged, in order, and not before it is written', async () => {
+    const recorder = await start()
+    let nudged = 0
+    recorder.replicateBy({ msMax: 60_000, nudge: () => nudged++ })
+    const told: string[] = []
+    recorder.record({ kind: 'test' })
+    tell(recorder, told, 'first')
+    recorder.record({ kind: 'test' })
+    expect(nudged).toBe(0)
+    await recorder.recorded('os')
+    expect(nudged).toBe(1)
+    recorder.record({ kind: 'test' })
+    tell(recorder, told, 'second')
+    await recorder.recorded('os')
+    const { nextSequence } = recorder.status()
+    // What waited in one turn waits for all of it.
+    recorder.replicatedThrough(nextSequence - 2)
+    expect(told).toEqual([])
+    recorder.replicatedThrough(nextSequence - 1)
+    expect(told).toEqual(['first stands'])
+    recorder.replicatedThrough(nextSequence)
+    expect(told).toEqual(['first stands', 'second stands'])
+    tell(recorder, told, 'third')
+    await recorder.recorded('os')
+    expect(told.at(-1)).toBe('third stands')
+  })
+
+  test('is told after its time that nobody acknowledged it; one behind it may still be', async () => {
+    const recorder = await start()
+    recorder.replicateBy({ msMax: 50, nudge() {} })
+    const told: string[] = []
+    recorder.record({ kind: 'test' })
+    tell(recorder, told, 'first')
+    await new Promise<void>((resolve) => {
+      const looking = setInterval(() => {
+        if (told.length === 0) return
+        clearInterval(looking)
+        resolve()
+      }, 5)
+    })
+    expect(told).toEqual(['first CUSTODY-REPLICATION-001'])
+    recorder.replicateBy({ msMax: 60_000, nudge() {} })
+    recorder.record({ kind: 'test' })
+    tell(recorder, told, 'second')
+    await recorder.recorded('os')
+    recorder.replicatedThrough(recorder.status().nextSequence)
+    expect(told).toEqual(['first CUSTODY-REPLICATION-001', 'second stands'])
+  })
+
+  test('without anybody who replicates, and when the log closes, it does not stand', async () => {
+    const recorder = await start()
+    const told: string[] = []
+    recorder.record({ kind: 'test' })
+    tell(recorder, told, 'nobody')
+    await recorder.recorded('os')
+    expect(told).toEqual(['nobody CUSTODY-REPLICATION-002'])
+    recorder.replicateBy({ msMax: 60_000, nudge() {} })
+    recorder.record({ kind: 'test' })
+    tell(recorder, told, 'closed')
+    await recorder.close()
+    expect(told.at(-1)).toBe('closed CUSTODY-LOG-003')
+  })
+
+  test('a shipper that has a problem for long refuses at once; one that has it no more does not', async () => {
+    const recorder = await start()
+    let problem: { code: string; message: string; sinceMs: number } | null = null
+    const status = () => ({
+      recorder: recorder.name,
+      shippedSequence: 0,
+      behindEvents: 0,
+      behindBytes: 0,
+      oldestUnshippedMs: null,
+      events: 0,
+      batches: 0,
+      problem,
+    })
+    const replicated = replicate(recorder, 100, () => ({
+      start() {},
+      nudge() {},
+      async stop() {},
+      status,
+    }))
+    const until = async (condition: () => boolean) => {
+      while (!condition()) await new Promise((resolve) => setTimeout(resolve, 5))
+    }
+    expect(recorder.replicationProblem).toBeNull()
+    problem = { code: 'X', message: 'no broker answers', sinceMs: 0 }
+    await until(() => recorder.replicationProblem !== null)
+    expect(recorder.replicationProblem).toMatchObject({ code: 'CUSTODY-REPLICATION-002' })
+    problem = null
+    await until(() => recorder.replicationProblem === null)
+    await replicated.stop(0)
+  })
+})

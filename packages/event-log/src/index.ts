@@ -16,10 +16,22 @@ export {
   encodePath,
   encodeWho,
   LogRefusedError,
+  NotReplicatedError,
   openRecorder,
   RecordedSession,
   Recorder,
   type RecorderOptions,
+  type Replication,
+  stronger,
   type Waiter,
 } from './recorder'
 export { readPreamble } from './recovery'
+export {
+  AWAY_MS,
+  type LogShipper,
+  type Replicated,
+  type ReplicationStatus,
+  replicate,
+} from './replication'
+export { publishedSchema, publishSchema } from './schemas'
+export { EVENTS_FRAME, FRAME_HEADER_BYTES, readFrameHeader, segmentName } from './segment'

@@ -6,6 +6,7 @@
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs'
 import { join } from 'node:path'
 import { listSegments, type Position } from './position'
+import { learnSchemas } from './schemas'
 import {
   EVENTS_FRAME,
   FRAME_HEADER_BYTES,
@@ -45,6 +46,7 @@ export class LogReader {
 
   constructor(options: ReaderOptions) {
     this.path = join(options.directory, options.recorder)
+    learnSchemas(this.path)
     this.position = options.from ?? { segment: 0, offset: 0, sequence: 0 }
   }
 

@@ -30,6 +30,7 @@ import {
   newUuid,
   nowMicros,
   type Path,
+  uuidText,
   type Who,
   Writer,
   writeEvent,
@@ -38,10 +39,18 @@ import {
 } from '@custody/schemas'
 import { checkName, firstNeededSegment, listSegments } from './position'
 import { encodePreamble, type OpenSession, recover } from './recovery'
+import { learnSchemas, publishSchema } from './schemas'
 import { EVENTS_FRAME, FRAME_HEADER_BYTES, PREAMBLE_FRAME, sealFrame, segmentName } from './segment'
 
-/** `os`: written to the operating system; `disk`: flushed by fdatasync. */
-export type Durability = 'os' | 'disk'
+/** `os`: written to the operating system; `disk`: flushed by fdatasync; `replicated`: acknowledged by Kafka. */
+export type Durability = 'os' | 'disk' | 'replicated'
+
+const RANKS: Record<Durability, number> = { os: 0, disk: 1, replicated: 2 }
+
+/** Of two, the one that is waited for longer. */
+export function stronger(one: Durability | null, other: Durability): Durability {
+  return one !== null && RANKS[one] > RANKS[other] ? one : other
+}
 
 /** Told once, in the order of recording, per durability. `error` is null when the record stands. */
 export interface Waiter {
@@ -100,6 +109,32 @@ export class LogRefusedError extends Error {
   }
 }
 
+/** The record stands here, and that it stands elsewhere was not acknowledged in time. */
+export class NotReplicatedError extends Error {
+  constructor(
+    readonly code: 'CUSTODY-REPLICATION-001' | 'CUSTODY-REPLICATION-002',
+    message: string,
+  ) {
+    super(message)
+    this.name = 'NotReplicatedError'
+  }
+}
+
+/** Whoever takes the log elsewhere. */
+export interface Replication {
+  /** How long somebody waits to be told that a record is acknowledged. */
+  msMax: number
+  /** Somebody waits for what was just written. */
+  nudge(): void
+}
+
+/** What one turn wrote that somebody wants to know replicated. */
+interface Replicating {
+  nextSequence: number
+  untilMs: number
+  waiters: Waiter[]
+}
+
 /** Another process has the log. */
 class LogHeldError extends LogRefusedError {}
 
@@ -124,6 +159,8 @@ export class RecordedSession {
 
 export class Recorder {
   readonly name: string
+  /** Of this log, whatever else has a log of the same name: made with it, and named whenever it is opened. */
+  logId = ''
   private readonly directory: string
   private readonly options: Required<
     Omit<RecorderOptions, 'version' | 'onStateChange' | 'lockWaitMsMax'>
@@ -138,6 +175,13 @@ export class Recorder {
   private readonly batchHead: Buffer = Buffer.alloc(32)
   private waitersOs: Waiter[] = []
   private waitersDisk: Waiter[] = []
+  /** Of this turn; then, oldest first, of those whose records are written. */
+  private waitersReplicated: Waiter[] = []
+  private replicating: Replicating[] = []
+  private replication: Replication | null = null
+  private replicationTimer: NodeJS.Timeout | null = null
+  private replicatedNext = 0
+  private isHurried = false
   private scheduled = false
   private fd = -1
   private segment = 0
@@ -151,6 +195,8 @@ export class Recorder {
   private syncTimer: NodeJS.Timeout | null = null
   private resumeTimer: NodeJS.Timeout | null = null
   private broken: LogRefusedError | null = null
+  /** Why no command is ever taken again, whatever there is room for. */
+  private stopped: LogRefusedError | null = null
   private closed = false
   private readonly sessions = new Set<RecordedSession>()
   private readonly onSync = (error: Error | null) => this.synced(error)
@@ -164,6 +210,10 @@ export class Recorder {
   }
   /** Why new commands must be refused, or null. */
   problem: LogRefusedError | null = null
+  /** Why commands that must be replicated are refused at once, or null. Others go on. */
+  replicationProblem: NotReplicatedError | null = null
+  /** Commands that did not run because their record was not acknowledged in time. */
+  notReplicated = 0
   /** Counts writes: what is recorded before and after a change of it is in different batches. */
   turn = 0
   /** Commands refused since the problem began. */
@@ -192,6 +242,9 @@ export class Recorder {
     this.lock()
     if (readFileSync(join(this.directory, 'lock'), 'utf8') !== lockText())
       throw this.held(undefined)
+    publishSchema(this.directory)
+    // What an earlier process left may be of another version.
+    learnSchemas(this.directory)
     const segments = listSegments(this.directory)
     const last = segments.at(-1)
     let openSessions: OpenSession[] = []
@@ -205,9 +258,29 @@ export class Recorder {
     this.logBytes = this.measure()
     this.makeReserve()
     if (openSessions.length > 0 || cutBytes > 0) this.recordRecovery(openSessions, cutBytes)
-    this.record({ kind: 'recorder.started', recording: { state: 'started', version } })
+    this.logId = this.identify()
+    this.record({
+      kind: 'recorder.started',
+      recording: { state: 'started', version },
+      lifecycle: { state: 'opened', attributes: { log: this.logId } },
+    })
     this.flush()
     if (this.broken) throw this.broken
+  }
+
+  private identify(): string {
+    const path = join(this.directory, 'id')
+    try {
+      const found = readFileSync(path, 'utf8').trim()
+      if (found !== '') return found
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+    }
+    const made = uuidText(newUuid())
+    const next = `${path}.next`
+    writeFileSync(next, `${made}\n`, { mode: 0o600, flush: true })
+    renameSync(next, path)
+    return made
   }
 
   private recoverFrom(segments: number[]) {
@@ -379,8 +452,48 @@ export class Recorder {
   /** Tells `waiter` when everything recorded so far is as durable as asked. */
   whenRecorded(durability: Durability, waiter: Waiter): void {
     if (durability === 'os') this.waitersOs.push(waiter)
-    else this.waitersDisk.push(waiter)
+    else if (durability === 'disk') this.waitersDisk.push(waiter)
+    else this.waitersReplicated.push(waiter)
     this.schedule()
+  }
+
+  /** From now on records can be waited for until they are replicated. */
+  replicateBy(replication: Replication): void {
+    this.replication = replication
+  }
+
+  /** Somebody elsewhere waits for what was recorded last: it goes there at once instead of with the next look. */
+  hurry(): void {
+    this.isHurried = true
+    this.schedule()
+  }
+
+  /** Everything before `nextSequence` is acknowledged elsewhere. */
+  replicatedThrough(nextSequence: number): void {
+    this.replicatedNext = Math.max(this.replicatedNext, nextSequence)
+    while (this.replicating.length > 0 && this.replicating[0]!.nextSequence <= nextSequence) {
+      const { waiters } = this.replicating.shift()!
+      for (let i = 0; i < waiters.length; i++) waiters[i]!.recorded(null)
+    }
+    this.watchReplication()
+  }
+
+  /** From now on new commands are refused, for good: what is recorded here can't go where it must. */
+  stopTaking(why: string): void {
+    this.stopped ??= new LogRefusedError('CUSTODY-LOG-003', why)
+    this.problem = this.stopped
+    this.onStateChange(this.problem)
+  }
+
+  /** Kafka is known to be away, for this reason, or it is back. */
+  replicationStands(why: string | null): void {
+    this.replicationProblem =
+      why === null
+        ? null
+        : new NotReplicatedError(
+            'CUSTODY-REPLICATION-002',
+            `records of this resource must be acknowledged by Kafka, and Kafka can't be reached: ${why}`,
+          )
   }
 
   /** The same as a promise. */
@@ -401,6 +514,58 @@ export class Recorder {
       for (let i = 0; i < waiters.length; i++) waiters[i]!.recorded(error)
     }
     if (this.waitersDisk.length > 0) this.sync()
+    if (this.waitersReplicated.length > 0) this.replicate()
+    if (this.isHurried) {
+      this.isHurried = false
+      this.replication?.nudge()
+    }
+  }
+
+  /** Those who wait for more than this machine: what they wait for is written, so it can be taken elsewhere. */
+  private replicate(): void {
+    const waiters = this.waitersReplicated
+    this.waitersReplicated = []
+    const { replication } = this
+    const error =
+      this.broken ??
+      (replication === null
+        ? new NotReplicatedError('CUSTODY-REPLICATION-002', 'nothing replicates this log')
+        : null)
+    if (error !== null || this.replicatedNext >= this.nextSequence) {
+      for (const waiter of waiters) waiter.recorded(error)
+      return
+    }
+    this.replicating.push({
+      nextSequence: this.nextSequence,
+      untilMs: performance.now() + replication!.msMax,
+      waiters,
+    })
+    this.watchReplication()
+    replication!.nudge()
+  }
+
+  /** Who waits longest is told when it has been too long. */
+  private watchReplication(): void {
+    if (this.replicationTimer !== null || this.replicating.length === 0) return
+    const ms = Math.max(1, Math.ceil(this.replicating[0]!.untilMs - performance.now()))
+    this.replicationTimer = setTimeout(() => {
+      this.replicationTimer = null
+      const now = performance.now()
+      while (this.replicating.length > 0 && this.replicating[0]!.untilMs <= now)
+        this.failReplication(
+          new NotReplicatedError(
+            'CUSTODY-REPLICATION-001',
+            `the record was not acknowledged by Kafka within ${this.replication!.msMax} ms`,
+          ),
+          1,
+        )
+      this.watchReplication()
+    }, ms)
+  }
+
+  private failReplication(error: Error, turns = this.replicating.length): void {
+    for (const { waiters } of this.replicating.splice(0, turns))
+      for (const waiter of waiters) waiter.recorded(error)
   }
 
   /** Flushes to disk, notes the stop and lets go of the directory. Sessions must have been closed before. */
@@ -413,6 +578,8 @@ export class Recorder {
     this.closed = true
     if (this.syncTimer) clearTimeout(this.syncTimer)
     if (this.resumeTimer) clearInterval(this.resumeTimer)
+    if (this.replicationTimer) clearTimeout(this.replicationTimer)
+    this.failReplication(new LogRefusedError('CUSTODY-LOG-003', 'the event log is closed'))
     for (const fd of [...this.retired, this.fd]) if (fd >= 0) closeSync(fd)
     this.fd = -1
     this.retired = []
@@ -428,8 +595,12 @@ export class Recorder {
     segment: number
     logBytes: number
     openSessions: number
+    /** The log never grows beyond this. */
+    logBytesMax: number
     problem: string | null
     refusedCommands: number
+    notReplicated: number
+    replicationProblem: string | null
   } {
     return {
       recorder: this.name,
@@ -438,7 +609,10 @@ export class Recorder {
       logBytes: this.logBytes,
       openSessions: this.sessions.size,
       problem: this.problem?.message ?? null,
+      logBytesMax: this.options.logBytesMax,
       refusedCommands: this.refusedCommands,
+      notReplicated: this.notReplicated,
+      replicationProblem: this.replicationProblem?.message ?? null,
     }
   }
 
@@ -675,9 +849,10 @@ export class Recorder {
     this.nextSequence = this.batchFirstSequence
     this.batchHead.copy(this.head)
     this.refuse(refused)
-    const waiters = [...this.waitersOs, ...this.waitersDisk]
+    const waiters = [...this.waitersOs, ...this.waitersDisk, ...this.waitersReplicated]
     this.waitersOs = []
     this.waitersDisk = []
+    this.waitersReplicated = []
     for (const waiter of waiters) waiter.recorded(refused)
   }
 
@@ -706,7 +881,11 @@ export class Recorder {
     clearInterval(this.resumeTimer!)
     this.resumeTimer = null
     const problem = this.problem
-    this.problem = null
+    this.problem = this.stopped
+    if (this.stopped !== null) {
+      if (problem !== this.stopped) this.onStateChange(this.stopped)
+      return
+    }
     const refused = this.refusedCommands
     this.refusedCommands = 0
     this.record({

@@ -16,6 +16,21 @@ export {
   startProgram,
 } from './clients'
 export { type Driver, type DriverOutcome, type DriverRun, drivers } from './drivers'
+export {
+  type ConsumerUnderTest,
+  type ContractCase,
+  eventLogContract,
+  Ledger,
+  type LogUnderTest,
+  open as openSessions,
+  type RecorderUnderTest,
+  say,
+  someone,
+  somewhere,
+  type Taken,
+  takeUntil,
+} from './event-log-contract'
+export { type KafkaServer, type KafkaServerOptions, startKafka } from './kafka'
 export { type OidcProvider, startOidcProvider } from './oidc'
 export {
   type PostgresServer,
