@@ -5,8 +5,14 @@
  * Refuses to run more at once than it has places for, and to let an abandoned query go on.
  */
 import { randomUUID } from 'node:crypto'
-import { Session } from 'chdb'
+import type { Session } from 'chdb'
 import { type EngineRequest, preparation } from './request'
+
+/** Half a gigabyte of library is loaded by who runs an engine, not by who only knows this package. */
+function newSession(directory: string): Session {
+  const chdb = require('chdb') as typeof import('chdb')
+  return new chdb.Session(directory)
+}
 
 export interface EngineOptions {
   directory: string
@@ -41,7 +47,7 @@ export class Engine {
   private idle: (() => void) | null = null
 
   constructor(private readonly o: EngineOptions) {
-    this.control = new Session(o.directory)
+    this.control = newSession(o.directory)
   }
 
   async run(request: EngineRequest, format: string, signal: AbortSignal): Promise<EngineResult> {
@@ -50,7 +56,7 @@ export class Engine {
     const cancel = () => void this.cancel(mark)
     let session: Session | undefined
     try {
-      session = new Session(this.o.directory)
+      session = newSession(this.o.directory)
       const settings: [string, string][] = [...this.o.settings, ['log_comment', mark]]
       for (const statement of preparation(request, settings)) await session.queryAsync(statement)
       if (signal.aborted) throw new GoneError('the client is gone')

@@ -11,6 +11,8 @@ export interface EngineRequest {
   parameters: [name: string, value: string][]
   database: string | null
   queryId: string | null
+  /** The engine itself refuses to write, and settings in the statement. */
+  readonly?: boolean
 }
 
 export class BadRequestError extends Error {}
@@ -101,6 +103,8 @@ export function preparation(request: EngineRequest, more: [string, string][]): s
     )
   for (const [name, value] of request.parameters)
     statements.push(`SET param_${name} = ${literal(value)}`)
+  // Last: it lets nothing be set any more.
+  if (request.readonly) statements.push('SET readonly = 1')
   return statements
 }
 

@@ -149,7 +149,7 @@ test('garbage on the port does no harm', async () => {
 
 test('migrations once, noted, and again without effect', async () => {
   const first = await migrate(client)
-  expect(first.applied).toEqual(['0001_events', '0002_sessions'])
+  expect(first.applied).toEqual(['0001_events', '0002_sessions', '0003_cold', '0004_unread'])
   expect(await migrate(client)).toEqual({ applied: [] })
   expect(await rows('SELECT count() AS n FROM custody.events')).toEqual([{ n: 0 }])
   expect(await rows('SELECT count() AS n FROM custody.sessions')).toEqual([{ n: 0 }])

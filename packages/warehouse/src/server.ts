@@ -1,7 +1,8 @@
 /**
  * The embedded server: chdb behind ClickHouse's HTTP interface, as much of it as @clickhouse/client uses: ping, queries
  * with settings and bound parameters, inserts, errors, cancelling by hanging up.
- * Refuses anybody without the password it was started with, other addresses than loopback, and bodies and answers beyond
+ * Two users: `custody` may everything, `custody_query` only what guard.ts permits.
+ * Refuses anybody without a password it was started with, other addresses than loopback, and bodies and answers beyond
  * their bounds. One process owns a data directory; the engine itself refuses a second.
  */
 import { createHash, randomUUID, timingSafeEqual } from 'node:crypto'
@@ -15,11 +16,21 @@ import { createGunzip } from 'node:zlib'
 import { type Logger, listenError } from '@custody/kit'
 import { BusyError, Engine, GoneError } from './engine'
 import {
+  isFormat,
+  type Parser,
+  permittedSettings,
+  permittedStatement,
+  RefusedError,
+  SCALAR_FUNCTIONS,
+} from './guard'
+import {
   BadRequestError,
+  type EngineRequest,
   exceptionCode,
   formatOf,
   insertFromFile,
   isInsert,
+  literal,
   readRequest,
 } from './request'
 
@@ -28,8 +39,10 @@ export interface WarehouseOptions {
   directory: string
   /** 0 picks a free one. Only loopback is listened on. */
   port: number
-  /** Every request must present it (HTTP Basic or X-ClickHouse-Key); the user is `custody`. */
+  /** Every request must present one (HTTP Basic or X-ClickHouse-Key); this is of the user `custody`, who may everything. */
   password: string
+  /** Of the user `custody_query`, who may only read; without it there is no such user. */
+  queryPassword?: string
   logger?: Logger
   queriesMax?: number
   queryMemoryBytesMax?: number
@@ -38,12 +51,17 @@ export interface WarehouseOptions {
 }
 
 export interface Warehouse {
-  start(): Promise<{ port: number; url: string }>
+  start(): Promise<{ port: number; url: string; queryUrl: string }>
   stop(): Promise<void>
 }
 
 const HOST = '127.0.0.1'
 const USER = 'custody'
+const QUERY_USER = 'custody_query'
+type Role = 'all' | 'query'
+/** Before a question's own, which guard.ts keeps within bounds. */
+const QUERY_SETTINGS: [string, string][] = [['max_execution_time', '60']]
+const STATEMENTS_KEPT_MAX = 512
 const QUERY_BYTES_MAX = 4 * 1024 * 1024
 const WAITING_MAX = 256
 const STOP_MS_MAX = 20_000
@@ -61,7 +79,11 @@ export function createWarehouse(options: WarehouseOptions): Warehouse {
   let engine: Engine
   let server: Server
 
-  async function start(): Promise<{ port: number; url: string }> {
+  /** What the parser said of statements of the query role; the query service asks the same few again and again. */
+  const permitted = new Map<string, string>()
+  let functions: Promise<{ table: string[]; scalar: string[] }> | null = null
+
+  async function start(): Promise<{ port: number; url: string; queryUrl: string }> {
     mkdirSync(spool, { recursive: true, mode: 0o700 })
     // What an earlier process was sent and did not insert, its sender still has.
     for (const left of readdirSync(spool)) rmSync(join(spool, left), { force: true })
@@ -90,7 +112,13 @@ export function createWarehouse(options: WarehouseOptions): Warehouse {
       server.listen(options.port, HOST, resolve)
     })
     const { port } = server.address() as AddressInfo
-    return { port, url: `http://${USER}:${encodeURIComponent(options.password)}@${HOST}:${port}` }
+    const urlOf = (user: string, password: string) =>
+      `http://${user}:${encodeURIComponent(password)}@${HOST}:${port}`
+    return {
+      port,
+      url: urlOf(USER, options.password),
+      queryUrl: urlOf(QUERY_USER, options.queryPassword ?? ''),
+    }
   }
 
   async function stop(): Promise<void> {
@@ -118,7 +146,8 @@ export function createWarehouse(options: WarehouseOptions): Warehouse {
         answer(response, 200, 'Ok.\n')
         return
       }
-      if (!admitted(request, url.searchParams)) {
+      const role = roleOf(request, url.searchParams)
+      if (role === null) {
         request.resume()
         fail(
           response,
@@ -127,14 +156,15 @@ export function createWarehouse(options: WarehouseOptions): Warehouse {
         )
         return
       }
-      await execute(request, url.searchParams, response, abort.signal)
+      await execute(request, url.searchParams, role, response, abort.signal)
     } catch (error) {
       const message = (error as Error).message
       if (error instanceof GoneError || abort.signal.aborted) {
         response.destroy()
         return
       }
-      if (error instanceof BadRequestError)
+      if (error instanceof RefusedError) fail(response, 403, message)
+      else if (error instanceof BadRequestError)
         fail(response, 400, `Code: 62. DB::Exception: ${message}`)
       else fail(response, error instanceof BusyError ? 503 : 500, message)
       request.resume()
@@ -142,7 +172,7 @@ export function createWarehouse(options: WarehouseOptions): Warehouse {
     }
   }
 
-  function admitted(request: IncomingMessage, search: URLSearchParams): boolean {
+  function roleOf(request: IncomingMessage, search: URLSearchParams): Role | null {
     const basic = /^Basic (.+)$/i.exec(request.headers.authorization ?? '')?.[1]
     const [user, password] = basic
       ? split(Buffer.from(basic, 'base64').toString())
@@ -150,12 +180,65 @@ export function createWarehouse(options: WarehouseOptions): Warehouse {
           String(request.headers['x-clickhouse-user'] ?? search.get('user') ?? ''),
           String(request.headers['x-clickhouse-key'] ?? search.get('password') ?? ''),
         ]
-    return user === USER && same(password, options.password)
+    if (user === USER && same(password, options.password)) return 'all'
+    const { queryPassword } = options
+    if (user === QUERY_USER && queryPassword && same(password, queryPassword)) return 'query'
+    return null
+  }
+
+  /** The request as the query role may have it run. */
+  async function guarded(asked: EngineRequest, signal: AbortSignal): Promise<EngineRequest> {
+    if (asked.database !== null && asked.database !== 'custody' && asked.database !== 'default')
+      throw new RefusedError(`the database ${asked.database} is not for this user`)
+    const settings = permittedSettings(asked.settings)
+    // Where a value stands for a name the text alone does not say what is read; such parameters are refused.
+    const key = asked.sql
+    let sql = permitted.get(key)
+    if (sql === undefined) {
+      sql = await permittedStatement(asked.sql, asked.parameters, parser(signal))
+      permitted.set(key, sql)
+      const [oldest] = permitted.keys()
+      if (permitted.size > STATEMENTS_KEPT_MAX && oldest !== undefined) permitted.delete(oldest)
+    }
+    return { ...asked, sql, settings: [...QUERY_SETTINGS, ...settings], readonly: true }
+  }
+
+  function parser(signal: AbortSignal): Parser {
+    const lines = async (sql: string, parameters: EngineRequest['parameters'] = []) => {
+      const request = { sql, parameters, settings: [], database: null, queryId: null }
+      const { bytes } = await engine.run({ ...request, readonly: true }, 'TSVRaw', signal)
+      return Buffer.from(bytes).toString().split('\n').slice(0, -1)
+    }
+    return {
+      async format(sql) {
+        const [text, ...more] = await lines(`SELECT formatQuerySingleLine(${literal(sql)})`)
+        if (text === undefined || more.length > 0)
+          throw new RefusedError('the statement can’t be read in one way only')
+        return text
+      },
+      tree: (sql, parameters) => lines(`EXPLAIN AST ${sql}`, parameters),
+      functions() {
+        functions ??= (async () => ({
+          table: await lines('SELECT name FROM system.table_functions'),
+          scalar: [
+            ...SCALAR_FUNCTIONS,
+            ...(await lines(
+              "SELECT name FROM system.functions WHERE categories = 'AI' OR name ILIKE 'ai%' AND alias_to ILIKE 'ai%'",
+            )),
+          ],
+        }))()
+        functions.catch(() => {
+          functions = null
+        })
+        return functions
+      },
+    }
   }
 
   async function execute(
     request: IncomingMessage,
     search: URLSearchParams,
+    role: Role,
     response: ServerResponse,
     signal: AbortSignal,
   ): Promise<void> {
@@ -164,7 +247,7 @@ export function createWarehouse(options: WarehouseOptions): Warehouse {
     let file: string | null = null
     try {
       let sql: string
-      if (inUrl !== null && isInsert(inUrl) && hasBody(request)) {
+      if (role === 'all' && inUrl !== null && isInsert(inUrl) && hasBody(request)) {
         file = join(spool, `${randomUUID()}.data`)
         await pipeline(
           body(request),
@@ -177,12 +260,15 @@ export function createWarehouse(options: WarehouseOptions): Warehouse {
         sql = inUrl === null ? text : `${inUrl}\n${text}`
       }
       if (signal.aborted) throw new GoneError('the client is gone')
-      const asked = readRequest(search, sql)
+      let asked = readRequest(search, sql)
+      if (role === 'query') asked = await guarded(asked, signal)
       if (file) asked.sql = insertFromFile(asked.sql, file)
       const format =
         formatOf(asked.sql) ??
         asked.settings.find(([name]) => name === 'default_format')?.[1] ??
         'TabSeparated'
+      if (role === 'query' && !isFormat(format))
+        throw new RefusedError(`the format ${format} is not for this user`)
       const result = await engine.run(asked, format, signal)
       // The engine in process does not hold to max_result_bytes; how much it can hold is bounded by max_memory_usage.
       if (result.bytes.length > answerBytesMax)
