@@ -15,7 +15,7 @@ import { encodeMessage, HEADER_BYTES } from '@custody/schemas'
 import { createWarehouse, type Warehouse } from '@custody/warehouse'
 import { avroContainer } from './container'
 import { createIngest, type Ingest, type IngestOptions } from './ingest'
-import { Source } from './source'
+import { LogSource } from './log-source'
 
 const root = mkdtempSync(join(tmpdir(), 'custody-ingest-'))
 const logger = createLogger({ name: 'test', level: 'silent' })
@@ -225,18 +225,19 @@ test('an event that the store does not take is kept aside, and all others go in'
   const recorder = await open('dead')
   record(recorder, 20)
   // Bytes that are no event, in the middle of a batch.
-  const next = Source.prototype.next
+  const { next } = LogSource.prototype
   let spoiled = false
-  const spoil = jest.spyOn(Source.prototype, 'next').mockImplementation(async function (
-    this: Source,
+  const spoil = jest.spyOn(LogSource.prototype, 'next').mockImplementation(async function (
+    this: LogSource,
+    hurry: boolean,
   ) {
-    const batch = await next.call(this)
-    const part = batch.parts.find(({ messages }) => messages.length > 10)
-    if (part && !spoiled) {
+    const lot = await next.call(this, hurry)
+    if (lot && lot.messages.length > 10 && !spoiled) {
       spoiled = true
-      part.messages[7] = part.messages[7]!.subarray(0, part.messages[7]!.length - 9)
+      const messages = lot.messages as Buffer[]
+      messages[7] = messages[7]!.subarray(0, messages[7]!.length - 9)
     }
-    return batch
+    return lot
   })
   const running = await begin()
   const count = await logged(recorder)
@@ -244,7 +245,10 @@ test('an event that the store does not take is kept aside, and all others go in'
     await new Promise((resolve) => setTimeout(resolve, 20))
   spoil.mockRestore()
   expect(running.status().deadLetters).toBe(1)
-  expect(readdirSync(join(home.directory, 'dead-letters'))).toHaveLength(1)
+  expect(readdirSync(join(home.directory, 'dead-letters'))).toEqual([
+    expect.stringMatching(/^[0-9a-f]{32}\.event$/),
+    expect.stringMatching(/^[0-9a-f]{32}\.json$/),
+  ])
   expect(await stored(recorder)).toMatchObject({ rows: count - 1, distinct: count - 1 })
 })
 
