@@ -1,5 +1,6 @@
 /** Tokens: issued, presented, tampered with, out of date, of somebody else, revoked. */
-import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs'
+import { generateKeyPairSync } from 'node:crypto'
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Home, parseConfiguration, prepareHome } from '@custody/kit'
@@ -157,4 +158,56 @@ test('a provider goes by its host, or by its address where realms share one', as
     'a.example/realms/two',
     'b.example',
   ])
+})
+
+describe('keys that several hosts share', () => {
+  const issuer = 'acme'
+  const files = () => {
+    const { privateKey, publicKey } = generateKeyPairSync('ed25519')
+    const at = (name: string, text: string) => {
+      writeFileSync(join(home.directory, name), text)
+      return join(home.directory, name)
+    }
+    return {
+      pem: at('key.pem', String(privateKey.export({ format: 'pem', type: 'pkcs8' }))),
+      publicPem: at('key.pub.pem', String(publicKey.export({ format: 'pem', type: 'spki' }))),
+      jwk: at('key.jwk', JSON.stringify(privateKey.export({ format: 'jwk' }))),
+      publicJwk: at('key.pub.jwk', JSON.stringify(publicKey.export({ format: 'jwk' }))),
+    }
+  }
+  const verifierAt = (gateway: string, file: string) =>
+    createTokenVerifier(home, {
+      gateway,
+      identity: { issuers: [], saml: [], tokenKeys: { issuer, file } },
+    })
+
+  test('one issues, all of the same issuer verify, with the public half alone as well', async () => {
+    const { pem, jwk, publicPem, publicJwk } = files()
+    for (const file of [pem, jwk]) {
+      const keys = await loadTokenKeys(home, 'query-1', { issuer, file })
+      const { token } = await issueToken(keys, { subject: 'ada' })
+      for (const verifying of [publicPem, publicJwk]) {
+        const { who } = await (await verifierAt('proxy-7', verifying)).verify(token)
+        expect([who.subject, who.issuer]).toEqual(['ada', 'custody:acme'])
+      }
+    }
+  })
+
+  test('the public half issues nothing, and what is no key is refused without being quoted', async () => {
+    const { publicPem } = files()
+    const keys = await loadTokenKeys(home, 'local', { file: publicPem })
+    await expect(issueToken(keys, { subject: 'ada' })).rejects.toMatchObject({
+      code: 'CUSTODY-TOKEN-008',
+    })
+    const broken = join(home.directory, 'broken')
+    writeFileSync(broken, 'hunter2')
+    for (const file of [broken, join(home.directory, 'missing')])
+      await expect(loadTokenKeys(home, 'local', { file })).rejects.toMatchObject({
+        code: 'CUSTODY-TOKEN-008',
+        message: expect.not.stringContaining('hunter2'),
+      })
+    const { privateKey } = generateKeyPairSync('x25519')
+    writeFileSync(broken, privateKey.export({ format: 'pem', type: 'pkcs8' }))
+    await expect(loadTokenKeys(home, 'local', { file: broken })).rejects.toThrow(/Ed25519/)
+  })
 })

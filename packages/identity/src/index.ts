@@ -3,6 +3,7 @@
  * The seam for other ways in is `CredentialVerifier`: presented → principal.
  * Refuses tokens of other issuers, unsigned ones, and any that live longer than the bound.
  */
+import { createPrivateKey, createPublicKey, type JsonWebKey, type KeyObject } from 'node:crypto'
 import { existsSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Configuration, CustodyError, type Home, writeFileAtomic } from '@custody/kit'
@@ -21,6 +22,7 @@ import { OidcVerifier, tokenRefused } from './oidc'
 
 export { type Begun, type Returned, type SignInProvider, signInProviders } from './browser'
 export { discoveryUrl } from './oidc'
+export { STANDING_KINDS, Standing } from './standing'
 
 export interface Principal {
   who: Who
@@ -74,12 +76,21 @@ const CLOCK_SKEW_SECONDS = 5
 
 export interface TokenKeys {
   issuer: string
-  privateKey: KeyLike | Uint8Array
+  /** Null where only the public half is here: tokens are verified and none issued. */
+  privateKey: KeyLike | Uint8Array | null
   publicKey: KeyLike | Uint8Array
 }
 
-/** The installation's signing key, made at first use. */
-export async function loadTokenKeys(home: Home, gateway: string): Promise<TokenKeys> {
+type TokenKeySettings = Partial<Configuration['identity']['tokenKeys']>
+
+/** The installation's signing key: the one that the settings name, or the home's own, made at first use. */
+export async function loadTokenKeys(
+  home: Home,
+  gateway: string,
+  settings: TokenKeySettings = {},
+): Promise<TokenKeys> {
+  const issuer = `custody:${settings.issuer ?? gateway}`
+  if (settings.file !== undefined) return { issuer, ...readKeys(settings.file) }
   const path = join(home.keys, 'token-signing.jwk')
   if (!existsSync(path)) {
     const { privateKey } = await generateKeyPair('EdDSA', { crv: 'Ed25519', extractable: true })
@@ -92,10 +103,39 @@ export async function loadTokenKeys(home: Home, gateway: string): Promise<TokenK
   const jwk = JSON.parse(readFileSync(path, 'utf8')) as JWK
   const { d: _secret, ...publicJwk } = jwk
   return {
-    issuer: `custody:${gateway}`,
+    issuer,
     privateKey: await importJWK(jwk, 'EdDSA'),
     publicKey: await importJWK(publicJwk, 'EdDSA'),
   }
+}
+
+/** PEM or JWK, the pair or its public half. Never made here: several hosts must have the same. */
+function readKeys(file: string): Pick<TokenKeys, 'privateKey' | 'publicKey'> {
+  const refused = (why: string, cause?: unknown) =>
+    new CustodyError('CUSTODY-TOKEN-008', `the key for tokens ${file}: ${why}`, { cause })
+  let text: string
+  try {
+    text = readFileSync(file, 'utf8')
+  } catch (cause) {
+    throw refused((cause as Error).message, cause)
+  }
+  let privateKey: KeyObject | null = null
+  let publicKey: KeyObject
+  try {
+    if (text.includes('-----BEGIN')) {
+      if (text.includes('PRIVATE KEY')) privateKey = createPrivateKey(text)
+      publicKey = createPublicKey(privateKey ?? text)
+    } else {
+      const key = JSON.parse(text) as JsonWebKey
+      if (key.d !== undefined) privateKey = createPrivateKey({ key, format: 'jwk' })
+      publicKey = createPublicKey(privateKey ?? { key, format: 'jwk' })
+    }
+  } catch {
+    // What the parser quotes may be the key.
+    throw refused('neither PEM nor JWK of a key')
+  }
+  if (publicKey.asymmetricKeyType !== 'ed25519') throw refused('not an Ed25519 key')
+  return { privateKey, publicKey }
 }
 
 export async function issueToken(keys: TokenKeys, request: TokenRequest): Promise<IssuedToken> {
@@ -106,6 +146,11 @@ export async function issueToken(keys: TokenKeys, request: TokenRequest): Promis
       `a token lives 1 to ${TTL_SECONDS_MAX} seconds, not ${ttlSeconds}`,
     )
   if (!request.subject) throw new CustodyError('CUSTODY-TOKEN-001', 'a token needs a subject')
+  if (keys.privateKey === null)
+    throw new CustodyError(
+      'CUSTODY-TOKEN-008',
+      'here is only the public half of the key for tokens',
+    )
   const id = uuidText(newUuid())
   const now = Math.floor(Date.now() / 1000)
   const token = await new SignJWT({
@@ -133,7 +178,7 @@ export async function createTokenVerifier(
   home: Home,
   configuration: { gateway: string; identity?: Configuration['identity'] },
 ): Promise<CredentialVerifier> {
-  const keys = await loadTokenKeys(home, configuration.gateway)
+  const keys = await loadTokenKeys(home, configuration.gateway, configuration.identity?.tokenKeys)
   const revoked = new Revocations(home)
   const locks = new Locks(home)
   const known = new KnownPeople(home)
@@ -245,7 +290,7 @@ class SharedFile<T> {
 }
 
 /** Identifiers of revoked tokens with the time after which they may be forgotten. */
-class Revocations {
+export class Revocations {
   private readonly file: SharedFile<number>
 
   constructor(home: Home) {
@@ -260,9 +305,15 @@ class Revocations {
     )
   }
 
-  add(id: string, expiresMs: number): void {
+  /** Writes only what is new, and not over already. */
+  addAll(revoked: readonly { id: string; untilMs: number; isAlone: boolean }[]): void {
     const now = Date.now()
-    const kept = Object.entries({ ...this.file.read(), [id]: expiresMs }).filter(
+    const known = this.file.read()
+    const added = revoked
+      .map(({ id, untilMs, isAlone }) => [isAlone ? alone(id) : id, untilMs] as const)
+      .filter(([id, untilMs]) => untilMs > now && (known[id] ?? 0) < untilMs)
+    if (added.length === 0) return
+    const kept = Object.entries({ ...known, ...Object.fromEntries(added) }).filter(
       ([, until]) => until > now,
     )
     this.file.write(Object.fromEntries(kept))
@@ -351,7 +402,7 @@ export function revokeToken(
   id: string,
   { untilMs = Date.now() + TTL_SECONDS_MAX * 1000, isAlone = false } = {},
 ): void {
-  new Revocations(home).add(isAlone ? alone(id) : id, untilMs)
+  new Revocations(home).addAll([{ id, untilMs, isAlone }])
 }
 
 /** Who is kept out, by subject or e-mail address, whatever token they hold. */
@@ -361,33 +412,110 @@ export interface Lock {
   since: string
 }
 
+/** As it is kept. What was said here and must come round yet names its event; an unlock is kept until then. */
+interface KeptLock extends Lock {
+  pending?: string
+  removed?: true
+}
+
 export class Locks {
-  private readonly file: SharedFile<Lock>
+  private readonly file: SharedFile<KeptLock>
 
   constructor(home: Home) {
     this.file = new SharedFile(join(home.keys, 'locked.json'))
   }
 
   all(): Record<string, Lock> {
-    return this.file.read()
+    return Object.fromEntries(
+      Object.entries(this.file.read())
+        .filter(([, { removed }]) => !removed)
+        .map(([name, { by, reason, since }]) => [name, { by, reason, since }]),
+    )
   }
 
   of(who: Pick<Who, 'subject' | 'email'>): Lock | null {
     const locks = this.file.read()
-    for (const name of [who.subject, who.email])
-      if (name !== null && Object.hasOwn(locks, name.toLowerCase()))
-        return locks[name.toLowerCase()]!
+    for (const name of [who.subject, who.email]) {
+      if (name === null || !Object.hasOwn(locks, name.toLowerCase())) continue
+      const found = locks[name.toLowerCase()]!
+      if (!found.removed) return found
+    }
     return null
   }
 
   add(name: string, lock: Lock): void {
-    this.file.write({ ...this.file.read(), [name.toLowerCase()]: lock })
+    this.put(name, lock, this.kept(name)?.pending)
   }
 
   /** False where there was none. */
   remove(name: string): boolean {
-    const { [name.toLowerCase()]: found, ...rest } = this.file.read()
-    if (found) this.file.write(rest)
-    return found !== undefined
+    const found = this.kept(name)
+    if (!found || found.removed) return false
+    this.put(name, null, found.pending)
+    return true
+  }
+
+  /**
+   * Records it, then does it (`lock` null: ends it). Where what is recorded comes round to be heard, it is the last word on
+   * that identity until then. Nothing is done where recording rejects.
+   */
+  async say(
+    name: string,
+    lock: Lock | null,
+    comesRound: boolean,
+    record: (id: Buffer) => Promise<void>,
+  ): Promise<void> {
+    const id = newUuid()
+    const before = this.kept(name)
+    const was = before && !before.removed ? before : null
+    // Before it is recorded: it may be heard before recording has returned.
+    if (comesRound) this.put(name, was, uuidText(id))
+    try {
+      await record(id)
+    } catch (error) {
+      if (this.kept(name)?.pending === uuidText(id)) this.put(name, was, before?.pending)
+      throw error
+    }
+    this.put(name, lock, this.kept(name)?.pending)
+  }
+
+  private kept(name: string): KeptLock | undefined {
+    const locks = this.file.read()
+    return Object.hasOwn(locks, name.toLowerCase()) ? locks[name.toLowerCase()] : undefined
+  }
+
+  private put(name: string, lock: Lock | null, pending: string | undefined): void {
+    const { [name.toLowerCase()]: _before, ...rest } = this.file.read()
+    if (lock === null && pending === undefined) {
+      this.file.write(rest)
+      return
+    }
+    const { by, reason, since } = lock ?? { by: '', reason: null, since: '' }
+    this.file.write({
+      ...rest,
+      [name.toLowerCase()]: {
+        by,
+        reason,
+        since,
+        ...(lock === null && { removed: true as const }),
+        ...(pending !== undefined && { pending }),
+      },
+    })
+  }
+
+  /** What was said, here or elsewhere, in the order of all hosts. `lock` null: it is over. */
+  heard(said: readonly { identity: string; lock: Lock | null; id: string }[]): void {
+    const locks = { ...this.file.read() }
+    for (const { identity, lock, id } of said) {
+      const name = identity.toLowerCase()
+      const known = Object.hasOwn(locks, name) ? locks[name] : undefined
+      // Newer words of our own are still to come. Identifiers rise with time: what was said later ends the waiting, since
+      // ours may never come round (it was not recorded in the end, or is no longer kept behind the later one). If it does
+      // come, the order of all hosts holds again.
+      if (known?.pending && id < known.pending) continue
+      if (lock === null) delete locks[name]
+      else locks[name] = lock
+    }
+    if (JSON.stringify(locks) !== JSON.stringify(this.file.read())) this.file.write(locks)
   }
 }
