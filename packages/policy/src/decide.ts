@@ -3,11 +3,7 @@
  * would be permitted if a person approved it is held. Pure: the same facts give the same decision.
  * Refuses to let a policy that fails while it is evaluated pass for one that has nothing against it.
  */
-import {
-  type CedarValueJson,
-  type EntityJson,
-  statefulIsAuthorized,
-} from '@cedar-policy/cedar-wasm/nodejs'
+import { type CedarValueJson, type EntityJson, statefulIsAuthorized } from './engine'
 import {
   type ApprovalRequirement,
   type ApprovalTerms,

@@ -5,6 +5,8 @@
 import { createHash } from 'node:crypto'
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { CustodyError } from '@custody/kit'
+import { parseRequirements } from './approvals'
 import {
   type PolicySet as CedarPolicySet,
   checkParsePolicySet,
@@ -16,9 +18,7 @@ import {
   preparseSchema,
   templateToJson,
   validate,
-} from '@cedar-policy/cedar-wasm/nodejs'
-import { CustodyError } from '@custody/kit'
-import { parseRequirements } from './approvals'
+} from './engine'
 import { PreApproved, type PreApprovedList } from './pre-approved'
 
 /** The text of one policy file. `name` is what people are shown: a path, or `template <name>`. */
