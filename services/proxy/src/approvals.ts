@@ -126,6 +126,7 @@ export class Approvals {
       },
       question.session,
     )
+    recorder.hurry()
     return held
   }
 

@@ -1,6 +1,7 @@
 /**
  * Decides every command before anything of it is forwarded; nothing else in the proxy decides. Two rules: what can't be
- * recorded is refused, whatever any policy says; and what the policies say of who asks, for what, of which resource.
+ * recorded (or, where that is asked for, replicated) is refused, whatever any policy says; and what the policies say of who
+ * asks, for what, of which resource.
  * Refuses to know any protocol: it gets the analysed command and gives a verdict.
  */
 import type { Recorder } from '@custody/event-log'
@@ -54,6 +55,8 @@ export interface SessionFacts {
   sourceAddress: string | null
   application: string | null
   database: string | null
+  /** Its commands run only once their record is acknowledged elsewhere. */
+  isReplicated?: boolean
 }
 
 /** Where the policies in force come from. `current` may change between any two commands. */
@@ -74,6 +77,12 @@ const UNRESTRICTED: Verdict = {
   terms: null,
   alert: null,
 }
+
+const NOT_REPLICATED = encodeDecision({
+  outcome: 'block',
+  policies: ['custody.replicated'],
+  reason: 'records of this resource must be acknowledged by Kafka, which can’t be reached',
+})
 
 /** Where policies ask for it, time and the age of a sign-in are looked at anew this often. */
 const MINUTE_MS = 60_000
@@ -160,6 +169,11 @@ export class SessionGate {
     if (problem !== null) {
       this.recorder.refusedCommands++
       return { ...UNRESTRICTED, outcome: 'block', code: problem.code, reason: problem.message }
+    }
+    if (this.facts.isReplicated && this.recorder.replicationProblem !== null) {
+      const { code, message } = this.recorder.replicationProblem
+      this.recorder.notReplicated++
+      return { ...UNRESTRICTED, outcome: 'block', code, reason: message, decision: NOT_REPLICATED }
     }
     const { current } = this.policies
     if (current === null) return UNRESTRICTED

@@ -1,38 +1,61 @@
 /**
  * One direction of a session: bytes that may go on only when what was recorded about them is durable.
  * Keeps their order, one write a turn, and says when the receiver is slower than the sender.
- * Refuses to write anything after a failed record.
+ * Refuses to write anything after a failed record. Where only its replication was not acknowledged in time, whoever sends
+ * may take back what has not gone, and go on.
  */
 import type { Duplex } from 'node:stream'
-import type { Durability, Recorder, Waiter } from '@custody/event-log'
+import {
+  type Durability,
+  NotReplicatedError,
+  type Recorder,
+  stronger,
+  type Waiter,
+} from '@custody/event-log'
 
 /** More than this waiting makes the sender stop. */
 const LANE_BYTES_MAX = 1024 * 1024
 /** Buffers of one batch are joined into one write up to this size. */
 const JOIN_BYTES_MAX = 64 * 1024
 
-interface Batch {
-  buffers: Buffer[]
-  bytes: number
-  disk: boolean
-  /** The recorder's turn that it was begun in; it may only grow within it. */
-  turn: number
+class Batch implements Waiter {
+  readonly buffers: Buffer[] = []
+  bytes = 0
+  /** It ends where a message does. */
+  isWhole = true
+  /** Its record stands. */
+  isRecorded = false
+
+  constructor(
+    private readonly lane: Lane,
+    readonly durability: Durability,
+    /** The recorder's turn that it was begun in; it may only grow within it. */
+    readonly turn: number,
+  ) {}
+
+  recorded(error: Error | null): void {
+    this.lane.told(this, error)
+  }
 }
 
-export class Lane implements Waiter {
+export class Lane {
   private batches: Batch[] = []
-  private diskOutstanding = 0
   private waitingBytes = 0
   /** The receiver is slower than the sender, who was told to stop. */
   slow = false
   bytes = 0
   ended = false
+  /** What the receiver has been sent ends where a message does. */
+  isWhole = true
+  private endWanted = false
 
   constructor(
     private readonly recorder: Recorder,
     private readonly to: Duplex,
     private readonly onSlow: (slow: boolean) => void,
     private readonly onFailed: (error: Error) => void,
+    /** What was sent from this byte on is taken back. Without it that is a failure as any other. */
+    private readonly onTakenBack: ((error: NotReplicatedError, from: number) => void) | null = null,
   ) {
     to.on('drain', () => this.judge())
   }
@@ -42,59 +65,81 @@ export class Lane implements Waiter {
     return this.bytes - this.waitingBytes - this.to.writableLength
   }
 
-  /** Sends after everything recorded so far is as durable as asked; `null` means that it needs no record of its own. */
-  send(bytes: Buffer, durability: Durability | null): void {
+  /**
+   * Sends after everything recorded so far is as durable as asked; `null` means that it needs no record of its own.
+   * `isWhole`: the bytes end where a message does.
+   */
+  send(bytes: Buffer, durability: Durability | null, isWhole = true): void {
     if (this.ended) return
     this.bytes += bytes.length
-    if (durability === null && this.batches.length === 0) {
+    let batch = this.batches.at(-1)
+    if (durability === null && batch === undefined) {
       this.to.write(bytes)
+      this.isWhole = isWhole
       this.judge()
       return
     }
-    // A batch behind one that waits for the disk must wait for it too, or it would overtake.
-    const disk = durability === 'disk' || this.diskOutstanding > 0
-    let batch = this.batches.at(-1)
-    if (batch === undefined || batch.turn !== this.recorder.turn || (disk && !batch.disk)) {
-      batch = { buffers: [], bytes: 0, disk, turn: this.recorder.turn }
+    // What is behind one that waits for more must wait for it too, or it would overtake.
+    const needed = stronger(batch?.durability ?? null, durability ?? 'os')
+    if (
+      batch === undefined ||
+      batch.turn !== this.recorder.turn ||
+      batch.durability !== needed ||
+      batch.isRecorded
+    ) {
+      batch = new Batch(this, needed, this.recorder.turn)
       this.batches.push(batch)
-      if (disk) this.diskOutstanding++
-      this.recorder.whenRecorded(disk ? 'disk' : 'os', this)
+      this.recorder.whenRecorded(needed, batch)
     }
     batch.buffers.push(bytes)
     batch.bytes += bytes.length
+    batch.isWhole = isWhole
     this.waitingBytes += bytes.length
     if (this.waitingBytes > LANE_BYTES_MAX) this.judge()
   }
 
-  /** The oldest batch's record stands (or, with an error, doesn't). */
-  recorded(error: Error | null): void {
-    const batch = this.batches.shift()
-    if (batch === undefined) return
-    if (batch.disk) this.diskOutstanding--
-    this.waitingBytes -= batch.bytes
-    if (this.ended) return
-    if (error) {
-      this.ended = true
-      this.onFailed(error)
+  /** The record of a batch stands (or, with an error, doesn't). */
+  told(batch: Batch, error: Error | null): void {
+    if (this.ended || !this.batches.includes(batch)) return
+    if (error === null) {
+      batch.isRecorded = true
+      while (this.batches[0]?.isRecorded) this.write(this.batches.shift()!)
+      if (this.endWanted && this.batches.length === 0) this.end()
+      else this.judge()
       return
     }
-    if (batch.buffers.length === 1) this.to.write(batch.buffers[0]!)
-    else if (batch.bytes <= JOIN_BYTES_MAX) this.to.write(Buffer.concat(batch.buffers, batch.bytes))
+    if (error instanceof NotReplicatedError && this.onTakenBack !== null) {
+      const from = this.bytes - this.waitingBytes
+      this.batches = []
+      this.bytes = from
+      this.waitingBytes = 0
+      this.onTakenBack(error, from)
+      if (this.endWanted) this.end()
+      else this.judge()
+      return
+    }
+    this.ended = true
+    this.onFailed(error)
+  }
+
+  private write(batch: Batch): void {
+    this.waitingBytes -= batch.bytes
+    this.isWhole = batch.isWhole
+    const { buffers } = batch
+    if (buffers.length === 1) this.to.write(buffers[0]!)
+    else if (batch.bytes <= JOIN_BYTES_MAX) this.to.write(Buffer.concat(buffers, batch.bytes))
     else {
       this.to.cork()
-      for (const buffer of batch.buffers) this.to.write(buffer)
+      for (const buffer of buffers) this.to.write(buffer)
       this.to.uncork()
     }
-    this.judge()
   }
 
   /** Ends the receiving side once everything sent has gone. */
   end(): void {
     if (this.ended) return
     if (this.batches.length > 0) {
-      this.recorder.whenRecorded(this.diskOutstanding > 0 ? 'disk' : 'os', {
-        recorded: () => this.end(),
-      })
+      this.endWanted = true
       return
     }
     this.ended = true

@@ -10,8 +10,10 @@ import {
   loadConfiguration,
   prepareHome,
   runService,
+  serveHealth,
   writeFileAtomic,
 } from '@custody/kit'
+import { metricsOf } from './metrics'
 import { createProxy } from './proxy'
 
 const logger = createLogger({ name: 'proxy' })
@@ -29,12 +31,29 @@ void runService({
       logger,
     })
     const { ports } = await proxy.start()
+    const { host, health: port } = configuration.listen
+    const health =
+      port === undefined
+        ? null
+        : await serveHealth({
+            host,
+            port,
+            problem: () => proxy.problem(),
+            metrics: () => metricsOf(proxy.status()),
+          })
+    const all = { ...ports, ...(health && { health: health.port }) }
     writeFileAtomic(
       join(home.run, 'proxy.json'),
-      `${JSON.stringify({ pid: process.pid, ports })}\n`,
+      `${JSON.stringify({ pid: process.pid, ports: all })}\n`,
     )
-    logger.info({ ports }, 'the proxy listens')
-    return { ports, stop: () => proxy.stop() }
+    logger.info({ ports: all }, 'the proxy listens')
+    return {
+      ports: all,
+      async stop() {
+        await proxy.stop()
+        await health?.stop()
+      },
+    }
   },
   ready: ({ ports }) => ({ ports }),
 })

@@ -36,6 +36,8 @@ export interface Protocol {
   serve(socket: Socket): Promise<void>
   /** Ends a session by its identifier (hex), with the reason that its client is told. False where it is not there. */
   kill(session: string, reason: string): boolean
+  /** Who may be here has changed: ends the sessions of those who may not, at once. */
+  checkStanding(): void
   /** Sessions now open. */
   readonly sessions: number
   /** Ends what is open; resolves when all of it is recorded. */

@@ -1,7 +1,16 @@
 /**
  * Puts the proxy together: recorder, gate, protocols, listeners. The one place where they meet.
  */
-import { openRecorder, type Recorder } from '@custody/event-log'
+import { type LogShipper, openRecorder, type Recorder } from '@custody/event-log'
+import {
+  type Cluster,
+  type ClusterStatus,
+  createKafka,
+  joinCluster,
+  type Kafka,
+  startShipperThread,
+} from '@custody/event-log-kafka'
+import { STANDING_KINDS, Standing } from '@custody/identity'
 import {
   type Configuration,
   CustodyError,
@@ -19,6 +28,7 @@ import { loadCertificate } from './certificate'
 import { Gate } from './gate'
 import { type Listener, startListener } from './listener'
 import { People } from './people'
+import { clusterSource, logSource } from './people-sources'
 import { Policies } from './policies'
 import type { CredentialVerifier, Protocol } from './protocol'
 import { createPostgres, refuseClient } from './protocols/postgres'
@@ -30,18 +40,32 @@ export interface ProxyOptions {
   verifier: CredentialVerifier
   logger?: Logger
   version?: string
+  /** Instead of the cluster that the configuration names. */
+  cluster?: {
+    kafka: Pick<Kafka, 'settings' | 'ensureTopics' | 'control' | 'close'>
+    ship(onReplicated: (nextSequence: number) => void): LogShipper
+  }
 }
 
 export interface Proxy {
   start(): Promise<{ ports: { postgres: number } }>
   stop(): Promise<void>
-  status(): {
-    sessions: number
-    log: ReturnType<Recorder['status']> | null
-    policy: { version: string | null; problem: string | null }
-    held: number
-  }
+  status(): ProxyStatus
+  /** Why it does not do its work, or null. */
+  problem(): string | null
 }
+
+export interface ProxyStatus {
+  sessions: number
+  log: ReturnType<Recorder['status']> | null
+  policy: { version: string | null; problem: string | null }
+  held: number
+  /** Null on one machine. */
+  cluster: ClusterStatus | null
+}
+
+/** How long what is recorded may take to get to Kafka when the proxy stops; the rest goes at the next start. */
+const SHIP_MS_MAX = 5000
 
 export function createProxy(options: ProxyOptions): Proxy {
   const { configuration, home } = options
@@ -53,6 +77,7 @@ export function createProxy(options: ProxyOptions): Proxy {
   let signIns: SignIns | null = null
   let postgres: Protocol | null = null
   let listener: Listener | null = null
+  let cluster: Cluster | null = null
   return {
     async start() {
       for (const [resource, { password }] of Object.entries(configuration.resources))
@@ -68,6 +93,8 @@ export function createProxy(options: ProxyOptions): Proxy {
         retentionBytesMax: configuration.log.retentionBytesMax,
         retentionAgeMaxHours: configuration.log.retentionAgeMaxHours,
         reserveBytes: configuration.log.reserveBytes,
+        logBytesMax: configuration.log.logBytesMax,
+        consumers: [configuration.kafka ? 'kafka' : 'ingest'],
         version: options.version,
         onStateChange: (problem) =>
           problem
@@ -78,11 +105,14 @@ export function createProxy(options: ProxyOptions): Proxy {
       policies = new Policies(configuration.policy, recorder, logger)
       policies.start()
       const gate = new Gate(recorder, policies)
-      people = new People({
-        directory: home.log,
-        recorder: `query-${configuration.gateway}`,
+      const secrets = createSecrets(configuration.vault, { logger })
+      const elsewhere = clusterSource()
+      people = new People(
+        configuration.kafka
+          ? elsewhere
+          : logSource({ directory: home.log, recorder: `query-${configuration.gateway}`, logger }),
         logger,
-      })
+      )
       const { limits } = configuration
       approvals = new Approvals({
         recorder,
@@ -101,9 +131,38 @@ export function createProxy(options: ProxyOptions): Proxy {
       people.on('session.kill', ({ parent, who }) => {
         if (parent) postgres?.kill(parent.toString('hex'), `ended by ${nameOf(who ?? null)}`)
       })
+      const standing = new Standing(home)
+      if (configuration.kafka)
+        for (const kind of STANDING_KINDS)
+          people.on(
+            kind,
+            (event) => {
+              standing.hear(event)
+              postgres?.checkStanding()
+            },
+            true,
+          )
       people.start()
+      if (configuration.kafka) {
+        const { kafka, ship } = options.cluster ?? {
+          kafka: createKafka({ settings: configuration.kafka, secrets, logger }),
+          ship: shipperOf(configuration, home, recorder.name, logger),
+        }
+        cluster = await joinCluster({
+          kafka,
+          ship,
+          home,
+          recorder,
+          forget: ['notifier'],
+          hear: (message, isBefore) => elsewhere.say(message, isBefore),
+          heard: () => {
+            standing.settle()
+            postgres?.checkStanding()
+          },
+          logger,
+        })
+      }
       const tls = await loadCertificate(configuration, home)
-      const secrets = createSecrets(configuration.vault, { logger })
       postgres = await createPostgres({
         configuration,
         recorder,
@@ -136,7 +195,9 @@ export function createProxy(options: ProxyOptions): Proxy {
       approvals?.stop()
       people?.stop()
       policies?.stop()
+      await cluster?.deafen()
       await recorder?.close()
+      await cluster?.stop(SHIP_MS_MAX)
     },
     status() {
       return {
@@ -144,9 +205,28 @@ export function createProxy(options: ProxyOptions): Proxy {
         log: recorder?.status() ?? null,
         policy: { version: policies?.current?.version ?? null, problem: policies?.problem ?? null },
         held: approvals?.waiting ?? 0,
+        cluster: cluster?.status() ?? null,
       }
     },
+    problem() {
+      if (listener === null) return 'it is starting'
+      return recorder?.problem?.message ?? null
+    },
   }
+}
+
+function shipperOf(configuration: Configuration, home: Home, recorder: string, logger: Logger) {
+  return (onReplicated: (nextSequence: number) => void): LogShipper =>
+    startShipperThread(
+      {
+        settings: configuration.kafka!,
+        vault: configuration.vault,
+        directory: home.log,
+        recorder,
+        onReplicated,
+      },
+      logger,
+    )
 }
 
 /** Where the console of this machine listens, once it does. */

@@ -35,6 +35,11 @@ export class FrameCutter {
     this.streamed = types
   }
 
+  /** What was handed over ends where a message does. */
+  get isWhole(): boolean {
+    return this.pieceRemaining === 0
+  }
+
   /** Bytes held back because their message is not whole yet. */
   get heldBytes(): number {
     return this.gatheredBytes + this.keptBytes

@@ -115,17 +115,20 @@ class Postgres implements Protocol {
     }, intervalMs)
     this.checking.unref()
     // Who was let in may be locked out, and a token revoked.
-    this.standing = setInterval(() => {
-      try {
-        for (const { relay, principal } of this.live.values()) {
-          const refused = services.verifier.standing?.(principal.who, principal.madeOf)
-          if (refused) relay?.abort('CUSTODY-PG-016', refused.message, '57P01')
-        }
-      } catch (error) {
-        logger.error({ err: error }, 'whether sessions may go on can’t be looked up')
-      }
-    }, STANDING_MS)
+    this.standing = setInterval(() => this.checkStanding(), STANDING_MS)
     this.standing.unref()
+  }
+
+  checkStanding(): void {
+    const { verifier, logger } = this.services
+    try {
+      for (const { relay, principal } of this.live.values()) {
+        const refused = verifier.standing?.(principal.who, principal.madeOf)
+        if (refused) relay?.abort('CUSTODY-PG-016', refused.message, '57P01')
+      }
+    } catch (error) {
+      logger.error({ err: error }, 'whether sessions may go on can’t be looked up')
+    }
   }
 
   kill(session: string, reason: string): boolean {
@@ -235,6 +238,7 @@ class Postgres implements Protocol {
         sourceAddress: client.address,
         application: path.clientApplication ?? null,
         database: asked.database,
+        isReplicated: asked.resource.durability === 'replicated',
       })
       // Refused here already when nothing can be recorded: better no session than a mute one.
       if (recorder.problem) throw recorder.problem

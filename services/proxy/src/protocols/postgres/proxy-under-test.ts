@@ -13,7 +13,7 @@ import {
 import { type Home, parseConfiguration, prepareHome, silentLogger } from '@custody/kit'
 import { decodeMessage, type Event, sha256 } from '@custody/schemas'
 import { temporaryDirectory } from '@custody/test-support'
-import { createProxy, type Proxy as RunningProxy } from '../../proxy'
+import { createProxy, type ProxyOptions, type Proxy as RunningProxy } from '../../proxy'
 
 const BATCH_BYTES_MAX = 1 << 20
 
@@ -22,7 +22,10 @@ export interface ProxyUnderTest {
   readonly directory: string
   readonly home: Home
   /** Starts a proxy; of several in this home each has a gateway's name of its own. */
-  start(configuration: string): Promise<{ proxy: RunningProxy; port: number }>
+  start(
+    configuration: string,
+    cluster?: ProxyOptions['cluster'],
+  ): Promise<{ proxy: RunningProxy; port: number }>
   /** For one gateway of this home. */
   token(request: TokenRequest, gateway?: string): Promise<string>
   /** Every event so far. */
@@ -38,7 +41,7 @@ export function proxyUnderTest(name: string): ProxyUnderTest {
   return {
     directory: directory.path,
     home,
-    async start(written) {
+    async start(written, cluster) {
       const configuration = parseConfiguration(
         `listen: {postgres: 0}\nlog: {reserveBytes: 65536}\n${written}`,
       )
@@ -47,6 +50,7 @@ export function proxyUnderTest(name: string): ProxyUnderTest {
         home,
         verifier: await createTokenVerifier(home, configuration),
         logger: silentLogger(),
+        cluster,
       })
       started.push(proxy)
       return { proxy, port: (await proxy.start()).ports.postgres }

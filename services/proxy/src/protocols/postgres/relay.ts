@@ -9,7 +9,13 @@
  */
 import { createHash, type Hash, hash } from 'node:crypto'
 import type { Duplex } from 'node:stream'
-import type { Durability, RecordedSession, Recorder } from '@custody/event-log'
+import {
+  type Durability,
+  NotReplicatedError,
+  type RecordedSession,
+  type Recorder,
+  stronger,
+} from '@custody/event-log'
 import { isCustodyError } from '@custody/kit'
 import {
   type Analyser,
@@ -24,6 +30,7 @@ import {
   newUuid,
   nowMicros,
   type ParameterDraft,
+  type ResponseDraft,
   type StatementDraft,
 } from '@custody/schemas'
 import type { Answer, Approvals, Waiting } from '../../approvals'
@@ -59,6 +66,7 @@ export const OUTPUT_BYTES_MAX = 64 * 1024
 const HELD_BYTES_MAX = 1024 * 1024
 /** Flush: makes the target answer what it was sent, where the Sync behind it is held. */
 const FLUSH = Buffer.from([Frontend.flush, 0, 0, 0, 4])
+const SYNC = Buffer.from([Frontend.sync, 0, 0, 0, 4])
 /** Requests that a client may have sent ahead of their answers. */
 export const PIPELINE_REQUESTS_MAX = 100_000
 
@@ -201,9 +209,12 @@ interface Expected {
   group: number
   /** Asked by us: its answer is not the client's. */
   own: boolean
-  /** An answer of our own, and whether it was recorded. */
+  /** An answer of our own, whether it was recorded, and whether it says that the next request may come. */
   bytes: Buffer | null
   durability: Durability | null
+  isReady: boolean
+  /** Bytes sent towards the target before it: it is taken back with what is not sent from there on. */
+  mark: number
 }
 
 /** An empty string is a command too: the target answers it. */
@@ -232,6 +243,7 @@ const RESHAPING = new Set([
 const STATUS_IDLE = 0x49
 /** A transaction's end takes settings back; what a cursor is of runs when it is fetched from. */
 const SETS_BY_READING = new Set(['sql:rollback', 'sql:fetch'])
+const ENDS_GROUP = new Set<Kind>([Kind.sync, Kind.query, Kind.functionCall, Kind.local])
 const ENDS_WITH_READY = new Set<Kind>([Kind.sync, Kind.query, Kind.functionCall])
 /** Requests that are decided on. */
 const DECIDED = new Set<number>([Frontend.query, Frontend.bind, Frontend.execute])
@@ -242,6 +254,9 @@ const SQLSTATES: Record<string, string> = {
   'CUSTODY-POLICY-004': '42501',
   'CUSTODY-POLICY-005': '57014',
   'CUSTODY-POLICY-006': '53400',
+  'CUSTODY-REPLICATION-001': '58030',
+  'CUSTODY-REPLICATION-002': '58030',
+  'CUSTODY-REPLICATION-003': '58030',
   'CUSTODY-MASK-001': '42501',
   'CUSTODY-MASK-002': '42501',
   'CUSTODY-MASK-003': '42501',
@@ -262,6 +277,8 @@ function expected(kind: Kind, commands: Command[] = NO_COMMANDS): Expected {
     own: false,
     bytes: null,
     durability: null,
+    isReady: false,
+    mark: 0,
   }
 }
 
@@ -354,12 +371,15 @@ export class Relay {
         this.settings.frameBytesMax,
       )
     const failed = (error: Error) =>
-      this.abort('CUSTODY-LOG', `the record can't be written: ${error.message}`)
+      error instanceof NotReplicatedError
+        ? this.notReleased(error)
+        : this.abort('CUSTODY-LOG', `the record can't be written: ${error.message}`)
     this.toTarget = new Lane(
       this.recorder,
       target,
       (slow) => (slow ? client.pause() : client.resume()),
       failed,
+      (error, from) => this.notReplicated(error, from),
     )
     this.toClient = new Lane(
       this.recorder,
@@ -534,6 +554,7 @@ export class Relay {
       this.skipping = false
     }
     one.group = this.group
+    one.mark = this.toTarget.bytes
     if (this.queue.length - this.first >= PIPELINE_REQUESTS_MAX)
       throw new WireError(`more than ${PIPELINE_REQUESTS_MAX} requests without answer`)
     this.queue.push(one)
@@ -894,7 +915,7 @@ export class Relay {
 
   /** This chunk may go on only when what was recorded for it is this durable. */
   private need(durability: Durability): void {
-    if (this.forwardDurability !== 'disk') this.forwardDurability = durability
+    this.forwardDurability = stronger(this.forwardDurability, durability)
   }
 
   private recordCommand(submitted: Submitted, verdict: Verdict): Command {
@@ -1276,18 +1297,94 @@ export class Relay {
         },
         this.session,
       )
-    const error = errorResponse({
-      severity: 'ERROR',
-      sqlstate: SQLSTATES[verdict.code] ?? '53100',
-      message: `custody refused the command: ${verdict.reason}`,
-      hint: `${verdict.code}: see docs/errors.md`,
-    })
-    const one = expected(Kind.local)
-    one.bytes = ready ? Buffer.concat([error, readyForQuery(this.transactionStatus)]) : error
-    one.durability = unrecordable ? null : 'os'
+    const one = this.refusal(verdict.code, verdict.reason, ready)
+    if (unrecordable) one.durability = null
     if (!ready) this.dropping = true
     if (this.skipping) return
     this.answerLocally(one)
+  }
+
+  private refusal(code: string, reason: string, isReady: boolean): Expected {
+    const error = errorResponse({
+      severity: 'ERROR',
+      sqlstate: SQLSTATES[code] ?? '53100',
+      message: `custody refused the command: ${reason}`,
+      hint: `${code}: see docs/errors.md`,
+    })
+    const one = expected(Kind.local)
+    one.bytes = isReady ? Buffer.concat([error, readyForQuery(this.transactionStatus)]) : error
+    one.durability = 'os'
+    one.isReady = isReady
+    return one
+  }
+
+  // ── not acknowledged in time ─────────────────────────────────────────────────────────────────────────────────
+
+  /**
+   * The record of what the lane held was not acknowledged in time, so none of it went to the target from byte `from` on.
+   * The client is told in place of each request; only its Syncs go on, so that the target ends what it has begun.
+   */
+  private notReplicated(error: NotReplicatedError, from: number): void {
+    if (this.ended) return
+    let kept = this.first
+    while (kept < this.queue.length && this.queue[kept]!.mark < from) kept++
+    const taken = this.queue.slice(kept)
+    const last = kept > this.first ? this.queue[kept - 1]! : null
+    const isCopying =
+      this.copyCommand !== null && !taken.some((one) => one.commands.includes(this.copyCommand!))
+    const isInside = last !== null && !ENDS_GROUP.has(last.kind) && taken[0]?.kind === Kind.query
+    this.recorder.notReplicated += taken.reduce((sum, one) => sum + one.commands.length, 0)
+    if (isCopying || isInside) {
+      // Half of it is there: nothing that could be said in the middle of it would be understood.
+      this.abort(error.code, `${error.message}; what ran is cut off`, SQLSTATES[error.code])
+      return
+    }
+    for (let i = taken.length - 1; i >= 0; i--) this.takeBack(taken[i]!)
+    this.queue.length = kept
+    let isInError = false
+    for (const one of taken) {
+      if (one.kind === Kind.local) {
+        // The client sees one error a Sync.
+        if (isInError) this.locals--
+        else {
+          one.mark = this.toTarget.bytes
+          this.queue.push(one)
+        }
+      } else if (one.kind === Kind.sync) {
+        isInError = false
+        this.queue.push(one)
+        one.mark = this.toTarget.bytes
+        this.toTarget.send(SYNC, null)
+      } else {
+        this.notRun(one, error)
+        if (one.kind === Kind.copyMark || one.own || isInError) continue
+        const isReady = ENDS_WITH_READY.has(one.kind)
+        const told = this.refusal(error.code, `${error.message}; it did not run`, isReady)
+        told.mark = this.toTarget.bytes
+        this.queue.push(told)
+        this.locals++
+        isInError = !isReady
+      }
+    }
+    // The rest of it is still to come, and the Sync behind it.
+    if (isInError) this.dropping = true
+    this.sendLocal()
+  }
+
+  /** It ran, and what it did is recorded here; but whether that is recorded elsewhere nobody has said in time. */
+  private notReleased(error: NotReplicatedError): void {
+    const { client } = this.parts
+    const reason = `a command ran, and its outcome can't be shown: ${error.message}`
+    if (client.writable && this.toClient.isWhole)
+      client.write(
+        errorResponse({
+          severity: 'FATAL',
+          sqlstate: SQLSTATES['CUSTODY-REPLICATION-003']!,
+          message: `custody: ${reason}`,
+          hint: 'CUSTODY-REPLICATION-003',
+        }),
+      )
+    this.finish(reason)
   }
 
   private answerLocally(one: Expected): void {
@@ -1479,6 +1576,7 @@ export class Relay {
       this.toClient.send(
         this.releasedTo === 0 ? bytes : bytes.subarray(this.releasedTo),
         this.chunkRecorded,
+        this.fromTarget.isWhole,
       )
     this.from = 0
     this.releasedTo = 0
@@ -1721,12 +1819,13 @@ export class Relay {
   }
 
   /** Commands that were recorded and forwarded, and that the target then passed over. */
-  private notRun(head: Expected): void {
+  private notRun(head: Expected, refused: NotReplicatedError | null = null): void {
     for (; head.next < head.commands.length; head.next++) {
       const command = head.commands[head.next]!
       this.recordCompleted(command, {
         status: 'skipped',
-        message: 'not run, because an earlier one failed',
+        code: refused?.code ?? null,
+        message: refused ? `not run: ${refused.message}` : 'not run, because an earlier one failed',
         durationMicros: nowMicros() - command.micros,
       })
     }
@@ -1885,7 +1984,7 @@ export class Relay {
 
   private recordCompleted(
     command: Command,
-    response: NonNullable<EventInput['response']>,
+    response: ResponseDraft,
     output?: EventInput['output'],
   ): void {
     this.recorder.record(
@@ -1913,7 +2012,12 @@ export class Relay {
       }
     }
     if (this.copyCommand === command) this.copyCommand = null
-    if (this.chunkRecorded !== 'disk') this.chunkRecorded = command.durability
+    // Of what did not run there is nothing to release.
+    const needed =
+      response.status === 'skipped' && command.durability === 'replicated'
+        ? 'os'
+        : command.durability
+    this.chunkRecorded = stronger(this.chunkRecorded, needed)
   }
 
   /** A piece of an answer that is not complete yet (or belongs to no command). */
