@@ -60,7 +60,7 @@ export interface Answering {
 export function createAnswering(o: {
   store: Pick<Store, 'approval'>
   watch: Pick<Watch, 'answered'>
-  freshness: Pick<Freshness, 'caughtUp'>
+  freshness: Pick<Freshness, 'caughtUp' | 'partitions'>
 }): Answering {
   const { store, watch, freshness } = o
   const mayNot = ({ who, roles }: Answerer, approval: JsonObject): string | null =>
@@ -100,9 +100,11 @@ export function createAnswering(o: {
     refusal: mayNot,
     forceRefusal: mayNotForce,
     async answer(answerer, from, { request, state, comment: said, channel, once }) {
-      // A request that was made a moment ago is known to its approver before it is in the store.
-      await freshness.caughtUp(STORE_WAIT_MS)
-      const approval = await find(answerer, request)
+      // A request that was made a moment ago is known to its approver before it is in the store. Where the way there is long,
+      // what is there already need not wait for the rest; the gateway looks at each answer again anyway.
+      const known = freshness.partitions ? await find(answerer, request).catch(() => null) : null
+      if (known?.state !== 'waiting') await freshness.caughtUp(STORE_WAIT_MS)
+      const approval = known?.state === 'waiting' ? known : await find(answerer, request)
       if (approval.state !== 'waiting')
         throw conflict(
           `the request ${approval.id} is ${approval.state}; there is nothing to answer`,

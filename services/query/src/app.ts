@@ -4,6 +4,7 @@
  */
 
 import type { Recorder } from '@custody/event-log'
+import { type ClusterStatus, shipperMetrics } from '@custody/event-log-kafka'
 import {
   issueToken,
   Locks,
@@ -19,6 +20,7 @@ import {
   PerMinute,
   readStatus,
   recordedReason,
+  textOf,
 } from '@custody/kit'
 import { uuidBytes, type Who } from '@custody/schemas'
 import swagger from '@fastify/swagger'
@@ -31,8 +33,10 @@ import type { RiskOf } from './channels/request'
 import { answerOf, badRequest, conflict, notFound, tooMany } from './errors'
 import { type EventFilters, LIMIT_DEFAULT, LIMIT_MAX } from './filters'
 import { type Freshness, STORE_WAIT_MS } from './freshness'
+import type { Gateway } from './gateways'
 import { replayOf } from './replay'
 import * as schema from './schema'
+import type { SelfCheck } from './self-check'
 import type { ApprovalFilters, SessionFilters, Store } from './store'
 import { timelineOf } from './timeline'
 import { giveOwnToken, lineage, OWN_TTL_SECONDS } from './tokens'
@@ -56,6 +60,9 @@ export interface AppOptions {
   channels: Channels
   riskOf: RiskOf
   recorder: Recorder
+  selfCheck: SelfCheck
+  /** Null on one machine. */
+  cluster: { status(): ClusterStatus; gateways(): Promise<Gateway[]> } | null
   logger: Logger
   version: string
 }
@@ -167,7 +174,7 @@ export async function buildApp(o: AppOptions): Promise<FastifyInstance> {
   }))
   app.get('/metrics', { schema: { hide: true } }, async (_request, reply) => {
     reply.type(metrics.registry.contentType)
-    return metrics.registry.metrics()
+    return (await metrics.registry.metrics()) + textOf(shipperMetrics(o.cluster?.status() ?? null))
   })
   app.get('/api/openapi.json', { schema: { hide: true } }, async () => app.swagger())
 
@@ -221,6 +228,8 @@ function routes(api: FastifyInstance, o: AppOptions): void {
   }
 
   const locks = new Locks(o.home)
+  /** With Kafka what is said here is heard here, in the order of all hosts. */
+  const comesRound = o.configuration.kafka !== undefined
   const ownTokens = new PerMinute(OWN_TOKENS_PER_MINUTE_MAX)
   /** False where what was recorded before the request is not all in the store yet. */
   const fresh = (wait: number | undefined) => o.freshness.caughtUp(wait ?? 0)
@@ -414,8 +423,10 @@ function routes(api: FastifyInstance, o: AppOptions): void {
 
   api.get('/status', { schema: schema.status }, (request) =>
     look(request, { action: 'status', subject: 'status' }, async () => {
-      const [lag, known] = await Promise.all([
+      const [lag, partitions, gateways, known] = await Promise.all([
         o.freshness.lag(),
+        o.freshness.partitions?.() ?? null,
+        o.cluster?.gateways().catch(() => null) ?? null,
         Promise.all([
           o.store.policy(),
           o.store.approvals(
@@ -430,8 +441,14 @@ function routes(api: FastifyInstance, o: AppOptions): void {
         store: known ? 'ok' : 'unavailable',
         policy: policyFor(request.caller!, known?.[0] ?? null),
         held: known?.[1].items.filter(({ state }) => state === 'waiting').length ?? null,
-        behind: lag.reduce((sum, one) => sum + one.behind, 0),
+        behind: [...lag, ...(partitions ?? [])].reduce((sum, one) => sum + one.behind, 0),
         recorders: lag.map(({ recorder, behind, head }) => ({ recorder, events: head, behind })),
+        cluster: o.cluster && {
+          kafka: partitions ? 'ok' : 'unavailable',
+          shipper: o.cluster.status(),
+          partitions,
+          gateways,
+        },
         // Where native clients connect to; no host of its own: where this API is.
         listen: {
           host: o.configuration.listen.publicHost ?? null,
@@ -503,14 +520,15 @@ function routes(api: FastifyInstance, o: AppOptions): void {
       // Whoever holds a token may end it.
       const isOwn = caller.who.tokenId === id
       if (!isOwn) requireRole(caller, 'admin')
+      const isAlone = request.query.alone === true
+      const untilMs = isOwn ? (caller.tokenExpiresMs ?? undefined) : undefined
       await o.watch.access({ ...from(request), who: caller.who }, 'access.token-revoked', {
         action: 'token-revoked',
         tokenId: id,
+        isAlone,
+        ...(untilMs !== undefined && { expires: untilMs * 1000 }),
       })
-      revokeToken(o.home, id, {
-        isAlone: request.query.alone === true,
-        ...(isOwn && caller.tokenExpiresMs !== null && { untilMs: caller.tokenExpiresMs }),
-      })
+      revokeToken(o.home, id, { isAlone, untilMs })
       return { id, revoked: true }
     },
   )
@@ -530,15 +548,19 @@ function routes(api: FastifyInstance, o: AppOptions): void {
       const caller = request.caller!
       requireRole(caller, 'admin')
       const { identity, reason } = request.body
-      await o.watch.access({ ...from(request), who: caller.who }, 'access.locked', {
-        action: 'lock',
-        reason: `${identity}${reason ? `: ${reason}` : ''}`,
-      })
-      locks.add(identity, {
+      const lock = {
         by: caller.who.subject,
         reason: reason ?? null,
         since: new Date().toISOString(),
-      })
+      }
+      await locks.say(identity, lock, comesRound, (id) =>
+        o.watch.access({ ...from(request), who: caller.who }, 'access.locked', {
+          id,
+          action: 'lock',
+          reason: `${identity}${reason ? `: ${reason}` : ''}`,
+          lock: { identity, ...(reason && { reason }) },
+        }),
+      )
       reply.status(201)
       return { identity, locked: true }
     },
@@ -553,11 +575,14 @@ function routes(api: FastifyInstance, o: AppOptions): void {
       const { identity } = request.params
       if (!Object.hasOwn(locks.all(), identity.toLowerCase()))
         throw notFound(`${identity} is not locked`, Object.keys(locks.all()).slice(0, 5))
-      await o.watch.access({ ...from(request), who: caller.who }, 'access.unlocked', {
-        action: 'unlock',
-        reason: identity,
-      })
-      locks.remove(identity)
+      await locks.say(identity, null, comesRound, (id) =>
+        o.watch.access({ ...from(request), who: caller.who }, 'access.unlocked', {
+          id,
+          action: 'unlock',
+          reason: identity,
+          lock: { identity },
+        }),
+      )
       return { identity, locked: false }
     },
   )
@@ -567,13 +592,22 @@ function routes(api: FastifyInstance, o: AppOptions): void {
     { schema: schema.kill },
     async (request) => {
       const caller = request.caller!
-      await fresh(STORE_WAIT_MS)
       // One's own sessions, or any for an administrator.
       const scope = caller.roles.has('admin')
         ? null
         : { subject: caller.who.subject, issuer: caller.who.issuer }
-      const id = await o.store.resolveSession(request.params.id, scope)
-      const session = await o.store.session(id, scope)
+      const found = async () => {
+        const id = await o.store.resolveSession(request.params.id, scope)
+        return { id, state: (await o.store.session(id, scope)).state }
+      }
+      // In a cluster the way into the store is long, and one that is named and open there need not wait for the rest.
+      const isNamed = o.freshness.partitions !== undefined && request.params.id !== 'last'
+      let session = isNamed ? await found().catch(() => null) : null
+      if (session?.state !== 'open') {
+        await fresh(STORE_WAIT_MS)
+        session = await found()
+      }
+      const { id } = session
       if (session.state !== 'open') throw conflict(`the session ${id} is ${session.state}`)
       await o.watch.kill(
         { ...from(request), who: caller.who },
@@ -659,8 +693,38 @@ function createMetrics(o: AppOptions) {
     registers: [registry],
     async collect() {
       this.reset()
+      if (o.cluster) return
       for (const { recorder, behind } of await o.freshness.lag()) this.set({ recorder }, behind)
     },
   })
+  new Gauge({
+    name: 'custody_pipeline_findings',
+    help: 'What the last comparison of log, Kafka and store found missing, added, changed or out of order; -1 before the first.',
+    registers: [registry],
+    collect() {
+      const { ok, findings } = o.selfCheck.status()
+      this.set(ok === null ? -1 : findings)
+    },
+  })
+  new Gauge({
+    name: 'custody_pipeline_checked_timestamp_seconds',
+    help: 'When log, Kafka and store were last compared; 0 before the first time.',
+    registers: [registry],
+    collect() {
+      this.set((o.selfCheck.status().checkedMs ?? 0) / 1000)
+    },
+  })
+  if (o.cluster)
+    new Gauge({
+      name: 'custody_ingest_behind_offsets',
+      help: 'Events in Kafka and not yet in the store, by partition.',
+      labelNames: ['partition'],
+      registers: [registry],
+      async collect() {
+        this.reset()
+        for (const { partition, behind } of (await o.freshness.partitions?.()) ?? [])
+          this.set({ partition }, behind)
+      },
+    })
   return { registry, requests, refused }
 }

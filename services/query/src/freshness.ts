@@ -2,6 +2,7 @@
  * How far ingest is behind the logs, and waiting for it. Reads the logs' envelopes and the committed positions only.
  */
 import { committedPosition, listRecorders, openReader } from '@custody/event-log'
+import type { PartitionLag } from './cluster-freshness'
 
 export interface Lag {
   recorder: string
@@ -20,7 +21,10 @@ const POLL_MS = 25
 export const STORE_WAIT_MS = 2000
 
 export interface Freshness {
+  /** Of the logs in this home. */
   lag(): Promise<Lag[]>
+  /** In a cluster, of the partitions in Kafka; null where Kafka does not say. */
+  partitions?(): Promise<PartitionLag[] | null>
   /** Waits until all that was recorded before the call is in the store; false if it was not within `ms`. */
   caughtUp(ms: number): Promise<boolean>
 }

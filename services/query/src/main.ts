@@ -1,14 +1,16 @@
 /**
  * The query service as a process: reads configuration, starts, says on which port, stops when asked.
- * CUSTODY_WAREHOUSE_URL says where ClickHouse is.
+ * Where ClickHouse is, `warehouse` in the configuration or CUSTODY_WAREHOUSE_QUERY_URL (else CUSTODY_WAREHOUSE_URL) says.
  */
 import {
   createLogger,
+  createSecrets,
   homeDirectory,
   loadConfiguration,
   prepareHome,
   runService,
 } from '@custody/kit'
+import { warehouseUrl } from '@custody/warehouse'
 import { createQuery } from './query'
 
 const logger = createLogger({ name: 'query' })
@@ -17,10 +19,12 @@ void runService({
   name: 'query',
   logger,
   async start() {
+    const configuration = loadConfiguration()
+    const secrets = createSecrets(configuration.vault, { logger })
     const query = createQuery({
-      configuration: loadConfiguration(),
+      configuration,
       home: prepareHome(homeDirectory()),
-      warehouseUrl: process.env.CUSTODY_WAREHOUSE_URL || 'http://127.0.0.1:8123',
+      warehouseUrl: await warehouseUrl('query', configuration.warehouse, secrets),
       logger,
     })
     const { ports } = await query.start()

@@ -2,11 +2,20 @@
  * Puts the query service together: recorder of its own, store, API, listener. The one place where they meet.
  */
 import { ClickHouseLogLevel, createClient } from '@clickhouse/client'
-import { openRecorder, type Recorder } from '@custody/event-log'
+import { type LogShipper, openRecorder, type Recorder } from '@custody/event-log'
+import {
+  type Cluster,
+  createKafka,
+  joinCluster,
+  type Kafka,
+  startShipperThread,
+} from '@custody/event-log-kafka'
 import {
   type CredentialVerifier,
   createTokenVerifier,
   loadTokenKeys,
+  STANDING_KINDS,
+  Standing,
   signInProviders,
 } from '@custody/identity'
 import {
@@ -17,13 +26,18 @@ import {
   type Logger,
   listenError,
 } from '@custody/kit'
+import { decodeMessage, readEnvelope } from '@custody/schemas'
 import type { FastifyInstance } from 'fastify'
 import { createAccess } from './access'
 import { createAnswering } from './answering'
 import { buildApp } from './app'
 import { createChannels } from './channels'
+import { ControlRequests } from './channels/control-requests'
 import { createRiskOf } from './channels/request'
+import { createClusterFreshness } from './cluster-freshness'
 import { createFreshness } from './freshness'
+import { createGateways } from './gateways'
+import { createSelfCheck } from './self-check'
 import { createStore } from './store'
 import { createWatch } from './watch'
 
@@ -38,6 +52,11 @@ export interface QueryOptions {
   version?: string
   /** How long a message to approvers waits for what the store knows of requests before; longer in tests. */
   beforeMsMax?: number
+  /** Instead of the cluster that the configuration names. */
+  cluster?: {
+    kafka: Pick<Kafka, 'settings' | 'ensureTopics' | 'control' | 'positions' | 'read' | 'close'>
+    ship(onReplicated: (nextSequence: number) => void): LogShipper
+  }
 }
 
 export interface Query {
@@ -46,6 +65,8 @@ export interface Query {
 }
 
 const STORE_REQUEST_MS_MAX = 35_000
+/** How long what is recorded may take to get to Kafka when this stops; the rest goes at the next start. */
+const SHIP_MS_MAX = 5000
 
 export function createQuery(options: QueryOptions): Query {
   const { configuration, home } = options
@@ -58,6 +79,7 @@ export function createQuery(options: QueryOptions): Query {
   }
 
   async function start(): Promise<{ ports: { console: number } }> {
+    let cluster: Cluster | null = null
     const recorder: Recorder = await openRecorder({
       directory: home.log,
       recorder: `query-${configuration.gateway}`,
@@ -65,13 +87,39 @@ export function createQuery(options: QueryOptions): Query {
       retentionBytesMax: configuration.log.retentionBytesMax,
       retentionAgeMaxHours: configuration.log.retentionAgeMaxHours,
       reserveBytes: Math.min(configuration.log.reserveBytes, 4 * 1024 * 1024),
+      logBytesMax: configuration.log.logBytesMax,
+      consumers: [configuration.kafka ? 'kafka' : 'ingest'],
       version,
       onStateChange: (problem) =>
         problem
           ? logger.error({ code: problem.code }, problem.message)
           : logger.info('the event log takes events again'),
     })
+    undo.push(async () => cluster?.stop(SHIP_MS_MAX))
     undo.push(() => recorder.close())
+    const secrets = createSecrets(configuration.vault, { logger })
+    const joined = configuration.kafka && {
+      ...(options.cluster ?? {
+        kafka: createKafka({ settings: configuration.kafka, secrets, logger }),
+        ship: shipperOf(recorder.name),
+      }),
+    }
+    if (joined) {
+      const standing = new Standing(home)
+      cluster = await joinCluster({
+        ...joined,
+        home,
+        recorder,
+        hear: (message) => {
+          const { kind } = readEnvelope(message)
+          if ((STANDING_KINDS as readonly string[]).includes(kind))
+            standing.hear(decodeMessage(message))
+        },
+        heard: () => standing.settle(),
+        logger,
+      })
+      undo.push(async () => cluster?.deafen())
+    }
     const client = createClient({
       url: options.warehouseUrl,
       request_timeout: STORE_REQUEST_MS_MAX,
@@ -80,10 +128,21 @@ export function createQuery(options: QueryOptions): Query {
     })
     undo.push(() => client.close())
     const verifier = options.verifier ?? (await createTokenVerifier(home, configuration))
-    const secrets = createSecrets(configuration.vault, { logger })
-    const store = createStore(client)
+    const selfCheck = createSelfCheck({
+      logDirectory: home.log,
+      kafka: joined ? joined.kafka : null,
+      group: `${configuration.kafka?.topicPrefix ?? 'custody'}-ingest`,
+      client,
+      recorder,
+      retentionDays: configuration.warehouse?.retentionDays ?? {},
+      everyHours: configuration.log.verifyEveryHours,
+      logger,
+    })
+    const store = createStore(client, configuration.warehouse)
     const watch = createWatch(recorder, configuration.gateway)
-    const freshness = createFreshness(home.log, recorder.name)
+    const freshness = joined
+      ? createClusterFreshness(joined.kafka, createFreshness(home.log, recorder.name, 'kafka'))
+      : createFreshness(home.log, recorder.name)
     const answering = createAnswering({ store, watch, freshness })
     const riskOf = await createRiskOf()
     const channels = createChannels({
@@ -98,11 +157,14 @@ export function createQuery(options: QueryOptions): Query {
       standing: (who) => verifier.standing?.(who) ?? null,
       logger,
       beforeMsMax: options.beforeMsMax,
+      ...(joined && {
+        requests: new ControlRequests((hear) => joined.kafka.control({ hear })),
+      }),
     })
     const app: FastifyInstance = await buildApp({
       configuration,
       home,
-      keys: await loadTokenKeys(home, configuration.gateway),
+      keys: await loadTokenKeys(home, configuration.gateway, configuration.identity.tokenKeys),
       access: createAccess(home, configuration, verifier),
       standing: (who, madeOf) => verifier.standing?.(who, madeOf) ?? null,
       providers: signInProviders(configuration.identity, verifier, secrets),
@@ -113,6 +175,10 @@ export function createQuery(options: QueryOptions): Query {
       channels,
       riskOf,
       recorder,
+      selfCheck,
+      cluster: joined
+        ? { status: () => cluster!.status(), gateways: createGateways(client) }
+        : null,
       logger,
       version,
     })
@@ -131,7 +197,23 @@ export function createQuery(options: QueryOptions): Query {
     const address = app.server.address() as { port: number }
     undo.push(() => channels.stop())
     await channels.start(address.port)
+    undo.push(() => selfCheck.stop())
+    selfCheck.start()
     return { ports: { console: address.port } }
+  }
+
+  function shipperOf(recorder: string) {
+    return (onReplicated: (nextSequence: number) => void): LogShipper =>
+      startShipperThread(
+        {
+          settings: configuration.kafka!,
+          vault: configuration.vault,
+          directory: home.log,
+          recorder,
+          onReplicated,
+        },
+        logger,
+      )
   }
 
   return {

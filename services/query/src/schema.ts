@@ -331,6 +331,11 @@ export const status = {
       description: 'Where native clients connect to; `host` null: where this API is',
     },
     recorders: list('A recorder'),
+    cluster: {
+      type: ['object', 'null'],
+      description:
+        'Null on one machine. `shipper`: this service’s own log on its way to Kafka; `partitions`: how far ingest is behind in each (null: Kafka does not say); `gateways`: recorders of which something has arrived within a day, with the time of the last (null: the store is away). What lies on other hosts and has not been shipped is told by their own /metrics only',
+    },
     resources: list('A resource'),
   }),
 }

@@ -1,10 +1,12 @@
 /**
- * The questions asked of the warehouse: only SELECT, only `custody.events`, only bound parameters.
+ * The questions asked of the warehouse: only SELECT, only events, only bound parameters. Events of months that were moved
+ * to cold storage are asked there, as far as a question may concern them (packages/warehouse/src/history.ts).
  * Sessions are folded here from their events, so that there is one truth and no state beside it.
  */
 import type { ClickHouseClient } from '@clickhouse/client'
-import { isCustodyError } from '@custody/kit'
+import { isCustodyError, type WarehouseSettings } from '@custody/kit'
 import type { Who } from '@custody/schemas'
+import { createHistory, EVENTS, type Period } from '@custody/warehouse'
 import { notFound, storeUnavailable } from './errors'
 import {
   type Condition,
@@ -102,7 +104,22 @@ const SETTINGS = {
   prefer_column_name_to_alias: 1,
 } as const
 
-const TABLE = 'custody.events'
+/** What stands for the table in a question, until it is known where its events lie. */
+const TABLE = '{events}'
+
+/**
+ * A session's identifier says when it was made (UUID version 7). It never goes back, so after a gateway's clock was set back it
+ * is ahead of its events' times by as much.
+ */
+const CLOCK_MICROS_MAX = 7 * 86_400_000_000
+
+/** Nothing with this identifier is older; undefined where it says nothing about time. */
+export function earliestOf(hex: string): number | undefined {
+  // The first 48 bits are milliseconds; 12 digits are needed for all of them, fewer are a beginning.
+  if (hex.length > 12 && hex[12] !== '7') return undefined
+  const millis = Number.parseInt(hex.slice(0, 12).padEnd(12, '0'), 16)
+  return millis * 1000 - CLOCK_MICROS_MAX
+}
 /** That an identifier begins as `asked` does; null where none can. */
 function rangeOf(column: string, asked: string): Condition | null {
   const hex = asked.replaceAll('-', '').toLowerCase()
@@ -113,19 +130,29 @@ function rangeOf(column: string, asked: string): Condition | null {
   }
 }
 
-export function createStore(client: ClickHouseClient): Store {
+export function createStore(
+  client: ClickHouseClient,
+  settings?: Pick<WarehouseSettings, 'cold'>,
+): Store {
+  const history = createHistory({ client, settings })
+
+  /** `period`: events outside of it can't be an answer. */
   async function rows(
     query: string,
     parameters: Condition['parameters'],
+    period: Period = {},
   ): Promise<Record<string, unknown>[]> {
-    try {
+    const ask = async (from: string) => {
       const result = await client.query({
-        query,
+        query: query.replaceAll(TABLE, () => from),
         query_params: parameters,
         format: 'JSONEachRow',
         clickhouse_settings: SETTINGS,
       })
-      return await result.json<Record<string, unknown>>()
+      return result.json<Record<string, unknown>>()
+    }
+    try {
+      return await (query.includes(TABLE) ? history.read(period, ask) : ask(EVENTS))
     } catch (cause) {
       if (isCustodyError(cause)) throw cause
       throw storeUnavailable(cause)
@@ -157,15 +184,30 @@ export function createStore(client: ClickHouseClient): Store {
       condition.sql.push(keyset(decodeCursor(request.cursor), ascending, condition.parameters))
     const direction = ascending ? 'ASC' : 'DESC'
     condition.parameters.limit = request.limit + 1
-    const found = await rows(
-      `SELECT
+    const among = (more: string[], period: Period) =>
+      rows(
+        `SELECT
   ${eventColumns(without)}
 FROM ${TABLE}
-${where(condition)}
+${where({ ...condition, sql: [...condition.sql, ...more] })}
 ORDER BY time ${direction}, id ${direction}
 LIMIT {limit:UInt32}`,
-      condition.parameters,
-    )
+        condition.parameters,
+        period,
+      )
+    const period = periodOf(condition.parameters, request, ascending)
+    const boundary = history.boundaryMicros()
+    let found: Record<string, unknown>[] | null = null
+    if (!ascending && Number.isFinite(boundary) && (period.untilMicros ?? Infinity) > boundary) {
+      // The newest first: where they fill the page nothing older has to be looked at.
+      condition.parameters.boundary = boundary
+      const newest = await among([`time >= ${timeParameter('boundary')}`], {
+        ...period,
+        sinceMicros: Math.max(boundary, period.sinceMicros ?? boundary),
+      })
+      if (newest.length > request.limit) found = newest
+    }
+    found ??= await among([], period)
     const items = found.slice(0, request.limit).map(eventOf)
     const last = items.at(-1)
     return { items, next: found.length > request.limit && last ? cursorAt(last) : null }
@@ -196,6 +238,7 @@ WHERE session IN (SELECT toFixedString(unhex(arrayJoin({ids:Array(String)})), 16
   AND time >= ${timeParameter('first')}
 GROUP BY session`,
       { ids: opened.map((event) => hexOf(String(event.session))), first },
+      { sinceMicros: first },
     )
     const byId = new Map(found.map((row) => [uuidOfHex(String(row.id)), row]))
     return opened.map((event) => sessionOf(event, byId.get(String(event.session))))
@@ -226,6 +269,7 @@ WHERE time >= ${timeParameter('first')} AND (
 ORDER BY kind = 'approval.answered', time, id
 LIMIT {most:UInt32}`,
         { ids, sessions, first, most: 50 * requested.length },
+        { sinceMicros: first },
       )
     ).map(eventOf)
     const now = new Date().toISOString()
@@ -319,6 +363,7 @@ WHERE lowerUTF8(who.email) = {email:String} AND who.kind = 'human'
 ORDER BY time DESC, id DESC
 LIMIT 1`,
         { email: email.toLowerCase(), since: sinceMicros },
+        { sinceMicros },
       )
       const [one] = found
       if (!one) return null
@@ -390,6 +435,7 @@ LIMIT 1`,
         const sizes = await rows(
           `SELECT kind, hex(id) AS id, hex(command) AS command, ifNull(length(output.data), 0) AS bytes FROM ${TABLE} ${where(condition)} ORDER BY ordinal LIMIT {sizes:UInt32}`,
           { ...condition.parameters, sizes: eventsMax + 1 },
+          { sinceMicros: earliestOf(hexOf(id)) },
         )
         eventsMax = fitting(sizes, eventsMax, limits.outputBytesMax!)
       }
@@ -402,6 +448,7 @@ ${where(condition)}
 ORDER BY ordinal
 LIMIT {limit:UInt32}`,
         condition.parameters,
+        { sinceMicros: earliestOf(hexOf(id)) },
       )
       const events = found.slice(0, eventsMax).map(eventOf)
       const next = found.length > eventsMax ? Number(found[eventsMax]!.ordinal) : null
@@ -431,6 +478,7 @@ WHERE session = ${idParameter('session')} AND ordinal >= {from:Int64} AND kind =
   AND command IN (SELECT toFixedString(unhex(arrayJoin({commands:Array(String)})), 16))
 ORDER BY ordinal`,
       { session: hexOf(session), from, commands: [...open].map(hexOf) },
+      { sinceMicros: earliestOf(hexOf(session)) },
     )
     return found.map((row) => {
       const event = eventOf(row)
@@ -442,6 +490,30 @@ ORDER BY ordinal`,
   async function recent(scope: Scope): Promise<string[]> {
     const opened = await page(openedCondition({}, scope), { limit: 3 }, WITHOUT)
     return opened.items.map((event) => String(event.session))
+  }
+}
+
+/** Between which moments a page's events lie, by what was asked for and where the page begins. */
+export function periodOf(
+  parameters: Condition['parameters'],
+  request: PageRequest,
+  ascending: boolean,
+): Period {
+  const number = (name: string) =>
+    typeof parameters[name] === 'number' ? (parameters[name] as number) : undefined
+  const cursor = request.cursor ? number('cursorTime') : undefined
+  const named = [parameters.session, parameters.low].find((one) => typeof one === 'string')
+  const since = [
+    number('since'),
+    ascending ? cursor : undefined,
+    typeof named === 'string' ? earliestOf(named) : undefined,
+  ].filter((one) => one !== undefined)
+  const until = [number('until'), number('before'), ascending ? undefined : cursor].filter(
+    (one) => one !== undefined,
+  )
+  return {
+    sinceMicros: since.length > 0 ? Math.max(...since) : undefined,
+    untilMicros: until.length > 0 ? Math.min(...until) : undefined,
   }
 }
 

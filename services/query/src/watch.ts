@@ -46,6 +46,12 @@ export interface Watch {
       expires?: number
       reason?: string
       credential?: string
+      /** Of a revoked token: what was made of it stays good. */
+      isAlone?: boolean
+      /** Of a lock: whose, and why. */
+      lock?: { identity: string; reason?: string }
+      /** Of the event. */
+      id?: Buffer
     },
   ): Promise<void>
   /** Records that somebody vouches, as themselves, for a client that waits for it; the gateway that has it lets it in. */
@@ -90,6 +96,8 @@ export function createWatch(recorder: Recorder, gateway: string): Watch {
     if (recorder.problem) throw notRecorded(recorder.problem)
     try {
       record()
+      // What must be on disk is what others act on.
+      if (durability === 'disk') recorder.hurry()
       await recorder.recorded(durability)
     } catch (cause) {
       throw notRecorded(cause)
@@ -118,13 +126,19 @@ export function createWatch(recorder: Recorder, gateway: string): Watch {
       })
     },
 
-    access(reader, kind, access) {
+    access(reader, kind, { isAlone, lock, id, ...access }) {
+      // Other hosts act on these, and read no sentences.
+      const attributes = { ...lock, ...(isAlone && { alone: 'true' }) }
       return recorded('disk', () => {
         recorder.record({
+          ...(id && { id }),
           kind,
           who: reader.who,
           path: pathOf(reader),
           access: { credential: 'custody-token', ...access, outcome: 'success' },
+          ...(Object.keys(attributes).length > 0 && {
+            lifecycle: { state: 'changed', attributes },
+          }),
         })
       })
     },

@@ -120,15 +120,26 @@ export function createStandalone(o: StandaloneOptions = {}): Standalone {
     }
 
     const password = randomBytes(24).toString('base64url')
+    const queryPassword = randomBytes(24).toString('base64url')
     progress('starting the warehouse')
     const warehouse = await startChild('warehouse', join(__dirname, 'processes/warehouse.js'), {
       // Its queries hold threads of this pool while they run.
-      env: { CUSTODY_WAREHOUSE_PASSWORD: password, UV_THREADPOOL_SIZE: '24' },
+      env: {
+        CUSTODY_WAREHOUSE_PASSWORD: password,
+        CUSTODY_WAREHOUSE_QUERY_PASSWORD: queryPassword,
+        UV_THREADPOOL_SIZE: '24',
+      },
       portVariable: 'CUSTODY_PORT_WAREHOUSE',
     })
+    const storeUrl = (user: string, secret: string) =>
+      `http://${user}:${secret}@127.0.0.1:${warehouse.ports.warehouse}`
+    const readingUrl = storeUrl('custody_query', queryPassword)
+    writeFileAtomic(home.storeUrlFile, `${readingUrl}\n`, 0o600)
+    undo.push(() => rmSync(home.storeUrlFile, { force: true }))
     const services = await startChild('services', join(__dirname, 'processes/services.js'), {
       env: {
-        CUSTODY_WAREHOUSE_URL: `http://custody:${password}@127.0.0.1:${warehouse.ports.warehouse}`,
+        CUSTODY_WAREHOUSE_URL: storeUrl('custody', password),
+        CUSTODY_WAREHOUSE_QUERY_URL: readingUrl,
       },
       portVariable: 'CUSTODY_PORT_CONSOLE',
     })

@@ -15,7 +15,18 @@ import {
 
 const READ_BYTES_MAX = 1024 * 1024
 
-export class Follower {
+/** Where the notifier finds what is asked and how it ended. */
+export interface Requests {
+  /** At what is of use still. */
+  start(): Promise<void>
+  readonly position: Position
+  /** What came next, or null at the end. `at` is where it begins. */
+  next(): Promise<{ messages: Buffer[]; at: Position } | null>
+  commit(position: Position): Promise<void>
+  close(): void
+}
+
+export class Follower implements Requests {
   private reader: LogReader | null = null
   private committed: Position | null = null
 
@@ -37,7 +48,6 @@ export class Follower {
     return { ...this.reader!.position }
   }
 
-  /** What came next, or null at the end. `at` is where it begins. */
   async next(): Promise<{ messages: Buffer[]; at: Position } | null> {
     const at = this.position
     const batch = await this.reader!.read(READ_BYTES_MAX)

@@ -24,6 +24,7 @@ import type { Watch } from '../watch'
 import type { Channel } from './channel'
 import { callerOf, createDesk, Recorded } from './desk'
 import { createEmail, linkRoutes } from './email'
+import type { Requests } from './follower'
 import { createJira } from './jira'
 import { createLinks, type Links } from './links'
 import { forgetPositions, Notifier } from './notifier'
@@ -58,6 +59,8 @@ export interface ChannelsOptions {
   riskOf: RiskOf
   standing(who: Who): CustodyError | null
   logger: Logger
+  /** In a cluster: where the requests of all gateways are. */
+  requests?: Requests
   /** Shorter in tests. */
   pollMs?: number
   retryMsMin?: number
@@ -86,6 +89,7 @@ export function createChannels(o: ChannelsOptions): Channels {
   const notifier = new Notifier({
     directory: o.home.log,
     follows,
+    requests: o.requests,
     recorder: o.recorder,
     gateway,
     channels,

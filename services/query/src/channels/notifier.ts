@@ -17,7 +17,7 @@ import {
   type Outcome,
 } from './channel'
 import type { Asked, OpenRequests } from './desk'
-import { earliest, Follower } from './follower'
+import { earliest, Follower, type Requests } from './follower'
 import { Undelivered } from './outbound'
 import { type RiskOf, requestOf } from './request'
 
@@ -56,6 +56,8 @@ export interface NotifierOptions {
   /** CUSTODY_HOME/log, and whose log in it the requests are in. */
   directory: string
   follows: string
+  /** Instead of that log, in a cluster: the requests of all gateways. */
+  requests?: Requests
   /** Of this service's own log. */
   recorder: Recorder
   gateway: string
@@ -93,7 +95,7 @@ interface Open {
 export class Notifier implements OpenRequests {
   private readonly requests = new Map<string, Open>()
   private readonly queues = new Map<string, Queue>()
-  private readonly gateway: Follower
+  private readonly gateway: Requests
   private readonly own: Follower
   /** Nothing new is begun; and then, what is under way is not waited for any longer. */
   private readonly stopping = new AbortController()
@@ -109,7 +111,8 @@ export class Notifier implements OpenRequests {
 
   constructor(private readonly o: NotifierOptions) {
     const { directory } = o
-    this.gateway = new Follower({ directory, recorder: o.follows, consumer: CONSUMER })
+    this.gateway =
+      o.requests ?? new Follower({ directory, recorder: o.follows, consumer: CONSUMER })
     this.own = new Follower({ directory, recorder: o.recorder.name, consumer: CONSUMER })
     for (const { channel } of o.channels) this.queues.set(channel.name, new Queue())
     // As many listen as there are requests, which have a bound of their own.

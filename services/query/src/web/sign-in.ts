@@ -174,6 +174,8 @@ export function registerSignIn(app: FastifyInstance, visits: Visits, o: PagesOpt
       await o.watch.access({ ...from(request), who }, 'access.sign-out', {
         action: 'sign-out',
         tokenId: who.tokenId ?? undefined,
+        isAlone: true,
+        ...(tokenExpiresMs !== null && { expires: tokenExpiresMs * 1000 }),
       })
       // What was opened with it goes on; only this browser is out.
       if (who.tokenId !== null) o.revoke(who.tokenId, tokenExpiresMs ?? undefined)

@@ -1,6 +1,7 @@
 /**
  * The embedded warehouse as a process of its own: its queries hold threads and memory that no other part may have to wait for.
- * CUSTODY_WAREHOUSE_PASSWORD is made anew at every start; CUSTODY_PORT_WAREHOUSE says where to listen.
+ * CUSTODY_WAREHOUSE_PASSWORD and CUSTODY_WAREHOUSE_QUERY_PASSWORD are made anew at every start; CUSTODY_PORT_WAREHOUSE says
+ * where to listen.
  */
 import { CustodyError, createLogger, homeDirectory, prepareHome, runService } from '@custody/kit'
 import { createWarehouse } from '@custody/warehouse'
@@ -19,6 +20,7 @@ void runService({
       directory: home.warehouse,
       port: Number(process.env.CUSTODY_PORT_WAREHOUSE || 0),
       password,
+      queryPassword: process.env.CUSTODY_WAREHOUSE_QUERY_PASSWORD,
       logger,
     })
     const { port } = await warehouse.start()
