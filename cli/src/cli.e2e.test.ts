@@ -151,6 +151,24 @@ test('a holder of a token sees their own sessions only, and may issue nothing', 
   expect((await run(['sessions'], { CUSTODY_TOKEN: 'nonsense' })).code).toBe(1)
 })
 
+test('log and store are compared, and Kafka only where there is one', async () => {
+  const people = await run(['verify', '--pipeline'])
+  expect(people.error).toBe('custody: asking the store\n')
+  expect(people.code).toBe(0)
+  expect(people.out).toMatch(/^RECORDER\s+LOG\s+TO STORE\s+STORE\n/)
+  expect(people.out).toMatch(/The log and the store hold the same unbroken sequences\.\n$/)
+  const programs = await run(['verify', '--pipeline', '--since', '1d', '--json'])
+  const [result] = lines(programs.out)
+  expect(result).toMatchObject({ ok: true, places: ['log', 'store'], findings: [] })
+  for (const { toStore, log, store } of result.recorders) expect(store + toStore).toBe(log)
+  for (const words of [
+    ['--since', '1d'],
+    ['--pipeline', '--recorder', 'x'],
+    ['--pipeline', '--since', 'x'],
+  ])
+    expect((await run(['verify', ...words])).code).toBe(2)
+})
+
 test('the log of a running Custody verifies', async () => {
   const { code, out } = await run(['verify'])
   expect(out).toMatch(/The chain holds/)

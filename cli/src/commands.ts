@@ -13,7 +13,14 @@ import {
   loadConfiguration,
 } from '@custody/kit'
 import { DEFAULT_DETECTORS } from '@custody/masking'
-import { type CommandSpec, type Given, type OptionSpec, usageError, wholeNumber } from './arguments'
+import {
+  type CommandSpec,
+  type Given,
+  moment as momentOf,
+  type OptionSpec,
+  usageError,
+  wholeNumber,
+} from './arguments'
 import { type Page, pagesOf, WAIT_MS } from './client'
 import { api, connect, issue, WHO } from './connect'
 import { filtersOf, late, PERIOD, showList, WHOSE } from './lists'
@@ -101,6 +108,7 @@ const status: Command = {
         output.columns,
       ),
     )
+    if (answer.cluster) clusterStatus(answer.cluster, output)
     output.line()
     if (answer.resources.length === 0) output.line('No resource is configured.')
     else
@@ -119,6 +127,47 @@ const status: Command = {
       )
     return answer.store === 'ok' ? 0 : 1
   },
+}
+
+/** Kafka as this query service sees it: its own log on the way there, what ingest has still to take, and who was heard of. */
+function clusterStatus(cluster: Json, output: Output): void {
+  const { shipper, partitions, gateways } = cluster
+  const waits =
+    shipper.behindEvents === 0
+      ? 'all of its own log is there'
+      : `${shipper.behindEvents} events of its own log wait to go there`
+  output.line()
+  output.line(
+    `  kafka      ${cluster.kafka === 'ok' ? 'ok' : output.red(cluster.kafka)}; ${waits}${
+      shipper.problem
+        ? output.red(`; ${shipper.problem.code}: ${oneLine(shipper.problem.message)}`)
+        : ''
+    }`,
+  )
+  if (!shipper.isHearing)
+    output.line(`  control    ${output.red('what people say on other hosts is not heard')}`)
+  if (partitions) {
+    output.line()
+    output.lines(
+      table(
+        ['PARTITION', 'END', 'INGESTED', 'BEHIND'].map((title) => ({ title, right: true })),
+        partitions.map((each: Json) =>
+          [each.partition, each.end, each.committed ?? '-', each.behind].map(String),
+        ),
+        output.columns,
+      ),
+    )
+  }
+  if (gateways) {
+    output.line()
+    output.lines(
+      table(
+        [{ title: 'HEARD OF' }, { title: 'EVENTS', right: true }, { title: 'LAST' }],
+        gateways.map((each: Json) => [each.recorder, String(each.events), each.lastEvent]),
+        output.columns,
+      ),
+    )
+  }
 }
 
 const token: Command = {
@@ -525,13 +574,42 @@ const verify: Command = {
   details: [
     "Reads files only and needs no Custody running. The default is this home's log.",
     'Note the head of each recorder elsewhere: up to it, the log can no longer be changed unseen.',
+    'With --pipeline it compares the log, Kafka and the store instead: each must hold the same unbroken sequence of every',
+    'recorder and session; what is on its way is counted and not taken for lost. It asks Kafka and the store itself, by the',
+    'configuration, and sees the logs of this host.',
   ],
-  options: { recorder: { value: 'name', help: 'only this one' } },
+  options: {
+    recorder: { value: 'name', help: 'only this one (not with --pipeline)' },
+    pipeline: { help: 'compare log, Kafka and store' },
+    since: {
+      value: 'time',
+      help: 'with --pipeline: only what happened at or after: 2026-01-31T12:00:00Z, 2h, 7d',
+    },
+  },
+  examples: ['custody verify', 'custody verify --pipeline --since 7d'],
   positionalsMin: 0,
   positionalsMax: 1,
   async run(context) {
-    const { given, output, home, cwd } = context
-    const directory = given.positionals[0] ? resolve(cwd, given.positionals[0]) : home.log
+    const { given, output, home, cwd, environment, nowMs } = context
+    const asked = given.positionals[0] ? resolve(cwd, given.positionals[0]) : null
+    if (given.has('pipeline')) {
+      if (given.text('recorder') !== undefined)
+        throw usageError('--pipeline compares all recorders', verify)
+      const since = momentOf('since', given.text('since'), nowMs)
+      // Only here: what speaks to Kafka and ClickHouse is a second of starting that no other command needs.
+      const { verifyPlaces } = require('./pipeline') as typeof import('./pipeline')
+      return verifyPlaces({
+        home,
+        directory: asked,
+        environment,
+        cwd,
+        sinceMs: since === undefined ? null : utc(since),
+        nowMs,
+        output,
+      })
+    }
+    if (given.text('since') !== undefined) throw usageError('--since goes with --pipeline', verify)
+    const directory = asked ?? home.log
     if (!existsSync(directory)) throw usageError(`there is no directory ${directory}`, verify)
     const result = await verifyLog(directory, given.text('recorder'))
     if (output.json) output.object(result)
@@ -577,6 +655,15 @@ const verify: Command = {
     }
     return result.ok && result.recorders.length > 0 ? 0 : 1
   },
+}
+
+/** Milliseconds of an ISO 8601 moment; UTC where it names no zone. */
+function utc(text: string): number {
+  const ms = Date.parse(
+    /(?:Z|[+-]\d{2}:?\d{2})$/i.test(text) || !text.includes('T') ? text : `${text}Z`,
+  )
+  if (Number.isNaN(ms)) throw usageError(`--since: ${JSON.stringify(text)} is no moment`, verify)
+  return ms
 }
 
 const numbered = (count: number, what: string) => `${count} ${what}${count === 1 ? '' : 's'}`
