@@ -1,20 +1,26 @@
 /**
- * `npm run bench -- [proxy] [ingest] [log] [policy] [approvals] [masking] [masking-values]`: measures Custody beside floors and peers in one run, prints the ratios, and with
+ * `npm run bench -- [proxy] [ingest] [log] [policy] [approvals] [masking] [masking-values] [replicated] [control] [pipeline] [growth] [outage]`: measures Custody beside floors and peers in one run, prints the ratios, and with
  * `--write` puts the tables into bench/README.md.
  */
 import { cpus, totalmem } from 'node:os'
 import { resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { benchApprovals } from './approvals'
+import { benchControl } from './control'
+import { benchGrowth } from './growth'
 import { benchLog } from './log'
 import { benchMasking } from './masking'
 import { benchMaskingValues } from './masking-values'
 import { type Row, Table } from './measure'
+import { benchOutage } from './outage'
+import { benchPipeline } from './pipeline'
 import { benchPolicy } from './policy'
 import { benchProxy } from './proxy'
+import { benchReplicated } from './replicated'
 import { markdown, writeReadme } from './report'
 import { benchStore } from './store'
 
+const CLIENTS = '1,16,64'
 const PARTS = 'pgbench,large,connect,memory'
 
 const { values, positionals } = parseArgs({
@@ -26,30 +32,42 @@ const { values, positionals } = parseArgs({
     rounds: { type: 'string' },
     seconds: { type: 'string' },
     modes: { type: 'string', default: 'simple,extended,prepared' },
-    clients: { type: 'string', default: '1,16,64' },
+    clients: { type: 'string', default: CLIENTS },
     subjects: { type: 'string' },
     parts: { type: 'string', default: PARTS },
     events: { type: 'string' },
     keys: { type: 'boolean', default: false },
     keep: { type: 'string' },
     soak: { type: 'string', default: '0' },
+    outage: { type: 'string' },
+    answers: { type: 'string' },
+    how: { type: 'string', default: 'stop' },
+    rate: { type: 'string', default: '100' },
+    brokers: { type: 'string', default: '1' },
     help: { type: 'boolean', short: 'h', default: false },
   },
 })
 
-const HELP = `npm run bench -- [proxy] [ingest] [log] [policy] [approvals] [masking] [masking-values]      (all when none is named)
+const HELP = `npm run bench -- [proxy] [ingest] [log] [policy] [approvals] [masking] [masking-values] [replicated] [control] [pipeline] [growth] [outage]
+
+All when none is named, but growth and outage, which take hours and a quarter of an hour.
 
   --quick              two short rounds, a million events
   --rounds <n>         rounds, each of every subject in turn (default 5)
   --seconds <n>        seconds of one pgbench run (default 3)
   --modes <list>       simple,extended,prepared
-  --clients <list>     1,16,64
+  --clients <list>     1,16,64; of replicated 1,16
   --subjects <list>    only these, by ';', such as "pipe;custody os"
   --parts <list>       pgbench,large,connect,memory,soak; of masking: rows,copy,one
   --soak <minutes>     how long memory is watched under load, with part soak
-  --events <n>         events of the ingest and query bench (default 10000000)
+  --events <n>         events of the ingest bench and of growth (default 10000000), such as 100e6
   --keys               also the same rows under other keys and indexes
-  --keep <directory>   leave the store there; a later run with it only asks
+  --keep <directory>   leave the store there; a later run with it only asks, of growth goes on
+  --answers <n>        of control (default 200)
+  --outage <seconds>   how long Kafka is away (default 600)
+  --how <stop|kill>    paused, or killed and started again
+  --rate <n>           transactions a second meanwhile (default 100)
+  --brokers <n>        of replicated (default 1)
   --write              put the tables into bench/README.md
   --json               as the last line: {rows: [{case, subject, median, min, max, unit, ratioTo}]}
 `
@@ -59,13 +77,29 @@ async function main(): Promise<number> {
     process.stdout.write(HELP)
     return 0
   }
-  const known = ['proxy', 'ingest', 'log', 'policy', 'approvals', 'masking', 'masking-values']
+  const known = [
+    'proxy',
+    'ingest',
+    'log',
+    'policy',
+    'approvals',
+    'masking',
+    'masking-values',
+    'replicated',
+    'control',
+    'pipeline',
+    'growth',
+    'outage',
+  ]
   const wrong = positionals.find((name) => !known.includes(name))
   if (wrong) {
     process.stderr.write(`bench: there is no ${wrong}; there is ${known.join(', ')}\n`)
     return 2
   }
-  const wanted = positionals.length > 0 ? positionals : known
+  const wanted =
+    positionals.length > 0
+      ? positionals
+      : known.filter((name) => name !== 'growth' && name !== 'outage')
   const rounds = Number(values.rounds ?? (values.quick ? 2 : 5))
   const seconds = Number(values.seconds ?? (values.quick ? 2 : 3))
   const progress = (line: string) => process.stderr.write(`bench: ${line}\n`)
@@ -99,7 +133,53 @@ async function main(): Promise<number> {
         },
         table,
       )
-    else if (name === 'approvals') notes = await benchApprovals({ rounds, progress }, table)
+    else if (name === 'growth')
+      notes = await benchGrowth(
+        {
+          events: Number(values.events ?? (values.quick ? 1_000_000 : 10_000_000)),
+          ...(values.keep && { keep: resolve(values.keep) }),
+          progress,
+        },
+        table,
+      )
+    else if (name === 'pipeline')
+      notes = await benchPipeline(
+        {
+          events: Number(values.events ?? (values.quick ? 50_000 : 300_000)),
+          rounds: Math.min(3, rounds),
+          ...(values.subjects && { subjects: values.subjects.split(';') }),
+          progress,
+        },
+        table,
+      )
+    else if (name === 'replicated')
+      notes = await benchReplicated(
+        {
+          rounds,
+          seconds,
+          clients: values.clients === CLIENTS ? [1, 16] : values.clients.split(',').map(Number),
+          brokers: Number(values.brokers),
+          progress,
+        },
+        table,
+      )
+    else if (name === 'control') {
+      const answers = Number(values.answers ?? (values.quick ? 20 : 200))
+      notes = await benchControl({ answers, kills: Math.ceil(answers / 4), progress }, table)
+    } else if (name === 'outage') {
+      const outageSeconds = Number(values.outage ?? (values.quick ? 10 : 600))
+      notes = await benchOutage(
+        {
+          beforeSeconds: Math.min(60, outageSeconds),
+          outageSeconds,
+          afterSeconds: Math.min(120, outageSeconds),
+          rate: Number(values.rate),
+          how: values.how === 'kill' ? 'kill' : 'stop',
+          progress,
+        },
+        table,
+      )
+    } else if (name === 'approvals') notes = await benchApprovals({ rounds, progress }, table)
     else if (name === 'masking')
       notes = await benchMasking(
         {

@@ -1,7 +1,7 @@
 /**
  * Numbers: medians, ratios, CPU of a process, what other machines took of this one (steal). Reads /proc; starts nothing.
  */
-import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
 
 export interface Row {
   case: string
@@ -80,6 +80,18 @@ export function cpuSeconds(pids: readonly number[]): number {
   return ticks / 100
 }
 
+/** Seconds of CPU that this machine has spent on anything, what other machines took of it included. */
+export function machineCpuSeconds(): number {
+  if (!existsSync('/proc/stat')) return 0
+  const [user, nice, system, , , irq, softirq, steal] = readFileSync('/proc/stat', 'utf8')
+    .split('\n', 1)[0]!
+    .trim()
+    .split(/\s+/)
+    .slice(1)
+    .map(Number)
+  return (user! + nice! + system! + irq! + softirq! + steal!) / 100
+}
+
 /** Bytes of memory that a process really holds. */
 export function residentBytes(pid: number): number {
   return (
@@ -111,10 +123,11 @@ export class Steal {
   }
 }
 
+/** Of files; one that goes away while they are counted is not one of them. */
 export function directoryBytes(directory: string): number {
   let bytes = 0
   for (const entry of readdirSync(directory, { withFileTypes: true, recursive: true }))
     if (entry.isFile())
-      bytes += Number(require('node:fs').statSync(`${entry.parentPath}/${entry.name}`).size)
+      bytes += statSync(`${entry.parentPath}/${entry.name}`, { throwIfNoEntry: false })?.size ?? 0
   return bytes
 }

@@ -8,7 +8,12 @@ import { writeFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { join } from 'node:path'
 import { connect as connectTls, type TLSSocket } from 'node:tls'
-import { clientProgram, startPostgres, temporaryDirectory } from '@custody/test-support'
+import {
+  clientProgram,
+  type PostgresServer,
+  startPostgres,
+  temporaryDirectory,
+} from '@custody/test-support'
 import { cpuSeconds, residentBytes, Steal, type Table } from './measure'
 import { ScramClient } from './scram'
 import { DATABASE, environmentOf, type Subject, startSubjects } from './subjects'
@@ -43,21 +48,7 @@ export async function benchProxy(o: ProxyOptions, table: Table): Promise<string[
     (_, i) => `${i}\t${'some words to copy '.repeat(2)}\n`,
   )
   writeFileSync(copied, lines.join(''))
-  const server = await startPostgres({
-    tls: true,
-    settings: { max_connections: '1200', shared_buffers: '256MB', synchronous_commit: 'off' },
-    sql: `create database ${DATABASE}`,
-  })
-  const direct: Subject = {
-    name: 'direct',
-    port: server.port,
-    user: server.user,
-    password: server.password,
-    database: DATABASE,
-    tls: false,
-  }
-  const init = await program('pgbench', ['-i', '-q', '-s', String(SCALE)], direct)
-  if (init.code !== 0) throw new Error(init.out)
+  const server = await startBenchDatabase()
   const admin = await server.connect({ database: DATABASE })
   await admin.query(`create table big as ${BIG}`)
   await admin.query('vacuum analyze')
@@ -163,7 +154,27 @@ export async function benchProxy(o: ProxyOptions, table: Table): Promise<string[
   }
 }
 
-async function runPgbench(
+/** A PostgreSQL with pgbench's tables, ready to be measured. */
+export async function startBenchDatabase(): Promise<PostgresServer> {
+  const server = await startPostgres({
+    tls: true,
+    settings: { max_connections: '1200', shared_buffers: '256MB', synchronous_commit: 'off' },
+    sql: `create database ${DATABASE}`,
+  })
+  const direct: Subject = {
+    name: 'direct',
+    port: server.port,
+    user: server.user,
+    password: server.password,
+    database: DATABASE,
+    tls: false,
+  }
+  const init = await program('pgbench', ['-i', '-q', '-s', String(SCALE)], direct)
+  if (init.code !== 0) throw new Error(init.out)
+  return server
+}
+
+export async function runPgbench(
   subject: Subject,
   mode: string,
   clients: number,

@@ -27,8 +27,9 @@ export function markdown(rows: readonly Row[]): string {
         `| ${name} | ${own[0]!.unit} | ${own
           .map(({ median, ratioTo, subject }) => {
             const floor = floorOf(subject, subjects)
-            const ratio = floor ? ` (${ratioTo[floor]})` : ''
-            return `${median.toLocaleString('en-US')}${ratio}`
+            const times = floor ? ratioTo[floor]! : Number.NaN
+            const ratio = Number.isFinite(times) ? ` (${times})` : ''
+            return Number.isFinite(median) ? `${median.toLocaleString('en-US')}${ratio}` : '–'
           })
           .join(' | ')} |`,
       )

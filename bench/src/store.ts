@@ -2,24 +2,20 @@
  * Ingest and search at size: events through the real log, ingest and embedded warehouse; the engine's own reading of the
  * same Avro beside it; then an analyst's questions, asked as the query service asks them.
  */
-import { type ChildProcess, fork } from 'node:child_process'
-import { once } from 'node:events'
 import { existsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { type ClickHouseClient, createClient } from '@clickhouse/client'
-import {
-  committedPosition,
-  openReader,
-  openRecorder,
-  type RecordedSession,
-} from '@custody/event-log'
-import { avroContainer, createIngest } from '@custody/ingest'
-import { createLogger, freePort, prepareHome } from '@custody/kit'
-import { newUuid, nowMicros } from '@custody/schemas'
-import { seeded, temporaryDirectory } from '@custody/test-support'
+import { type ClickHouseClient, ClickHouseLogLevel, createClient } from '@clickhouse/client'
+import { committedPosition, openReader, openRecorder } from '@custody/event-log'
+import { createIngest } from '@custody/ingest'
+import { createLogger, prepareHome } from '@custody/kit'
+import { nowMicros } from '@custody/schemas'
+import { temporaryDirectory } from '@custody/test-support'
 import { migrate } from '@custody/warehouse'
-import { IDENTITIES, pathOf, statement, whoOf } from './events'
+import { avroFile, containerOf, INSERTED } from './avro'
 import { directoryBytes, median, percentile, rounded, type Table } from './measure'
+import { type Engine, startEngine } from './processes'
+import { askQuestions, rows } from './questions'
+import { DAY_MICROS, Traffic } from './traffic'
 
 export interface StoreOptions {
   events: number
@@ -33,33 +29,24 @@ export interface StoreOptions {
   progress(line: string): void
 }
 
-const DAY_MICROS = 86_400_000_000
 const DAYS = 30
 const RECORDER = 'bench'
-const BLOCK_EVENTS = 100
 
 export async function benchStore(o: StoreOptions, table: Table): Promise<string[]> {
   const notes: string[] = []
   const directory = temporaryDirectory('custody-bench-store-')
   const home = prepareHome(o.keep ?? join(directory.path, 'home'))
   const filled = existsSync(join(home.directory, 'filled'))
-  const port = await freePort()
-  const password = 'bench'
-  let warehouse: ChildProcess | null = null
+  let engine: Engine | null = null
   try {
-    warehouse = fork(join(__dirname, 'subjects/warehouse.js'), [], {
-      env: {
-        ...process.env,
-        BENCH_DIRECTORY: home.warehouse,
-        BENCH_PORT: String(port),
-        BENCH_PASSWORD: password,
-        UV_THREADPOOL_SIZE: '24',
-      },
-      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+    // The engine reads its file in one query, of which the stand-alone's bound would be the measure.
+    engine = await startEngine(home.warehouse, 12 * 1024 ** 3)
+    const { url } = engine
+    const client = createClient({
+      url,
+      request_timeout: 300_000,
+      log: { level: ClickHouseLogLevel.OFF },
     })
-    await once(warehouse, 'message')
-    const url = `http://custody:${password}@127.0.0.1:${port}`
-    const client = createClient({ url, request_timeout: 300_000 })
     await migrate(client)
 
     if (filled) {
@@ -113,11 +100,7 @@ export async function benchStore(o: StoreOptions, table: Table): Promise<string[
     await client.close()
     return notes
   } finally {
-    if (warehouse && warehouse.exitCode === null) {
-      const gone = once(warehouse, 'exit')
-      warehouse.kill('SIGTERM')
-      await gone
-    }
+    await engine?.stop()
     await directory.remove()
   }
 }
@@ -133,82 +116,20 @@ async function record(
     reserveBytes: 0,
     segmentBytes: 256 * 1024 * 1024,
   })
-  const random = seeded(1)
-  const from = nowMicros() - DAYS * DAY_MICROS
-  const step = (DAYS * DAY_MICROS) / events
-  const digest = Buffer.alloc(32, 7)
-  const output = Buffer.alloc(180, 'row of an answer ')
-  let sessions: { session: RecordedSession; left: number }[] = []
-  let count = 0
+  const traffic = new Traffic(recorder, {
+    fromMicros: nowMicros() - DAYS * DAY_MICROS,
+    stepMicros: (DAYS * DAY_MICROS) / events,
+  })
   let busyMs = 0
-  while (count < events) {
+  for (let told = 0; traffic.next < events; ) {
     const started = performance.now()
-    for (let i = 0; i < 2000 && count < events; i++) {
-      const time = Math.floor(from + step * count)
-      if (sessions.length < 40) {
-        const n = Math.floor(random() ** 2 * IDENTITIES)
-        const session = recorder.openSession(whoOf(n), pathOf(n, random), { id: newUuid(time) })
-        sessions.push({ session, left: 20 + Math.floor(random() * 200) })
-        count++
-        continue
-      }
-      const chosen = sessions[Math.floor(random() * sessions.length)]!
-      const { text, verb, table } = statement(random)
-      const id = recorder.record(
-        {
-          id: newUuid(time),
-          time,
-          kind: 'command.started',
-          statement: {
-            language: 'sql',
-            interface: 'query',
-            text,
-            textBytes: text.length,
-            fingerprint: verb + table,
-            verbs: [verb],
-            objects: [{ kind: 'table', name: table, verb }],
-            understood: true,
-            index: 0,
-            count: 1,
-          },
-        },
-        chosen.session,
-      )
-      recorder.record(
-        {
-          id: newUuid(time),
-          time: time + 900,
-          kind: 'command.completed',
-          command: id,
-          response: {
-            status: random() < 0.01 ? 'error' : 'ok',
-            tag: 'SELECT 3',
-            rows: 3,
-            bytes: output.length,
-            digest,
-            durationMicros: 900,
-            recordedBytes: output.length,
-          },
-          output: {
-            stream: 'output',
-            offset: 0,
-            data: output,
-            encoding: 'pgwire',
-            omittedBytes: 0,
-          },
-        },
-        chosen.session,
-      )
-      count += 2
-      if (--chosen.left <= 0) {
-        recorder.closeSession(chosen.session, 'closed', 'done', {})
-        count++
-        sessions = sessions.filter((one) => one !== chosen)
-      }
-    }
+    traffic.some(Math.min(4000, events - traffic.next))
     await recorder.recorded()
     busyMs += performance.now() - started
-    if (count % 1_000_000 < 4000) progress(`${count} recorded`)
+    if (traffic.next - told > 1_000_000) {
+      told = traffic.next
+      progress(`${told} recorded`)
+    }
   }
   await recorder.close()
   const reader = openReader({ directory: log, recorder: RECORDER })
@@ -262,7 +183,7 @@ async function compare(
       const started = performance.now()
       if (subject.startsWith('the engine'))
         await client.command({
-          query: `INSERT INTO custody.compared FROM INFILE '${file}' FORMAT Avro`,
+          query: `INSERT INTO custody.compared (${INSERTED}) FROM INFILE '${file}' FORMAT Avro`,
         })
       else {
         const again = openReader({ directory: log, recorder: RECORDER })
@@ -300,23 +221,11 @@ async function compare(
   await client.command({ query: 'DROP TABLE custody.compared' })
 }
 
-/** One file of small blocks, as Avro's own writers make it: the header of the first container, the blocks of all. */
-function avroFile(messages: readonly Buffer[]): Buffer {
-  const pieces: Buffer[] = []
-  for (let at = 0; at < messages.length; at += BLOCK_EVENTS) {
-    const piece = avroContainer(messages.slice(at, at + BLOCK_EVENTS))
-    // Header and block both end with the sync marker, the container's last 16 bytes.
-    const sync = piece.subarray(-16)
-    pieces.push(at === 0 ? piece : piece.subarray(piece.indexOf(sync) + 16))
-  }
-  return Buffer.concat(pieces)
-}
-
 async function send(client: ClickHouseClient, messages: Buffer[]): Promise<void> {
   const { Readable } = require('node:stream') as typeof import('node:stream')
   const { stream } = await client.exec({
-    query: 'INSERT INTO custody.compared FORMAT Avro',
-    values: Readable.from([avroContainer(messages)], { objectMode: false }),
+    query: `INSERT INTO custody.compared (${INSERTED}) FORMAT Avro`,
+    values: Readable.from([containerOf(messages)], { objectMode: false }),
   })
   stream.resume()
 }
@@ -359,7 +268,7 @@ async function compareKeys(client: ClickHouseClient, o: StoreOptions, table: Tab
   await client.command({ query: 'DROP TABLE custody.keyed' })
 }
 
-/** Questions as the query service asks them. */
+/** The same questions of each table, with values that are in the events. */
 async function ask(
   client: ClickHouseClient,
   from: string,
@@ -368,94 +277,12 @@ async function ask(
   table: Table,
   suffix = '',
 ): Promise<void> {
-  const random = seeded(9)
-  const some = await rows<{ of: string; event: string }>(
-    client,
-    "SELECT hex(session) AS of, hex(id) AS event FROM custody.events WHERE kind = 'session.opened' ORDER BY cityHash64(session) LIMIT 40",
-  )
-  const columns =
-    'SELECT time, hex(id) AS id, kind, who.subject, path.resource, statement.text, response.status FROM'
-  const page = `${columns} ${from} WHERE`
-  const questions: [string, () => { query: string; parameters: Record<string, unknown> }][] = [
-    [
-      'one session’s timeline',
-      () => ({
-        query: `${page} session = toFixedString(unhex({session:String}), 16) ORDER BY ordinal LIMIT 1000`,
-        parameters: { session: some[Math.floor(random() * some.length)]!.of },
-      }),
-    ],
-    [
-      'one identity’s day',
-      () => {
-        const day = Math.floor(random() * (DAYS - 2))
-        return {
-          query: `${page} who.subject = {who:String} AND time >= now64(6) - INTERVAL ${day + 1} DAY AND time < now64(6) - INTERVAL ${day} DAY ORDER BY time DESC, id DESC LIMIT 101`,
-          parameters: { who: `person${Math.floor(random() * IDENTITIES)}` },
-        }
-      },
-    ],
-    [
-      'one table’s accesses',
-      () => ({
-        query: `${page} has(arrayMap(one -> lowerUTF8(splitByChar('.', one)[-1]), statement.objects.name), {object:String}) ORDER BY time DESC, id DESC LIMIT 101`,
-        parameters: {
-          object: ['salaries', 'cards', 'reviews', 'coupons'][Math.floor(random() * 4)]!,
-        },
-      }),
-    ],
-    [
-      'a rare word in all statements',
-      () => ({
-        query: `${page} lowerUTF8(statement.text) LIKE {text:String} ORDER BY time DESC, id DESC LIMIT 101`,
-        parameters: { text: '%incident-4711%' },
-      }),
-    ],
-    [
-      'a common word in all statements',
-      () => ({
-        query: `${page} lowerUTF8(statement.text) LIKE {text:String} ORDER BY time DESC, id DESC LIMIT 101`,
-        parameters: { text: '%chargeback%' },
-      }),
-    ],
-    [
-      'sessions, newest first',
-      () => ({
-        query: `${page} kind = 'session.opened' ORDER BY time DESC, id DESC LIMIT 101`,
-        parameters: {},
-      }),
-    ],
-    [
-      'one event by its identifier',
-      () => ({
-        query: `${page} id = toFixedString(unhex({event:String}), 16) LIMIT 1`,
-        parameters: { event: some[Math.floor(random() * some.length)]!.event },
-      }),
-    ],
-  ]
-  for (const [name, question] of questions) {
-    const ms: number[] = []
-    for (let i = 0; i < 15; i++) {
-      const { query, parameters } = question()
-      const started = performance.now()
-      await rows(client, query, parameters)
-      ms.push(performance.now() - started)
-    }
+  const took = await askQuestions(client, {
+    from,
+    valuesFrom: 'custody.events',
+  })
+  for (const [name, ms] of took) {
     for (const value of ms) table.add(`${name}${suffix}`, subject, 'ms', value)
     o.progress(`${name}: median ${rounded(median(ms))} ms, p95 ${rounded(percentile(ms, 0.95))} ms`)
   }
-}
-
-async function rows<T>(
-  client: ClickHouseClient,
-  query: string,
-  query_params: Record<string, unknown> = {},
-): Promise<[T, ...T[]]> {
-  const result = await client.query({
-    query,
-    query_params,
-    format: 'JSONEachRow',
-    // As the query service has it: ORDER BY id means the column, whatever the answer calls its text.
-    clickhouse_settings: { prefer_column_name_to_alias: 1 },
-  })
-  return (await result.json<T>()) as [T, ...T[]]
 }

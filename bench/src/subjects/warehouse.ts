@@ -7,7 +7,10 @@ const warehouse = createWarehouse({
   port: Number(environment.BENCH_PORT),
   password: environment.BENCH_PASSWORD!,
   // The engine reads its file in one query, of which the stand-alone's bound would be the measure.
-  queryMemoryBytesMax: 12 * 1024 ** 3,
+  ...(environment.BENCH_QUERY_MEMORY && {
+    queryMemoryBytesMax: Number(environment.BENCH_QUERY_MEMORY),
+  }),
 })
 void warehouse.start().then(() => process.send?.('ready'))
 process.on('SIGTERM', () => void warehouse.stop().then(() => process.exit(0)))
+process.on('disconnect', () => void warehouse.stop().then(() => process.exit(0)))
