@@ -18,6 +18,11 @@ module.exports = {
   testPathIgnorePatterns: ['/node_modules/', '/dist/'],
   moduleNameMapper,
   transform: {
+    // ES modules only, which Node.js loads with require and jest does not.
+    'node_modules/@platformatic/.+\\.js$': [
+      '@swc/jest',
+      { jsc: { target: 'es2023' }, module: { type: 'commonjs' } },
+    ],
     '^.+\\.ts$': [
       '@swc/jest',
       {
@@ -26,6 +31,7 @@ module.exports = {
       },
     ],
   },
+  transformIgnorePatterns: ['/node_modules/(?!@platformatic/)'],
   // Real servers and two cores: a slow machine must not look like a broken promise.
   testTimeout: 120_000,
   maxWorkers: 2,

@@ -16,6 +16,7 @@ const [verb, ...args] = process.argv.slice(2)
 const programs = {
   start: 'services/standalone/dist/main.js',
   crash: 'test/crash/dist/main.js',
+  chaos: 'test/chaos/dist/main.js',
   parity: 'test/parity/dist/main.js',
   evasion: 'test/evasion/dist/main.js',
   canary: 'test/canary/dist/main.js',
@@ -30,6 +31,7 @@ try {
       clients: verb !== 'start',
       languages: verb === 'keycloak',
       drivers: verb === 'canary',
+      kafka: ['bench', 'chaos'].includes(verb),
     })
     const program = join(root, programs[verb])
     if (!existsSync(program)) throw new SetupError(`${programs[verb]} is not part of this version`)
@@ -47,7 +49,7 @@ try {
 
 /** All tests, or those whose path matches an argument. Closes with the counts, one line a program can read. */
 async function test(jestArguments) {
-  setup({ clients: true, drivers: true })
+  setup({ clients: true, drivers: true, kafka: true, infra: true })
   const directory = mkdtempSync(join(tmpdir(), 'custody-test-results-'))
   const results = join(directory, 'results.json')
   const child = spawn(

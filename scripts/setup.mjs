@@ -1,6 +1,6 @@
 /**
  * Sets up what is missing, and nothing else: packages (npm ci), the build, and for tests PostgreSQL's client programs and
- * drivers of other languages.
+ * drivers of other languages and Kafka.
  * Node's own modules only, because it runs before any package is there. Progress goes to standard error.
  */
 import { spawnSync } from 'node:child_process'
@@ -8,6 +8,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync
 import { createRequire } from 'node:module'
 import { delimiter, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { installInfra } from '../test/infra/tools/install.mjs'
 
 export const root = resolve(fileURLToPath(new URL('..', import.meta.url)))
 const require = createRequire(import.meta.url)
@@ -23,19 +24,27 @@ export function progress(line) {
 
 /**
  * Packages and build. `clients` also brings the programs that tests run, `languages` what runs Java and Python, `drivers`
- * the drivers of both.
+ * the drivers of both, `kafka` a broker, `infra` what tests compare the image, compose and the chart with.
  */
-export function setup({ clients = false, languages = false, drivers = false } = {}) {
+export function setup({
+  clients = false,
+  languages = false,
+  drivers = false,
+  kafka = false,
+  infra = false,
+} = {}) {
   checkNode()
   if (packagesAreStale()) installPackages()
   build()
   const wanted = [
     ...(clients ? clientPrograms : []),
-    ...(languages || drivers ? languagePrograms : []),
+    ...(languages || drivers || kafka ? languagePrograms : []),
     ...(drivers ? driverPrograms : []),
   ]
   installPrograms(wanted)
   if (drivers) installDrivers()
+  if (kafka) installKafka()
+  if (infra) installInfra({ run, output, progress })
 }
 
 function checkNode() {
@@ -161,8 +170,32 @@ function installDrivers() {
   writeFileSync(stamp, wanted)
 }
 
+/** Kafka's own jars, for tests that run a broker. */
+function installKafka() {
+  const pom = join(root, 'test/support/kafka/pom.xml')
+  const place = join(root, 'node_modules/.cache/custody-kafka')
+  const stamp = join(place, 'installed.xml')
+  const wanted = readFileSync(pom, 'utf8')
+  if (existsSync(stamp) && readFileSync(stamp, 'utf8') === wanted) return
+  progress('fetching Kafka (mvn)')
+  rmSync(place, { recursive: true, force: true })
+  mkdirSync(place, { recursive: true })
+  const copy = ['dependency:copy-dependencies', '-DincludeScope=runtime']
+  run('mvn', ['-B', '-q', '-f', pom, ...copy, `-DoutputDirectory=${place}`], {
+    what: 'mvn dependency:copy-dependencies',
+    quiet: true,
+  })
+  writeFileSync(stamp, wanted)
+}
+
 function succeeds(program, args) {
   return spawnSync(program, args, { stdio: 'ignore' }).status === 0
+}
+
+/** What a program prints, or undefined where it is not there or fails. */
+function output(program, args) {
+  const { status, stdout } = spawnSync(program, args, { encoding: 'utf8' })
+  return status === 0 ? stdout : undefined
 }
 
 function hasProgram(name) {
@@ -175,9 +208,9 @@ function hasProgram(name) {
 }
 
 /** Runs a program to its end; what it prints goes to standard error, or only when it fails (`quiet`). */
-function run(program, args, { what, env = process.env, quiet = false }) {
+function run(program, args, { what, env = process.env, quiet = false, cwd = root }) {
   const result = spawnSync(program, args, {
-    cwd: root,
+    cwd,
     env: { ...env, TURBO_TELEMETRY_DISABLED: '1', DO_NOT_TRACK: '1', NO_UPDATE_NOTIFIER: '1' },
     stdio: quiet ? ['ignore', 'pipe', 'pipe'] : ['ignore', 2, 2],
     shell: process.platform === 'win32',
@@ -192,7 +225,12 @@ function run(program, args, { what, env = process.env, quiet = false }) {
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   try {
     const tests = process.argv.includes('--clients')
-    setup({ clients: tests, drivers: tests })
+    setup({
+      clients: tests,
+      drivers: tests,
+      kafka: tests || process.argv.includes('--kafka'),
+      infra: tests || process.argv.includes('--infra'),
+    })
     progress('everything is set up')
   } catch (error) {
     if (!(error instanceof SetupError)) throw error
