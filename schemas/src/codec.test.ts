@@ -6,6 +6,7 @@ import fc from 'fast-check'
 import {
   addSchemaLookup,
   checkOwn,
+  createEventReader,
   decodeMessage,
   type Event,
   encodeDatum,
@@ -176,6 +177,84 @@ describe('an event’s end', () => {
   })
 })
 
+/** Without the classes that avsc gives its records. */
+const plain = (event: Event) => JSON.parse(JSON.stringify(event))
+
+describe('a reader of events', () => {
+  test('reads what the decoder reads, the second time as the first', () => {
+    const read = createEventReader()
+    fc.assert(
+      fc.property(anyEvent, (event) => {
+        const message = encodeMessage(event)
+        const expected = plain(decodeMessage(message))
+        expect(plain(read(message))).toEqual(expected)
+        expect(plain(read(message))).toEqual(expected)
+      }),
+    )
+  })
+
+  test('any bytes at all are the event that the decoder finds in them, or an error', () => {
+    const read = createEventReader()
+    fc.assert(
+      fc.property(anyEvent, fc.nat(), fc.nat({ max: 255 }), (event, at, value) => {
+        const message = encodeMessage(event)
+        // As it was, so that what is kept of its session could be taken for what is there now.
+        read(message)
+        message[HEADER_BYTES + (at % (message.length - HEADER_BYTES))] = value
+        let found: Event | null = null
+        try {
+          found = read(message)
+        } catch (error) {
+          expect(error).toBeInstanceOf(RangeError)
+        }
+        if (found !== null) expect(plain(found)).toEqual(plain(decodeMessage(message)))
+        else
+          expect(() => {
+            checkOwn(message)
+            decodeMessage(message)
+          }).toThrow()
+      }),
+      { numRuns: 500 },
+    )
+  })
+
+  test('a cut message is an error, and so is one with something behind it', () => {
+    const read = createEventReader()
+    const message = encodeMessage({ kind: 'command.started', session: newUuid() })
+    expect(read(message).kind).toBe('command.started')
+    for (let length = 0; length < message.length; length++)
+      expect(() => read(message.subarray(0, length))).toThrow()
+    expect(() => read(Buffer.concat([message, Buffer.from([0])]))).toThrow(RangeError)
+  })
+
+  test('a session whose who changes is read as it is now', () => {
+    const read = createEventReader()
+    const session = newUuid()
+    const of = (subject: string) =>
+      read(
+        encodeMessage({
+          kind: 'session.changed',
+          session,
+          who: { subject, issuer: 'i', kind: 'human', method: 'oidc' },
+        }),
+      )
+    const [first, again, other] = [of('ada'), of('ada'), of('bob')]
+    expect(again.who).toBe(first.who)
+    expect(other.who?.subject).toBe('bob')
+    expect(of('ada').who?.subject).toBe('ada')
+  })
+
+  test('messages of earlier versions are read as the decoder reads them', () => {
+    const read = createEventReader()
+    for (const version of readdirSync(golden))
+      for (const name of readdirSync(join(golden, version)).filter((one) => one.endsWith('.bin'))) {
+        const text = readFileSync(join(golden, version, name), 'utf8').trim()
+        const message = Buffer.from(text, 'hex')
+        expect(plain(read(message))).toEqual(plain(decodeMessage(message)))
+      }
+  })
+})
+
 describe.each(readdirSync(golden))('golden bytes of %s', (version) => {
   const directory = join(golden, version)
   const schema = JSON.parse(readFileSync(join(directory, 'schema.json'), 'utf8')) as avsc.Schema
@@ -276,12 +355,12 @@ describe('other versions', () => {
 
 describe('generated files', () => {
   test('are what generate.mjs makes of the records', () => {
-    const before = ['event.ts', 'encoder.ts', 'skipper.ts', 'versions.ts'].map((name) =>
-      readFileSync(join(__dirname, 'generated', name), 'utf8'),
+    const before = ['event.ts', 'encoder.ts', 'skipper.ts', 'decoder.ts', 'versions.ts'].map(
+      (name) => readFileSync(join(__dirname, 'generated', name), 'utf8'),
     )
     execFileSync(process.execPath, [join(__dirname, '..', 'generate.mjs')])
-    const after = ['event.ts', 'encoder.ts', 'skipper.ts', 'versions.ts'].map((name) =>
-      readFileSync(join(__dirname, 'generated', name), 'utf8'),
+    const after = ['event.ts', 'encoder.ts', 'skipper.ts', 'decoder.ts', 'versions.ts'].map(
+      (name) => readFileSync(join(__dirname, 'generated', name), 'utf8'),
     )
     expect(after).toEqual(before)
   })

@@ -52,6 +52,12 @@ class Cursor {
   }
 }
 
+/** Enough to tell whether an event is wanted at all. */
+export function readTimeAndKind(message: Buffer): { time: number; kind: string } {
+  const cursor = new Cursor(message, PREVIOUS_OFFSET + 32)
+  return { time: cursor.long(), kind: cursor.text() }
+}
+
 export function readEnvelope(message: Buffer): Envelope {
   const cursor = new Cursor(message, PREVIOUS_OFFSET + 32)
   return {

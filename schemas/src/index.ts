@@ -3,7 +3,7 @@
  * Imports nothing of ours; everything else in Custody imports it.
  */
 export * from './codec'
-export { type Envelope, readEnvelope } from './envelope'
+export { type Envelope, readEnvelope, readTimeAndKind } from './envelope'
 export type {
   ApprovalDraft,
   ColumnDraft,
@@ -17,5 +17,6 @@ export type {
 } from './generated/encoder'
 export { writeDecision, writeEvent, writePath, writeStatement, writeWho } from './generated/encoder'
 export * from './generated/event'
+export { createEventReader } from './reader'
 export { newUuid, nowMicros, uuidBytes, uuidText, writeUuid } from './uuid'
 export { Encoded, Writer } from './writer'

@@ -60,10 +60,25 @@ export function newUuid(micros = nowMicros()): Buffer {
   return id
 }
 
+const HEX = '0123456789abcdef'
+/** Both digits of each byte. */
+const DIGITS = Uint16Array.from({ length: 256 }, (_, byte) => {
+  const [high, low] = [HEX.charCodeAt(byte >>> 4), HEX.charCodeAt(byte & 15)]
+  return high | (low << 8)
+})
+const scratch = Buffer.alloc(36, '-')
+/** Where each byte's digits stand. */
+const PLACES = [0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34]
+
 /** Canonical text, 8-4-4-4-12 in lower case. */
 export function uuidText(id: Uint8Array): string {
-  const hex = Buffer.from(id.buffer, id.byteOffset, id.byteLength).toString('hex')
-  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`
+  for (let i = 0; i < 16; i++) {
+    const digits = DIGITS[id[i]!]!
+    const at = PLACES[i]!
+    scratch[at] = digits & 255
+    scratch[at + 1] = digits >>> 8
+  }
+  return scratch.toString('latin1')
 }
 
 /** The 16 bytes of a canonical text; throws a RangeError for anything else. */
