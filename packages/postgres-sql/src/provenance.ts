@@ -4,6 +4,26 @@
  * Refuses to look at values, types or rights: a column is a source whoever may read it, and whatever it holds.
  */
 import {
+  CLEAN,
+  type Column,
+  type RelationFacts as Facts,
+  type Flow,
+  type Found,
+  inexact,
+  merge,
+  nowhere,
+  type Provenance,
+  provenanceOf,
+  type Resolved,
+  type Resolver as ResolverOf,
+  type Source,
+  sameColumns,
+  tainted,
+  unknown,
+  unresolved,
+  type Value,
+} from '@custody/sql'
+import {
   columnsInFrom,
   effectOf,
   isCatalogue,
@@ -24,29 +44,9 @@ import {
 } from './lineage'
 import { READING } from './reading-functions'
 
-export interface Source {
-  schema: string
-  relation: string
-  column: string
-}
-
-export interface Provenance {
-  /** Columns of stored relations that the value may derive from. */
-  sources: readonly Source[]
-  /** The value itself, at most cast to another text type (text, varchar, bpchar, name, citext) - not computed from. */
-  exact: boolean
-  /** Why it can't be proven; null: `sources` is complete. */
-  unknown: string | null
-}
-
-export interface RelationFacts {
-  schema: string
-  name: string
-  /** In order, without system columns. */
-  columns: readonly string[]
-  /** Of a view or materialised view: its definition's lineage. */
-  definition: Lineage | null
-}
+export type { Flow, Provenance, Resolved, Source }
+export type RelationFacts = Facts<Lineage>
+export type Resolver = ResolverOf<Lineage, RelationFacts>
 
 /** What a database has. Implemented by whoever knows its catalogue. */
 export interface Relations {
@@ -60,47 +60,6 @@ export interface Relations {
   isTrustedFunction(name: string): boolean
 }
 
-export interface Flow {
-  /** `relation`/`column` null where it is no column of a relation. */
-  to: { schema: string | null; relation: string | null; column: string | null; via: string }
-  from: Provenance
-}
-
-export interface Resolved {
-  /**
-   * One for each output column in order; null: their number can't be proven (then everything is `whole`). Whoever uses it
-   * compares their number with what the server gives: a function in FROM may have more columns than its text shows.
-   */
-  outputs: readonly Provenance[] | null
-  /** Everything that any output may derive from; what applies where outputs is null or the count differs. */
-  whole: Provenance
-  /** Columns by which rows are chosen, joined, grouped, ordered, made distinct; those of views too. */
-  predicates: Provenance
-  /** Values going where they stay or others see them; only those with sources or not known. */
-  flows: readonly Flow[]
-  /** Relations read at all, `schema.name`, through views too; a name that is not known as it is written. */
-  reads: ReadonlySet<string>
-  /** The statement may run code that reads anything. */
-  code: string | null
-  /**
-   * Constants of its text by their ordinal (`constantsOf`), and parameters by number, with the columns that they are compared
-   * with or written to. Those left out meet no column and are no secret - unless `unresolved` says that nothing is known.
-   */
-  constants: readonly { ordinal: number; to: Provenance; secret: boolean }[]
-  parameters: readonly { number: number; to: Provenance; secret: boolean }[]
-  /** FETCH/EXECUTE: what it gives is what that cursor or prepared statement gives; outputs is null and whole unknown. */
-  defers: { kind: 'cursor' | 'prepared'; name: string } | null
-  /** PREPARE/DECLARE: it makes one of that name, whose outputs are `outputs`. */
-  makes: { kind: 'cursor' | 'prepared'; name: string } | null
-  /** Why nothing at all is known of the statement, its constants included. */
-  unresolved: string | null
-}
-
-export interface Resolver {
-  statement(lineage: Lineage): Resolved
-  column(facts: RelationFacts, column: string): Provenance
-}
-
 /** Values looked at and merged for one statement; beyond, it is unknown. */
 const STEPS_MAX = 200_000
 /** Texts may hold thousands, which are looked at faster than what they meet. */
@@ -108,26 +67,6 @@ const CONSTANTS_A_STEP = 8
 const VIEWS_DEEP_MAX = 64
 /** Rounds until a recursive query's columns stay what they are. */
 const ROUNDS_MAX = 32
-
-/** Constants by ordinal, parameters by their negative number. */
-interface Value {
-  readonly sources: ReadonlySet<Source>
-  readonly constants: ReadonlySet<number>
-  readonly exact: boolean
-  readonly unknown: string | null
-}
-
-interface Column {
-  /** null: not known. */
-  readonly name: string | null
-  readonly value: Value
-}
-
-interface Found {
-  readonly value: Value
-  /** It has such a column, whatever else is not known of it. */
-  readonly certain: boolean
-}
 
 /** The columns of something in FROM, or of a query. */
 interface Columns {
@@ -184,14 +123,10 @@ interface Scope {
 class Exhausted extends Error {}
 
 const EMPTY: ReadonlySet<never> = new Set<never>()
-const CLEAN: Value = { sources: EMPTY, constants: EMPTY, exact: false, unknown: null }
 const NO_NAMESPACE: Namespace = { named: [], columns: [] }
 const OUTSIDE: Scope = { frame: null, ctes: null }
 /** Of every table; none may be given to a column. */
 const SYSTEM_COLUMNS = new Set(['ctid', 'xmin', 'xmax', 'cmin', 'cmax', 'tableoid'])
-
-const unknown = (why: string): Value => ({ ...CLEAN, unknown: why })
-const tainted = (value: Value) => value.sources.size > 0 || value.unknown !== null
 
 /**
  * Resolves statements against a catalogue as it is: what was found is kept, so that a changed catalogue needs a new resolver.
@@ -212,9 +147,9 @@ export function createResolver(relations: Relations): Resolver {
     column(facts, column) {
       try {
         const found = catalogue.columns(facts, new Set(), { left: STEPS_MAX }).find(column, true)
-        return found ? provenance(found.value) : provenance(unknown(`no column ${column}`))
+        return found ? provenanceOf(found.value) : provenanceOf(unknown(`no column ${column}`))
       } catch {
-        return provenance(unknown('too large to look through'))
+        return provenanceOf(unknown('too large to look through'))
       }
     },
   }
@@ -228,31 +163,6 @@ function resolve(catalogue: Catalogue, lineage: Lineage): Resolved {
   } catch (error) {
     // Nested deeper than a stack holds, or more to look at than is worth it.
     return unresolved(error instanceof Exhausted ? error.message : 'nested too deeply')
-  }
-}
-
-function unresolved(why: string): Resolved {
-  const nothing = provenance(unknown(why))
-  return {
-    outputs: null,
-    whole: nothing,
-    predicates: nothing,
-    flows: [{ to: { schema: null, relation: null, column: null, via: 'unknown' }, from: nothing }],
-    reads: new Set(),
-    code: why,
-    constants: [],
-    parameters: [],
-    defers: null,
-    makes: null,
-    unresolved: why,
-  }
-}
-
-function provenance(value: Value): Provenance {
-  return {
-    sources: [...value.sources],
-    exact: value.exact && value.unknown === null && value.sources.size > 0,
-    unknown: value.unknown,
   }
 }
 
@@ -400,15 +310,18 @@ class Resolution {
       new Set(lineage.secrets),
       new Set(lineage.secretParameters),
     ]
-    const met = (id: number) => provenance({ ...CLEAN, ...(this.meets.get(id) ?? {}) })
+    const met = (id: number) => provenanceOf({ ...CLEAN, ...(this.meets.get(id) ?? {}) })
     const ids = [...this.meets.keys()]
     const ordinals = new Set([...ids.filter((id) => id >= 0), ...secrets])
     const numbers = new Set([...ids.filter((id) => id < 0).map((id) => -id), ...secretParameters])
     return {
-      outputs: (columns.list ?? columns.likely)?.map(({ value }) => provenance(value)) ?? null,
-      whole: provenance(columns.whole()),
-      predicates: provenance({ ...CLEAN, ...effects.predicates }),
-      flows: [...effects.flows.values()].map(({ to, value }) => ({ to, from: provenance(value) })),
+      outputs: (columns.list ?? columns.likely)?.map(({ value }) => provenanceOf(value)) ?? null,
+      whole: provenanceOf(columns.whole()),
+      predicates: provenanceOf({ ...CLEAN, ...effects.predicates }),
+      flows: [...effects.flows.values()].map(({ to, value }) => ({
+        to,
+        from: provenanceOf(value),
+      })),
       reads: effects.reads,
       code: effects.code,
       constants: [...ordinals]
@@ -1199,52 +1112,6 @@ class Resolution {
     this.steps.left -= steps
     if (this.steps.left < 0) throw new Exhausted(`more than ${STEPS_MAX} steps`)
   }
-}
-
-/** Any of several; exact where each is. */
-function merge(values: readonly Value[]): Value {
-  if (values.length === 1) return values[0]!
-  const exact = values.length > 0 && values.every((one) => one.exact)
-  let [sources, constants, why]: [ReadonlySet<Source>, ReadonlySet<number>, string | null] = [
-    EMPTY,
-    EMPTY,
-    null,
-  ]
-  for (const value of values) {
-    sources = union(sources, value.sources)
-    constants = union(constants, value.constants)
-    why ??= value.unknown
-  }
-  return { sources, constants, exact, unknown: why }
-}
-
-function union<T>(a: ReadonlySet<T>, b: ReadonlySet<T>): ReadonlySet<T> {
-  if (b.size === 0 || a === b) return a
-  if (a.size === 0) return b
-  const both = new Set(a)
-  for (const one of b) both.add(one)
-  return both.size === a.size ? a : both
-}
-
-function inexact(value: Value): Value {
-  return value.exact ? { ...value, exact: false } : value
-}
-
-function nowhere(via: string): Flow['to'] {
-  return { schema: null, relation: null, column: null, via }
-}
-
-function sameColumns(a: Columns, b: Columns): boolean {
-  const same = (x: Value, y: Value) =>
-    x.sources.size === y.sources.size &&
-    x.constants.size === y.constants.size &&
-    x.exact === y.exact &&
-    (x.unknown === null) === (y.unknown === null)
-  if (a.list === null || b.list === null)
-    return a.list === null && b.list === null && same(a.whole(), b.whole())
-  return (
-    a.list.length === b.list.length && a.list.every((one, i) => same(one.value, b.list![i]!.value))
-  )
 }
 
 function hasUnnamed(columns: Columns): boolean {

@@ -3,16 +3,11 @@
  * and whether each is proven to only read. Pure but for a cache in front.
  * Refuses to guess: what is not parsed or not known is `sql:unknown` and not understood, never harmless.
  */
+import { BREADTHS, type Breadth, type ObjectName } from '@custody/sql'
 import { fingerprintSync, loadModule, parseSync } from 'libpg-query'
 import { statementKey } from './lexer'
 import { type Lineage, lineageOf, unknownLineage } from './lineage'
 import { PLAIN_WRITING, READING } from './reading-functions'
-
-export interface ObjectName {
-  kind: string
-  name: string
-  verb: string
-}
 
 export interface StatementAnalysis {
   /** Bytes from the string's start; only meaningful where the string has several statements. */
@@ -56,13 +51,6 @@ export interface CopyOptions {
   escape: string
   header: boolean
 }
-
-/**
- * How many rows a place picks, as far as its text says: none (no table), keyed (a column equals a value), filtered (a WHERE
- * that says something), limited (a LIMIT), all. An estimate: `id > 0` counts as filtered.
- */
-export type Breadth = 'none' | 'keyed' | 'filtered' | 'limited' | 'all'
-const WIDTH: readonly Breadth[] = ['none', 'keyed', 'filtered', 'limited', 'all']
 
 export interface Analysis {
   statements: StatementAnalysis[]
@@ -737,7 +725,7 @@ class Walk {
 
   private widen(verb: string, breadth: Breadth): void {
     const known = this.breadth[verb]
-    if (known === undefined || WIDTH.indexOf(breadth) > WIDTH.indexOf(known))
+    if (known === undefined || BREADTHS.indexOf(breadth) > BREADTHS.indexOf(known))
       this.breadth[verb] = breadth
   }
 
