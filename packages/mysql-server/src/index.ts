@@ -1,0 +1,6 @@
+/**
+ * A real MariaDB server on this machine, for tests, checks and benches: finding its programs and running them.
+ * Speaks no SQL.
+ */
+export { installedServer, missingServer, type ServerPrograms } from './programs'
+export { type MysqlServer, type MysqlServerOptions, startMysqlServer } from './server'
