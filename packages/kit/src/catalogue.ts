@@ -11,6 +11,31 @@ export interface CatalogueEntry {
 }
 
 export const catalogue = {
+  'CUSTODY-ACCESS-001': {
+    meaning: 'The credential that a client presented was refused.',
+    duty: 'Get a fresh one with `custody connect <resource>` or `custody token`, and use the user name that it was issued to.',
+  },
+  'CUSTODY-ACCESS-002': {
+    meaning: 'What a client named is no resource of this gateway, or speaks another protocol.',
+    duty: 'Databases: name `resource` or `resource/database` as the database; SSH: `account@resource` or `resource` as the user; `custody status` lists the resources.',
+  },
+  'CUSTODY-ACCESS-003': {
+    meaning: 'The gateway holds as many connections or handshakes as it may.',
+    duty: 'Close some, or raise limits.connectionsMax or limits.handshakesMax.',
+  },
+  'CUSTODY-ACCESS-004': {
+    meaning: 'The client did not finish signing in within handshakeMsMax.',
+    duty: 'Try again; on slow links raise limits.handshakeMsMax.',
+  },
+  'CUSTODY-ACCESS-005': {
+    meaning: 'A credential would have crossed the network in clear text.',
+    duty: 'Connect with TLS (psql: sslmode=require; mysql: --ssl-mode=REQUIRED).',
+  },
+  'CUSTODY-ACCESS-006': {
+    meaning:
+      'Signing in by browser did not come about: nobody said yes in time, somebody said no, the client went away, or too many wait already.',
+    duty: 'Connect again and open the address that the client shows; or present a token (`custody connect`).',
+  },
   'CUSTODY-API-001': {
     meaning: 'No credential, or an unknown one, was presented to the API.',
     duty: 'Send `Authorization: Bearer <token>` with a Custody token, or the local administrator secret in CUSTODY_HOME/run/admin-token.',
@@ -125,6 +150,10 @@ export const catalogue = {
   'CUSTODY-CLI-011': {
     meaning: 'What masking is to be tried on, or proposed for, can’t be read.',
     duty: 'Give a CSV file with a line of column names, or JSON objects, one a line; or a database that you may read.',
+  },
+  'CUSTODY-CLI-012': {
+    meaning: 'A program of OpenSSH failed that the command needs.',
+    duty: 'Do what its own message says.',
   },
   'CUSTODY-CONFIG-001': {
     meaning: 'The configuration file cannot be read or is not YAML.',
@@ -257,13 +286,42 @@ export const catalogue = {
       'The settings under `masking` name something that can’t be used: a detector, a pattern or a key.',
     duty: 'Correct what the message names.',
   },
-  'CUSTODY-PG-001': {
-    meaning: 'The credential that a PostgreSQL client presented as password was refused.',
-    duty: 'Get a fresh one with `custody connect <resource>` or `custody token`, and use the user name that it was issued to.',
+  'CUSTODY-MYSQL-001': {
+    meaning: 'A MySQL client broke the protocol, or sent a command larger than frameBytesMax.',
+    duty: 'Check the driver; if its commands are just large, raise limits.frameBytesMax.',
   },
-  'CUSTODY-PG-002': {
-    meaning: 'The database that a PostgreSQL client named is no resource of this gateway.',
-    duty: 'Name `resource` or `resource/database`; `custody status` lists the resources.',
+  'CUSTODY-MYSQL-002': {
+    meaning: 'A MySQL client named no database, so nobody knows which resource it wants.',
+    duty: 'Name `resource` or `resource/database` as the database when connecting (mysql: the last argument).',
+  },
+  'CUSTODY-MYSQL-003': {
+    meaning: 'A MySQL session holds as many prepared statements as it may.',
+    duty: 'Close those that are not used any more, or raise limits.statementsPerConnectionMax.',
+  },
+  'CUSTODY-MYSQL-004': {
+    meaning: 'A MySQL target answered something that fits no command.',
+    duty: 'Report it with the session id: the session was ended rather than recorded wrongly.',
+  },
+  'CUSTODY-MYSQL-005': {
+    meaning:
+      'A MySQL client was told what targets could do when they were reached last, and this one can do less.',
+    duty: 'Connect again; the gateway knows now.',
+  },
+  'CUSTODY-MYSQL-006': {
+    meaning: 'A command of the MySQL protocol is not relayed.',
+    duty: 'Use the statement for it, where there is one.',
+  },
+  'CUSTODY-MYSQL-007': {
+    meaning: 'A stream of changes was asked for and the resource does not allow it.',
+    duty: 'Set allowReplication on the resource if its stream may leave without being understood.',
+  },
+  'CUSTODY-MYSQL-008': {
+    meaning: 'KILL was given otherwise than with one plain number.',
+    duty: 'Send `KILL [CONNECTION | QUERY] number` as a text of its own; only one’s own sessions at the same resource have numbers.',
+  },
+  'CUSTODY-MYSQL-009': {
+    meaning: 'A sign-in within a MySQL session was somebody else’s, or for something else.',
+    duty: 'Open a connection of its own for each person and each resource.',
   },
   'CUSTODY-PG-003': {
     meaning: 'A PostgreSQL client broke the protocol, or sent a message larger than frameBytesMax.',
@@ -273,64 +331,14 @@ export const catalogue = {
     meaning: 'A PostgreSQL target answered something that fits no request.',
     duty: 'Report it with the session id: the session was ended rather than recorded wrongly.',
   },
-  'CUSTODY-PG-005': {
-    meaning: 'The target closed the connection while commands ran; their outcome is unknown.',
-    duty: "Look into the target's own log.",
-  },
-  'CUSTODY-PG-006': {
-    meaning: 'The target cannot be reached.',
-    duty: "Check the resource's address and the target itself.",
-  },
-  'CUSTODY-PG-007': {
-    meaning: 'TLS with the target failed.',
-    duty: "Check the resource's tls and tlsCa settings and the target's certificate.",
-  },
-  'CUSTODY-PG-008': {
-    meaning:
-      "The target refused the resource's own account, or asks for an authentication method that is not supported.",
-    duty: "Check the resource's account and password; SCRAM-SHA-256, md5 and password are supported.",
-  },
   'CUSTODY-PG-009': {
     meaning: 'A replication connection was asked for and the resource does not allow it.',
     duty: 'Set allowReplication on the resource if its stream may leave without being understood.',
-  },
-  'CUSTODY-PG-010': {
-    meaning: 'The gateway holds as many connections or handshakes as it may.',
-    duty: 'Close some, or raise limits.connectionsMax or limits.handshakesMax.',
-  },
-  'CUSTODY-PG-011': {
-    meaning: 'The client did not finish signing in within handshakeMsMax.',
-    duty: 'Try again; on slow links raise limits.handshakeMsMax.',
-  },
-  'CUSTODY-PG-012': {
-    meaning: 'A credential would have crossed the network in clear text.',
-    duty: 'Connect with sslmode=require or better.',
-  },
-  'CUSTODY-PG-013': {
-    meaning: 'The session was ended because nothing was sent for longer than idleMsMax.',
-    duty: 'Connect again; raise limits.idleMsMax (0 turns it off) if sessions may rest longer.',
-  },
-  'CUSTODY-PG-014': {
-    meaning: 'The session was ended because one side took no byte for longer than stalledMsMax.',
-    duty: 'Look at the side that the message names; raise limits.stalledMsMax (0 turns it off) if it may stand still longer.',
   },
   'CUSTODY-PG-015': {
     meaning:
       'A setting in the start-up packet (a connection parameter, or in options) is not permitted.',
     duty: 'Connect without it and use SET, which can be held for approval; or permit it by policy.',
-  },
-  'CUSTODY-PG-016': {
-    meaning: 'The session was ended because its token was revoked or its identity locked.',
-    duty: 'Ask whoever revoked or locked it; `custody events --kind access.locked` says who and why.',
-  },
-  'CUSTODY-PG-017': {
-    meaning: 'Somebody ended the session.',
-    duty: 'Ask the person that the message names.',
-  },
-  'CUSTODY-PG-018': {
-    meaning:
-      'Signing in by browser did not come about: nobody said yes in time, somebody said no, the client went away, or too many wait already.',
-    duty: 'Connect again and open the address that the client shows; or present a token (`custody connect`).',
   },
   'CUSTODY-POLICY-001': {
     meaning:
@@ -391,6 +399,89 @@ export const catalogue = {
       'A command ran, and its outcome was not acknowledged by Kafka within `kafka.replicatedMsMax`: the session was ended without showing it. It is in the gateway’s own log, and reaches Kafka from there.',
     duty: 'Find out from the target or, later, from the timeline what the command did before you repeat it.',
   },
+  'CUSTODY-SESSION-001': {
+    meaning: 'The session was ended because nothing was sent for longer than idleMsMax.',
+    duty: 'Connect again; raise limits.idleMsMax (0 turns it off) if sessions may rest longer.',
+  },
+  'CUSTODY-SESSION-002': {
+    meaning: 'The session was ended because one side took no byte for longer than stalledMsMax.',
+    duty: 'Look at the side that the message names; raise limits.stalledMsMax (0 turns it off) if it may stand still longer.',
+  },
+  'CUSTODY-SESSION-003': {
+    meaning: 'The session was ended because its token was revoked or its identity locked.',
+    duty: 'Ask whoever revoked or locked it; `custody events --kind access.locked` says who and why.',
+  },
+  'CUSTODY-SESSION-004': {
+    meaning: 'Somebody ended the session.',
+    duty: 'Ask the person that the message names.',
+  },
+  'CUSTODY-SIEM-001': {
+    meaning: 'A destination of `siem` takes nothing just now. Its events wait in the log.',
+    duty: 'Nothing, if it comes back: delivery goes on by itself where it stopped. `custody siem status` shows how much waits; look at the receiver and the network between.',
+  },
+  'CUSTODY-SIEM-002': {
+    meaning:
+      'A destination of `siem` refuses everything, or can’t be trusted: credentials, address, certificate, or permissions are wrong.',
+    duty: 'Read what it answered, and correct its settings or the receiver’s. It is tried again by itself; nothing is put aside meanwhile.',
+  },
+  'CUSTODY-SIEM-003': {
+    meaning:
+      'An event can’t be delivered to a destination as it is: it is refused, too large, or can’t be read. It was put aside, and delivery goes on.',
+    duty: 'Look at it with `custody siem dead-letters`, correct what the reason names, and send it again with `custody siem dead-letters --send`.',
+  },
+  'CUSTODY-SIEM-004': {
+    meaning:
+      'So many events of a destination lie aside that no more are put there. Delivery waits.',
+    duty: 'Find out why they are refused, and send or remove them: `custody siem dead-letters`.',
+  },
+  'CUSTODY-SIEM-005': {
+    meaning:
+      'Events were gone from the log before a destination took them: it was away for longer than siem.heldBytesMax, or Kafka’s retention, holds them for.',
+    duty: 'The store has them, and an alert in the log says which. Raise siem.heldBytesMax, or set `required` for a destination that must have everything even at the price of refused commands.',
+  },
+  'CUSTODY-SIEM-006': {
+    meaning: 'What was asked of a destination can’t be done as it was asked.',
+    duty: 'Ask as the message says.',
+  },
+  'CUSTODY-SIEM-007': {
+    meaning: 'SIEM export was started without a destination.',
+    duty: 'Name one under siem.destinations, or don’t start it.',
+  },
+  'CUSTODY-SSH-001': {
+    meaning: 'An SSH certificate was refused; the message says why.',
+    duty: 'Get a fresh one with `custody login` or `custody ssh-certificate`; of another authority, see `ssh.userAuthorities`.',
+  },
+  'CUSTODY-SSH-002': {
+    meaning:
+      'The resource, or the certificate that was signed in with, does not allow what an SSH client asked for.',
+    duty: 'Use another account or way; whoever runs the gateway may change `accounts` and `allow` of the resource.',
+  },
+  'CUSTODY-SSH-003': {
+    meaning:
+      'The host key of an SSH target is not the one expected: somebody may be in between. Nothing was sent.',
+    duty: 'Find out from whoever runs the target whether its key was changed. If so, change `hostKeys` of the resource, or remove CUSTODY_HOME/keys/ssh-targets/<resource>.json.',
+  },
+  'CUSTODY-SSH-004': {
+    meaning: 'A key or certificate of the gateway’s own, for SSH, can’t be used.',
+    duty: 'Make keys with `openssl genpkey -algorithm ed25519`; let the process read the file that the message names.',
+  },
+  'CUSTODY-SSH-005': {
+    meaning: 'A public key can’t be certified: it is none, or of a kind that is not taken.',
+    duty: 'Use Ed25519, ECDSA, or RSA of at least 2,048 bits.',
+  },
+  'CUSTODY-SSH-006': {
+    meaning: 'An SSH client broke the protocol, or shares no algorithm with the gateway.',
+    duty: 'Check the client; docs/ssh.md lists the algorithms.',
+  },
+  'CUSTODY-SSH-020': {
+    meaning:
+      'What one side sent on a channel that moves files is no SFTP, or no scp, so that it can’t be followed. The channel was ended.',
+    duty: 'Look at the client or server that the message names: another version, a proxy in between, a start-up file of the account that prints something. The record has what was done before.',
+  },
+  'CUSTODY-SSH-022': {
+    meaning: 'A client asked for an extension of SFTP that is not known here.',
+    duty: 'Nothing, for most clients do without. If yours needs it, say so: what it does has to be known before it can be let through.',
+  },
   'CUSTODY-START-001': {
     meaning: 'A process of Custody did not start or ended unexpectedly.',
     duty: 'Read the cause in the message and in the log file it names, then start again. Nothing recorded is lost.',
@@ -413,6 +504,10 @@ export const catalogue = {
     meaning:
       'Another home records under this gateway’s name: their events would be taken for each other’s.',
     duty: 'Give each gateway a name of its own (`gateway`, `CUSTODY_GATEWAY`). After the loss of a home, choose a new name: the sequences of the old one are taken.',
+  },
+  'CUSTODY-START-006': {
+    meaning: 'An OpenSSH server that a test runs itself can’t be started.',
+    duty: 'Install openssh-server, and read what the message says.',
   },
   'CUSTODY-STORE-001': {
     meaning: 'The warehouse was written by a newer version of Custody.',
@@ -444,6 +539,23 @@ export const catalogue = {
   'CUSTODY-STORE-007': {
     meaning: 'A month is being moved to cold storage and it takes longer than questions wait.',
     duty: 'Repeat the request in a moment; if it persists, look for CUSTODY-STORE-005 in the log of ingest.',
+  },
+  'CUSTODY-TARGET-001': {
+    meaning: 'The target cannot be reached.',
+    duty: "Check the resource's address and the target itself.",
+  },
+  'CUSTODY-TARGET-002': {
+    meaning: 'TLS with the target failed.',
+    duty: "Check the resource's tls and tlsCa settings and the target's certificate.",
+  },
+  'CUSTODY-TARGET-003': {
+    meaning: 'The target closed the connection while commands ran; their outcome is unknown.',
+    duty: "Look into the target's own log.",
+  },
+  'CUSTODY-TARGET-004': {
+    meaning:
+      "The target refused the resource's own account, or asks for an authentication method that is not supported.",
+    duty: "Check the resource's account and password; docs/reference/configuration.md says which methods are supported.",
   },
   'CUSTODY-TOKEN-001': {
     meaning: 'A token was asked for that may not be issued.',

@@ -30,7 +30,13 @@ function problemsOf(text: string): string[] {
 describe('a configuration', () => {
   test('is complete when empty', () => {
     const configuration = parseConfiguration('')
-    expect(configuration.listen).toEqual({ host: '127.0.0.1', postgres: 15432, console: 15480 })
+    expect(configuration.listen).toEqual({
+      host: '127.0.0.1',
+      postgres: 15432,
+      mysql: 13306,
+      ssh: 12222,
+      console: 15480,
+    })
     expect(configuration.resources).toEqual({})
     expect(configuration.limits.connectionsMax).toBeGreaterThan(0)
   })
@@ -71,7 +77,10 @@ describe('a wrong configuration', () => {
     ['resources:\n  a/b: {}\n', ':2: resources.a/b: must be 1 to 63 letters'],
     ['gateway: ""', ':1: gateway: must be 1 to 63 letters'],
     ['resources:\n  x: { protocol: postgres, account: a }', ':2: resources.x.address: missing'],
-    ['resources:\n  x: { protocol: oracle, account: a, address: "h:1" }', 'must be postgres'],
+    [
+      'resources:\n  x: { protocol: oracle, account: a, address: "h:1" }',
+      'must have protocol: postgres, mysql or ssh',
+    ],
     [demo.replace('5433', '99999'), ':6: resources.demo.address: the port must be at most'],
     [demo.replace(':5433', ''), ':6: resources.demo.address: must be host:port'],
     [demo.replace('{ literal: hush }', '{ literal: a, env: B }'), 'exactly one of literal, env'],

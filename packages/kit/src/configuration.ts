@@ -8,6 +8,7 @@ import { LineCounter, parseDocument } from 'yaml'
 import { z } from 'zod'
 import { CustodyError } from './errors'
 import type { KeptSecret, Secret } from './secret'
+import { secretsOfDestination, siemSettings } from './siem-settings'
 
 const KiB = 1024
 const MiB = 1024 * KiB
@@ -152,9 +153,18 @@ const recording = z.union(
   { error: 'must be full, digest or { head: <bytes> }' },
 )
 
-const postgresResource = z.strictObject({
-  protocol: z.literal('postgres', { error: 'must be postgres' }),
+/** What every resource has, whatever is spoken there. */
+const everyResource = {
   address,
+  /** `auto`: `os` for commands proven to only read, `disk` for all others. `replicated`: acknowledged by Kafka. */
+  durability: z.enum(['auto', 'os', 'disk', 'replicated']).default('auto'),
+  recording: recording.default('full'),
+  labels: z.record(z.string(), z.string()).default({}),
+}
+
+/** What databases have besides. */
+const everyDatabase = {
+  ...everyResource,
   /** The account used at the target; clients never see it. */
   account: z.string().min(1),
   password: secret.optional(),
@@ -163,12 +173,98 @@ const postgresResource = z.strictObject({
   tls: z.enum(['disable', 'prefer', 'require', 'verify-full']).default('prefer'),
   /** Authorities that `verify-full` trusts; the system's own when not given. */
   tlsCa: z.string().min(1).optional(),
-  /** `auto`: `os` for commands proven to only read, `disk` for all others. `replicated`: acknowledged by Kafka. */
-  durability: z.enum(['auto', 'os', 'disk', 'replicated']).default('auto'),
-  recording: recording.default('full'),
+}
+
+const postgresResource = z.strictObject({
+  protocol: z.literal('postgres'),
+  ...everyDatabase,
   allowReplication: z.boolean().default(false),
-  labels: z.record(z.string(), z.string()).default({}),
 })
+
+const mysqlResource = z.strictObject({
+  protocol: z.literal('mysql'),
+  ...everyDatabase,
+  allowReplication: z.boolean().default(false),
+})
+
+/** A line as authorized_keys has it, without options. That it is a key is seen when it is used. */
+const publicKey = z
+  .string()
+  .max(4096)
+  .regex(
+    /^(ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(256|384|521)) [A-Za-z0-9+/]+={0,2}( .*)?$/,
+    'must be a public key as OpenSSH writes it: ssh-ed25519 AAAA…',
+  )
+
+/** Of the target: a name that no shell and no recording can misread. */
+const sshAccount = z
+  .string()
+  .regex(/^[^\s@\p{C}]{1,128}$/u, 'must be 1 to 128 characters without spaces and @')
+
+const variableName = z
+  .string()
+  .regex(
+    /^[A-Za-z_*][A-Za-z0-9_*]{0,127}$/,
+    'must be the name of a variable; * stands for anything',
+  )
+
+const sshResource = z.strictObject({
+  protocol: z.literal('ssh'),
+  ...everyResource,
+  /** The account used at the target where the client names none. */
+  account: sshAccount,
+  /** Others that may be asked for: `account@resource`. */
+  accounts: z.array(sshAccount).max(1000).default([]),
+  password: secret.optional(),
+  /** PEM or OpenSSH's form; used instead of the password. */
+  privateKey: secret.optional(),
+  passphrase: secret.optional(),
+  /** The target's host keys; any other is refused. */
+  hostKeys: z.array(publicKey).min(1).max(20).optional(),
+  /** Authorities whose certificates for the target's host name are taken. Without these and hostKeys: what is met first. */
+  hostKeyCa: z.array(publicKey).min(1).max(20).optional(),
+  /** What may be asked for at all; policies say more. */
+  allow: z
+    .array(
+      z.enum([
+        'exec',
+        'shell',
+        'pty',
+        'subsystem',
+        'forward-local',
+        'forward-remote',
+        'forward-socket',
+        'agent',
+        'x11',
+      ]),
+    )
+    .default(['exec', 'shell', 'pty', 'subsystem', 'forward-local', 'forward-remote']),
+  /** Variables that clients may set at the target. */
+  env: z
+    .array(variableName)
+    .max(100)
+    .default(['LANG', 'LC_*', 'TERM', 'COLORTERM', 'TZ', 'GIT_PROTOCOL']),
+})
+
+/** Whom a key or a principal stands for. */
+const sshIdentity = z.strictObject({
+  subject: z.string().min(1).max(256),
+  email: z
+    .string()
+    .max(254)
+    .regex(/^[^\s@]+@[^\s@]+$/, 'must be an e-mail address')
+    .optional(),
+  groups: z.array(z.string().min(1).max(256)).max(100).default([]),
+  kind: z.enum(['human', 'service', 'agent']).default('human'),
+})
+
+const resource = z.discriminatedUnion('protocol', [postgresResource, mysqlResource, sshResource], {
+  error: 'must have protocol: postgres, mysql or ssh',
+})
+
+/** What clients may speak; each has a port of its own. */
+export const PROTOCOLS = ['postgres', 'mysql', 'ssh'] as const
+export type ProtocolName = (typeof PROTOCOLS)[number]
 
 /** What is said there is known to come from there: TLS, or this very machine. */
 export function mayBeAsked(url: URL): boolean {
@@ -544,44 +640,45 @@ const topicName = z
     'must be 1 to 100 letters, digits, dots, dashes, underscores',
   )
 
+const kafkaTls = z
+  .strictObject({
+    ca: file,
+    certificate: file,
+    key: file,
+    serverName: z.string().min(1).max(253).optional(),
+  })
+  .refine(({ certificate, key }) => (certificate === undefined) === (key === undefined), {
+    message: 'certificate and key come together',
+  })
+
+const kafkaSasl = z.discriminatedUnion(
+  'mechanism',
+  [
+    z.strictObject({
+      mechanism: z.enum(['plain', 'scram-sha-256', 'scram-sha-512']),
+      username: z.string().min(1).max(256),
+      password: secret,
+    }),
+    z.strictObject({
+      mechanism: z.literal('oauthbearer'),
+      /** Of the authorisation server: asked with the client's credentials (RFC 6749, 4.4). */
+      tokenUrl: outboundUrl,
+      clientId: z.string().min(1).max(256),
+      clientSecret: secret,
+      scope: z.string().min(1).max(1024).optional(),
+    }),
+  ],
+  { error: 'must have mechanism: plain, scram-sha-256, scram-sha-512 or oauthbearer' },
+)
+
 /** Where this is absent, one installation is one machine and its log is the embedded one alone. */
 const kafka = z.strictObject({
   /** Some of the cluster's brokers; the others are learnt from these. */
   brokers: z.array(address).min(1).max(100),
   clientId: topicName.default('custody'),
   /** `{}` trusts the system's authorities; without it nothing is encrypted. */
-  tls: z
-    .strictObject({
-      ca: file,
-      certificate: file,
-      key: file,
-      serverName: z.string().min(1).max(253).optional(),
-    })
-    .refine(({ certificate, key }) => (certificate === undefined) === (key === undefined), {
-      message: 'certificate and key come together',
-    })
-    .optional(),
-  sasl: z
-    .discriminatedUnion(
-      'mechanism',
-      [
-        z.strictObject({
-          mechanism: z.enum(['plain', 'scram-sha-256', 'scram-sha-512']),
-          username: z.string().min(1).max(256),
-          password: secret,
-        }),
-        z.strictObject({
-          mechanism: z.literal('oauthbearer'),
-          /** Of the authorisation server: asked with the client's credentials (RFC 6749, 4.4). */
-          tokenUrl: outboundUrl,
-          clientId: z.string().min(1).max(256),
-          clientSecret: secret,
-          scope: z.string().min(1).max(1024).optional(),
-        }),
-      ],
-      { error: 'must have mechanism: plain, scram-sha-256, scram-sha-512 or oauthbearer' },
-    )
-    .optional(),
+  tls: kafkaTls.optional(),
+  sasl: kafkaSasl.optional(),
   topicPrefix: topicName.default('custody'),
   /** Of the events topic, when it is made. More later would move sessions between partitions. */
   partitions: positive.max(1000).default(12),
@@ -693,6 +790,15 @@ const warehouse = z
       })
   })
 
+const siem = siemSettings({
+  name,
+  address,
+  url: outboundUrl,
+  email,
+  secret,
+  kafkaSasl,
+})
+
 const settings = z.strictObject({
   gateway: name.default('local'),
   listen: z
@@ -701,6 +807,8 @@ const settings = z.strictObject({
       /** The name by which clients reach it, where that is not the host of the console's URL. */
       publicHost: z.string().min(1).optional(),
       postgres: port.default(15_432),
+      mysql: port.default(13_306),
+      ssh: port.default(12_222),
       console: port.default(15_480),
       /** Of proxy and ingest as processes of their own: /healthz, /readyz and /metrics. Without it they have none. */
       health: port.optional(),
@@ -748,6 +856,41 @@ const settings = z.strictObject({
           file: z.string().min(1).optional(),
         })
         .prefault({}),
+      /** What certifies people's SSH keys and gateways' host keys, where several hosts must agree on it. */
+      sshAuthority: z
+        .strictObject({
+          /** An Ed25519 key, PEM; the public one (PEM or OpenSSH's line) is enough to verify. CUSTODY_HOME/keys has one otherwise. */
+          file: z.string().min(1).optional(),
+          /** Longest life of a certificate for a person. */
+          ttlSecondsMax: positive.max(86_400).default(12 * 3600),
+        })
+        .prefault({}),
+    })
+    .prefault({}),
+  /** How clients reach this gateway by SSH, and by which keys besides Custody's own certificates. */
+  ssh: z
+    .strictObject({
+      /** Ed25519, PEM. CUSTODY_HOME/keys has one otherwise. */
+      hostKey: z.string().min(1).optional(),
+      /** Its certificate, where the authority's private half is elsewhere. */
+      hostCertificate: z.string().min(1).optional(),
+      /** Names besides the resources' that the certificate is for. */
+      hostNames: z.array(z.string().min(1).max(253)).max(100).default([]),
+      /** Other authorities whose users' certificates are taken, and who their principals are. */
+      userAuthorities: z
+        .array(
+          z.strictObject({
+            publicKey,
+            /** Of identities: where they come from. */
+            issuer: z.string().min(1).max(256),
+            /** Who a principal is. A certificate without one of these is refused. */
+            principals: z.record(z.string().min(1).max(256), sshIdentity),
+          }),
+        )
+        .max(20)
+        .default([]),
+      /** Keys that stand for somebody. */
+      publicKeys: z.array(sshIdentity.extend({ publicKey })).max(10_000).default([]),
     })
     .prefault({}),
   console: z
@@ -781,7 +924,9 @@ const settings = z.strictObject({
     })
     .optional(),
   warehouse: warehouse.optional(),
-  resources: z.record(name, postgresResource).default({}),
+  /** Who else gets the events, and how. */
+  siem: siem.optional(),
+  resources: z.record(name, resource).default({}),
   /** Without it everything is permitted (and recorded); with it, what no policy permits is blocked. */
   policy: z
     .strictObject({
@@ -840,6 +985,8 @@ const settings = z.strictObject({
       /** Commands waiting for approval at once, over all sessions; one more is refused. */
       commandsHeldMax: positive.default(10_000),
       connectionsMax: positive.default(2_000),
+      /** SSH: channels on one connection, forwarded ones included. */
+      channelsPerConnectionMax: positive.max(10_000).default(256),
       /** Connections that have not signed in yet. */
       handshakesMax: positive.default(256),
       /** From accepting a connection to the end of sign-in. */
@@ -850,8 +997,8 @@ const settings = z.strictObject({
       stalledMsMax: z.int().min(0).default(300_000),
       /** A connection without traffic for this long is closed; 0 never. */
       idleMsMax: z.int().min(0).default(0),
-      /** How long running commands may take to end when Custody is stopped. */
-      drainMsMax: z.int().min(0).default(10_000),
+      /** How long running commands may take to end when Custody is stopped; 5 s before the process ends whatever runs. */
+      drainMsMax: z.int().min(0).max(25_000).default(10_000),
     })
     .prefault({}),
 })
@@ -860,8 +1007,13 @@ const settings = z.strictObject({
 function* secretsOf(
   configuration: z.output<typeof settings>,
 ): Generator<{ path: PropertyKey[]; secret: Secret }> {
-  for (const [name, { password }] of Object.entries(configuration.resources))
+  for (const [name, resource] of Object.entries(configuration.resources)) {
+    const { password } = resource
     if (password) yield { path: ['resources', name, 'password'], secret: password }
+    if (resource.protocol === 'ssh')
+      for (const key of ['privateKey', 'passphrase'] as const)
+        if (resource[key]) yield { path: ['resources', name, key], secret: resource[key] }
+  }
   for (const [i, { clientSecret }] of configuration.identity.issuers.entries())
     if (clientSecret)
       yield { path: ['identity', 'issuers', i, 'clientSecret'], secret: clientSecret }
@@ -879,6 +1031,9 @@ function* secretsOf(
   if (store?.cold?.s3)
     for (const key of ['accessKeyId', 'secretAccessKey'] as const)
       yield { path: ['warehouse', 'cold', 's3', key], secret: store.cold.s3[key] }
+  for (const [name, destination] of Object.entries(configuration.siem?.destinations ?? {}))
+    for (const { path, secret } of secretsOfDestination(destination))
+      yield { path: ['siem', 'destinations', name, ...path], secret }
   for (const [i, channel] of configuration.approvals.channels.entries())
     for (const [setting, secret] of Object.entries(secretsOfChannel(channel)))
       if (secret) yield { path: ['approvals', 'channels', i, setting], secret }
@@ -927,12 +1082,16 @@ export type Configuration = z.output<typeof schema> & {
   file?: string
 }
 export type PostgresResource = z.output<typeof postgresResource>
-export type Resource = PostgresResource
+export type MysqlResource = z.output<typeof mysqlResource>
+export type SshResource = z.output<typeof sshResource>
+export type Resource = z.output<typeof resource>
 export type SamlProvider = z.output<typeof samlProvider>
 export type OidcIssuer = z.output<typeof oidcIssuer>
 export type MaskingSettings = z.output<typeof masking>
 export type KafkaSettings = NonNullable<Configuration['kafka']>
 export type WarehouseSettings = NonNullable<Configuration['warehouse']>
+export type SiemSettings = NonNullable<Configuration['siem']>
+export type SiemDestinationSettings = SiemSettings['destinations'][string]
 export type ApprovalSettings = Configuration['approvals']
 export type ChannelSettings = ApprovalSettings['channels'][number]
 export type Limits = Configuration['limits']
@@ -941,11 +1100,24 @@ export type RecordingMode = z.output<typeof recording>
 /** Environment variables that override a setting, with the setting's path. */
 export const environmentOverrides = {
   CUSTODY_PORT_POSTGRES: 'listen.postgres',
+  CUSTODY_PORT_MYSQL: 'listen.mysql',
+  CUSTODY_PORT_SSH: 'listen.ssh',
   CUSTODY_PORT_CONSOLE: 'listen.console',
   CUSTODY_PORT_HEALTH: 'listen.health',
   CUSTODY_GATEWAY: 'gateway',
   CUSTODY_LOG_BYTES_MAX: 'log.logBytesMax',
 } as const
+
+/** The variable that overrides a protocol's port. */
+export function portVariable(protocol: ProtocolName) {
+  return `CUSTODY_PORT_${protocol.toUpperCase() as Uppercase<ProtocolName>}` as const
+}
+
+/** What clients are listened for: whatever some resource speaks, and PostgreSQL where there is none yet. */
+export function spokenProtocols({ resources }: Pick<Configuration, 'resources'>): ProtocolName[] {
+  const spoken = new Set(Object.values(resources).map(({ protocol }) => protocol))
+  return spoken.size === 0 ? ['postgres'] : PROTOCOLS.filter((one) => spoken.has(one))
+}
 
 /** Where the configuration is looked for, and whether somebody asked for that place. */
 export function configurationFile(
@@ -1040,6 +1212,8 @@ type Range = [number, number, number]
 /** What stands there instead of a secret may be one, and is not repeated. */
 const SECRET_SETTINGS = new Set([
   'password',
+  'privateKey',
+  'passphrase',
   'token',
   'secretId',
   'clientSecret',
@@ -1050,6 +1224,8 @@ const SECRET_SETTINGS = new Set([
   'key',
   'accessKeyId',
   'secretAccessKey',
+  'apiKey',
+  'serviceAccount',
 ])
 
 /** One problem per wrong setting; an unknown key is reported at its own path. */
@@ -1078,8 +1254,11 @@ function resolvePaths(configuration: Configuration, directory: string): void {
     configuration.tls.certificate = resolve(directory, configuration.tls.certificate)
     configuration.tls.key = resolve(directory, configuration.tls.key)
   }
-  const { tokenKeys } = configuration.identity
-  if (tokenKeys.file) tokenKeys.file = resolve(directory, tokenKeys.file)
+  const { tokenKeys, sshAuthority } = configuration.identity
+  for (const key of [tokenKeys, sshAuthority]) if (key.file) key.file = resolve(directory, key.file)
+  const { ssh } = configuration
+  if (ssh.hostKey) ssh.hostKey = resolve(directory, ssh.hostKey)
+  if (ssh.hostCertificate) ssh.hostCertificate = resolve(directory, ssh.hostCertificate)
   for (const provider of configuration.identity.saml)
     provider.idpCertificates = provider.idpCertificates.map((file) => resolve(directory, file))
   for (const { secret } of secretsOf(configuration)) resolveFile(secret)
@@ -1089,10 +1268,17 @@ function resolvePaths(configuration: Configuration, directory: string): void {
     for (const list of policy.preApproved) list.file = resolve(directory, list.file)
   }
   for (const resource of Object.values(configuration.resources)) {
-    if (resource.tlsCa) resource.tlsCa = resolve(directory, resource.tlsCa)
+    if ('tlsCa' in resource && resource.tlsCa) resource.tlsCa = resolve(directory, resource.tlsCa)
   }
   for (const channel of configuration.approvals.channels)
     if (channel.type === 'email' && channel.tlsCa) channel.tlsCa = resolve(directory, channel.tlsCa)
+  const { siem } = configuration
+  if (siem) {
+    siem.rules = siem.rules.map((file) => resolve(directory, file))
+    for (const { tls } of Object.values(siem.destinations))
+      for (const part of ['ca', 'certificate', 'key'] as const)
+        if (tls?.[part]) tls[part] = resolve(directory, tls[part])
+  }
   const cold = configuration.warehouse?.cold
   if (cold?.disk) cold.disk = resolve(directory, cold.disk)
   const { vault } = configuration
@@ -1111,7 +1297,8 @@ function resolvePaths(configuration: Configuration, directory: string): void {
 
 function applyEnvironment(configuration: Configuration, environment: NodeJS.ProcessEnv): void {
   const { listen } = configuration
-  listen.postgres = overriddenPort('CUSTODY_PORT_POSTGRES', listen.postgres)
+  for (const protocol of PROTOCOLS)
+    listen[protocol] = overriddenPort(portVariable(protocol), listen[protocol])
   listen.console = overriddenPort('CUSTODY_PORT_CONSOLE', listen.console)
   listen.health = overriddenPort('CUSTODY_PORT_HEALTH', listen.health)
   const gateway = environment.CUSTODY_GATEWAY

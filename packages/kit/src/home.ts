@@ -15,6 +15,7 @@ import {
   writeSync,
 } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
+import type { ProtocolName } from './configuration'
 import { CustodyError } from './errors'
 
 export const homeFormatVersion = 1
@@ -37,7 +38,8 @@ export interface Home {
 export interface RuntimeStatus {
   pid: number
   version: string
-  ports: { postgres: number; console: number; warehouse: number }
+  /** Of each protocol that is listened for, and of the rest. */
+  ports: Partial<Record<ProtocolName, number>> & { console: number; warehouse: number }
   host: string
   startedAt: string
 }

@@ -14,13 +14,21 @@ export {
   type Limits,
   loadConfiguration,
   type MaskingSettings,
+  type MysqlResource,
   mayBeAsked,
   type OidcIssuer,
   type PostgresResource,
+  PROTOCOLS,
+  type ProtocolName,
   parseConfiguration,
+  portVariable,
   type RecordingMode,
   type Resource,
   type SamlProvider,
+  type SiemDestinationSettings,
+  type SiemSettings,
+  type SshResource,
+  spokenProtocols,
   type WarehouseSettings,
   withoutSecrets,
 } from './configuration'
@@ -62,4 +70,6 @@ export {
   type VaultSecret,
 } from './secret'
 export { createSecrets, type Refusal, type Secrets, type SecretsOptions } from './secrets'
+export { cut, line, type Shown, visible } from './shown'
+export { type AlertKind, secretsOfDestination } from './siem-settings'
 export type { VaultSettings } from './vault'

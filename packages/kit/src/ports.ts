@@ -2,19 +2,36 @@
  * Ports: finding a free one, how to reach one, and telling in plain words why one cannot be listened on.
  * Refuses to guess: what is free now may be taken a moment later, so listening is the only proof.
  */
+import { randomInt } from 'node:crypto'
 import { createServer, type Server } from 'node:net'
 import { CustodyError } from './errors'
 
-/** A port that was free a moment ago. Prefer listening on 0 wherever the server can say what it got. */
+/** Below where systems take the ports of outgoing connections and of those who ask for any: 32768 (Linux), 49152 (others). */
+const PORT_MIN = 20_000
+const PORT_MAX = 32_000
+const TRIES_MAX = 100
+
+/**
+ * A port that was free a moment ago, and that nobody is given by chance. Prefer listening on 0 wherever the server can say what
+ * it got.
+ */
 export async function freePort(host = '127.0.0.1'): Promise<number> {
-  const server = createServer()
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject)
-    server.listen({ port: 0, host, exclusive: true }, resolve)
-  })
-  const { port } = server.address() as { port: number }
-  await new Promise((resolve) => server.close(resolve))
-  return port
+  for (let tries = 1; ; tries++) {
+    const server = createServer()
+    try {
+      const port = tries < TRIES_MAX ? randomInt(PORT_MIN, PORT_MAX) : 0
+      await new Promise<void>((resolve, reject) => {
+        server.once('error', reject)
+        server.listen({ port, host, exclusive: true }, resolve)
+      })
+      return (server.address() as { port: number }).port
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException
+      if (tries >= TRIES_MAX || (code !== 'EADDRINUSE' && code !== 'EACCES')) throw error
+    } finally {
+      await new Promise((resolve) => server.close(resolve))
+    }
+  }
 }
 
 /** Where this machine reaches an address that is listened on: one that stands for all of its own is none to go to. */
