@@ -104,7 +104,7 @@ test('unsigned, of another algorithm, issuer or audience: no token of this insta
   const signed = (changed: Record<string, unknown>) =>
     new SignJWT({ ...claims, ...changed })
       .setProtectedHeader({ alg: 'EdDSA' })
-      .sign(keys.privateKey)
+      .sign(keys.privateKey!)
   await refused(await signed({ iss: 'custody:other' }))
   await refused(await signed({ aud: 'somebody' }))
   for (const missing of ['sub', 'jti', 'exp', 'iat'])
@@ -178,7 +178,10 @@ describe('keys that several hosts share', () => {
   const verifierAt = (gateway: string, file: string) =>
     createTokenVerifier(home, {
       gateway,
-      identity: { issuers: [], saml: [], tokenKeys: { issuer, file } },
+      identity: {
+        ...{ issuers: [], saml: [], tokenKeys: { issuer, file } },
+        sshAuthority: { ttlSecondsMax: 3600 },
+      },
     })
 
   test('one issues, all of the same issuer verify, with the public half alone as well', async () => {

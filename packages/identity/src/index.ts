@@ -22,6 +22,27 @@ import { OidcVerifier, tokenRefused } from './oidc'
 
 export { type Begun, type Returned, type SignInProvider, signInProviders } from './browser'
 export { discoveryUrl } from './oidc'
+export {
+  CERTIFICATE_TTL_SECONDS_MAX,
+  certifyHostKey,
+  holderOf,
+  type IssuedCertificate,
+  issueUserCertificate,
+  loadHostKey,
+  loadSshAuthority,
+  readHostCertificate,
+  type SshAuthority,
+} from './ssh/authority'
+export {
+  CERTIFICATE_SUFFIX,
+  type Certificate,
+  makeCertificate,
+  parseCertificate,
+  type UserCertificateTerms,
+  verifyHostCertificate,
+  verifyUserCertificate,
+} from './ssh/certificate'
+export { isPublicKeyLine, publicKeyBlob, readPublicKey, verifySignature } from './ssh/keys'
 export { STANDING_KINDS, Standing } from './standing'
 
 export interface Principal {
