@@ -13,7 +13,7 @@ import {
   type Secrets,
   writeFileAtomic,
 } from '@custody/kit'
-import { type Counts, createDetection, type ValueDetector } from './detection'
+import { type Counts, createDetection, type Edit, type ValueDetector } from './detection'
 import { type ColumnFacts, type ColumnRule, createRules } from './rules'
 import { DEFAULT_DETECTORS, DETECTORS, type DetectorName } from './scan'
 import type { ActionSpec, ValueType } from './types'
@@ -38,8 +38,12 @@ export interface SessionRules {
   readonly hasRules: boolean
   /** Looks into the values of a column; null where nobody wants that. */
   detector(column: ColumnFacts | null, name: string, type: ValueType): ValueDetector | null
+  /** Whether anything is looked for in free text. */
+  readonly looksIntoText: boolean
   /** Free text with finds replaced, or null where nothing was found. */
   maskText(bytes: Buffer, counts: Counts): Buffer | null
+  /** The same, for who replaces it: what stands where, and what takes its place; null: nothing. Not counted. */
+  findText(bytes: Buffer): readonly Edit[] | null
   /** What detectors put in a value's place. */
   readonly detectorAction: string
   readonly key: Buffer
@@ -205,7 +209,9 @@ class ConfiguredMasking implements Masking {
         }
         return found.isUseful ? found : null
       },
+      looksIntoText: detection !== null,
       maskText: (bytes, counts) => detection?.text(bytes, counts) ?? null,
+      findText: (bytes) => detection?.finds(bytes) ?? null,
       detectorAction: settings.detectors.action,
       key,
       unproven: settings.unproven,

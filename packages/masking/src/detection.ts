@@ -56,6 +56,8 @@ export interface Detection {
   column(name: string, type: ValueType): ValueDetector
   /** Messages and statements. */
   text(bytes: Buffer, counts: Counts): Buffer | null
+  /** What of such a text would be replaced, and by what: in order, without overlaps; null: nothing. Not counted. */
+  finds(bytes: Buffer): readonly Edit[] | null
 }
 
 /** Stands for NULL; to be compared, never to be sent. */
@@ -72,6 +74,7 @@ export function createDetection(settings: DetectorSettings, key: Buffer): Detect
   const free = new Reader(context, '')
   return {
     column: (name, type) => detectorOf(context, name, type),
+    finds: (bytes) => free.read(bytes, 0, bytes.length, null),
     text(bytes, counts) {
       const edits = free.read(bytes, 0, bytes.length, counts)
       return edits === null ? null : applied(bytes, 0, bytes.length, edits)
@@ -130,7 +133,7 @@ function refuseBinary(isText: boolean): void {
 }
 
 /** What takes the place of the bytes from `start` to `end`. */
-interface Edit extends Find {
+export interface Edit extends Find {
   text: string
 }
 

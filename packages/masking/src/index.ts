@@ -8,6 +8,7 @@ export {
   createDetection,
   type Detection,
   type DetectorSettings,
+  type Edit,
   TO_NULL,
   type ValueDetector,
 } from './detection'
