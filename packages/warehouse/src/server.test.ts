@@ -147,9 +147,12 @@ test('garbage on the port does no harm', async () => {
   expect(await client.ping()).toEqual({ success: true })
 })
 
+/** All that are shipped, in order. */
+const MIGRATIONS = ['0001_events', '0002_sessions', '0003_cold', '0004_unread', '0005_words']
+
 test('migrations once, noted, and again without effect', async () => {
   const first = await migrate(client)
-  expect(first.applied).toEqual(['0001_events', '0002_sessions', '0003_cold', '0004_unread'])
+  expect(first.applied).toEqual(MIGRATIONS)
   expect(await migrate(client)).toEqual({ applied: [] })
   expect(await rows('SELECT count() AS n FROM custody.events')).toEqual([{ n: 0 }])
   expect(await rows('SELECT count() AS n FROM custody.sessions')).toEqual([{ n: 0 }])

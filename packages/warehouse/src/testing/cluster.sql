@@ -240,6 +240,12 @@ ALTER TABLE custody.events_local ON CLUSTER main ADD INDEX IF NOT EXISTS by_unre
 
 ALTER TABLE custody.events_local ON CLUSTER main MODIFY SETTING non_replicated_deduplication_window = 10000;
 
+ALTER TABLE custody.events_local ON CLUSTER main ADD INDEX IF NOT EXISTS by_words lowerUTF8(statement.text) TYPE text(tokenizer = ngrams(4));
+
+ALTER TABLE custody.events_local ON CLUSTER main DROP INDEX IF EXISTS by_text;
+
+ALTER TABLE custody.events_local ON CLUSTER main MATERIALIZE INDEX by_words;
+
 CREATE TABLE IF NOT EXISTS custody.moving_run1_local ON CLUSTER main AS custody.events_local ENGINE = ReplicatedMergeTree('/clickhouse/tables/main/{shard}/custody/moving_run1_local', '{replica}') PARTITION BY toYYYYMM(time) ORDER BY (time, id) SETTINGS fsync_after_insert = 1, fsync_part_directory = 1;
 
 CREATE TABLE IF NOT EXISTS custody.moving_run1 ON CLUSTER main AS custody.moving_run1_local ENGINE = Distributed('main', 'custody', 'moving_run1_local', cityHash64(if(session = toFixedString('', 16), toString(recorder), toString(session))));
