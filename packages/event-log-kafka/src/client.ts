@@ -64,6 +64,7 @@ export interface Incoming {
   key: Buffer | null
   value: Buffer
   timestampMs: number
+  headers?: readonly (readonly [Buffer | null, Buffer | null])[]
 }
 
 export interface Fetched {
@@ -244,6 +245,7 @@ export class Client {
             offset,
             key: record.key,
             value: record.value ?? Buffer.alloc(0),
+            headers: record.headers,
             timestampMs: Number(
               attributes & 0x08 ? maxTimestamp : firstTimestamp + BigInt(record.timestampDelta),
             ),

@@ -1,12 +1,17 @@
 /** Followers: all that was said before, then what is said, at once; through a broker that goes and comes. */
 import { openRecorder, type Recorder } from '@custody/event-log'
 import { decodeMessage, schemaFingerprint } from '@custody/schemas'
-import { type KafkaServer, someone, startKafka, temporaryDirectory } from '@custody/test-support'
+import {
+  type KafkaServer,
+  someone,
+  startKafka,
+  temporaryDirectory,
+  until,
+} from '@custody/test-support'
 import { partitionOf } from './murmur2'
 import { settingsFor, startedKafka } from './testing'
 
 jest.setTimeout(300_000)
-const PATIENCE_MS = 120_000
 let server: KafkaServer
 let place: ReturnType<typeof temporaryDirectory>
 const toClose: (() => Promise<unknown>)[] = []
@@ -22,14 +27,6 @@ afterEach(async () => {
   for (const close of toClose.splice(0).reverse()) await close()
   await place.remove()
 })
-
-async function until(what: string, isSo: () => boolean): Promise<void> {
-  const deadline = Date.now() + PATIENCE_MS
-  while (!isSo()) {
-    if (Date.now() > deadline) throw new Error(`${what}: not after ${PATIENCE_MS} ms`)
-    await new Promise((resolve) => setTimeout(resolve, 5))
-  }
-}
 
 async function started() {
   const directory = place.path

@@ -14,11 +14,11 @@ import {
   seeded,
   startKafka,
   temporaryDirectory,
+  until,
 } from '@custody/test-support'
 import { settingsFor, startedKafka } from './testing'
 import type { Kafka, Shipper } from './types'
 
-const PATIENCE_MS = 200_000
 jest.setTimeout(600_000)
 let place: ReturnType<typeof temporaryDirectory>
 const toClose: (() => Promise<unknown>)[] = []
@@ -30,14 +30,6 @@ afterEach(async () => {
   for (const close of toClose.splice(0).reverse()) await close()
   await place.remove()
 })
-
-async function until(what: string, isSo: () => boolean | Promise<boolean>): Promise<void> {
-  const deadline = Date.now() + PATIENCE_MS
-  while (!(await isSo())) {
-    if (Date.now() > deadline) throw new Error(`${what}: not after ${PATIENCE_MS} ms`)
-    await new Promise((resolve) => setTimeout(resolve, 20))
-  }
-}
 
 /** Everything in the events topic, by position, outside any group. */
 async function inTopic(kafka: Kafka): Promise<Ledger> {
@@ -103,7 +95,7 @@ describe('one broker', () => {
   })
   afterAll(() => server?.stop())
 
-  const started = async (more: object = {}) => {
+  const started = async (more: Record<string, unknown> = {}) => {
     const kafka = await startedKafka(settingsFor(server, more))
     toClose.push(() => kafka.close())
     return kafka

@@ -9,6 +9,7 @@ import {
   say,
   startKafka,
   temporaryDirectory,
+  until,
 } from '@custody/test-support'
 import { settingsFor, startedKafka } from './testing'
 import { type EventConsumer, type Kafka, LostPartitionError, type Slice } from './types'
@@ -30,14 +31,6 @@ afterEach(async () => {
   for (const close of toClose.splice(0).reverse()) await close()
   await place.remove()
 })
-
-async function until(what: string, isSo: () => boolean | Promise<boolean>): Promise<void> {
-  const deadline = Date.now() + PATIENCE_MS
-  while (!(await isSo())) {
-    if (Date.now() > deadline) throw new Error(`${what}: not after ${PATIENCE_MS} ms`)
-    await new Promise((resolve) => setTimeout(resolve, 20))
-  }
-}
 
 /** A topic with events in every partition. */
 async function filled(count: number): Promise<{ kafka: Kafka; events: number }> {

@@ -42,23 +42,26 @@ export class Producer {
   constructor(private readonly o: ProducerOptions) {}
 
   /** Where each partition's part of it begins, by `topic/partition`. After a rejection the producer is of no more use. */
-  async send(records: readonly Outgoing[]): Promise<Map<string, { base: bigint; count: number }>> {
+  async send(
+    records: readonly Outgoing[],
+    signal = this.o.signal,
+  ): Promise<Map<string, { base: bigint; count: number }>> {
     if (this.failed) throw new TypeError('a producer that failed is of no more use')
     try {
-      return await this.deliver(records)
+      return await this.deliver(records, signal)
     } catch (error) {
       this.failed = true
       throw error
     }
   }
 
-  private async deliver(records: readonly Outgoing[]) {
+  private async deliver(records: readonly Outgoing[], signal: AbortSignal) {
     const done = new Map<string, { base: bigint; count: number }>()
     const backoff = new Backoff()
     const waiting = groupBy(records, ({ topic, partition }) => `${topic}/${partition}`)
     const keys = groupKeys(records)
     while (waiting.size > 0) {
-      if (this.o.signal.aborted) throw new StoppedError()
+      if (signal.aborted) throw new StoppedError()
       let trouble: unknown = null
       try {
         trouble = await this.attempt(waiting, keys, done)
@@ -71,7 +74,7 @@ export class Producer {
         continue
       }
       this.o.onTrouble?.(trouble)
-      await pause(backoff.take(), this.o.signal)
+      await pause(backoff.take(), signal)
     }
     return done
   }

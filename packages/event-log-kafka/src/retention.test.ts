@@ -10,6 +10,7 @@ import {
   someone,
   startKafka,
   temporaryDirectory,
+  until,
 } from '@custody/test-support'
 import { settingsFor, startedKafka } from './testing'
 import type { EventConsumer, Kafka, Slice } from './types'
@@ -31,14 +32,6 @@ afterEach(async () => {
   for (const close of toClose.splice(0).reverse()) await close()
   await place.remove()
 })
-
-async function until(what: string, isSo: () => boolean | Promise<boolean>): Promise<void> {
-  const deadline = Date.now() + PATIENCE_MS
-  while (!(await isSo())) {
-    if (Date.now() > deadline) throw new Error(`${what}: not after ${PATIENCE_MS} ms`)
-    await new Promise((resolve) => setTimeout(resolve, 20))
-  }
-}
 
 async function started(): Promise<Kafka> {
   const kafka = await startedKafka(settingsFor(server, { partitions: 1 }))

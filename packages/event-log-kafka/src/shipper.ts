@@ -37,6 +37,8 @@ const POLL_MS = 100
 const NOTE_ENDS_MS = 30_000
 /** ... and after it could not be. */
 const NOTE_ENDS_AGAIN_MS = 1000
+/** A position is on disk this much later at most: after a crash what came behind it is looked for in Kafka. */
+const COMMIT_MS = 200
 /** What a process that is gone has sent may still be on its way into the broker. */
 const SETTLE_MS = 300
 const LOOK_BYTES_MAX = 8 * 1024 * 1024
@@ -64,6 +66,8 @@ interface Part {
 
 export class LogShipper implements Shipper {
   private readonly bell = new Bell()
+  /** Rung where the next commit must not wait. */
+  private readonly hurry = new Bell()
   private readonly abort = new AbortController()
   private readonly schemas: SchemasTopic
   private readonly tail: Tail
@@ -81,6 +85,7 @@ export class LogShipper implements Shipper {
   private position: Position = { segment: 0, offset: 0, sequence: 0 }
   private committing: Promise<void> | null = null
   private toCommit: Noted | null = null
+  private committedAtMs = 0
   private shipped = 0
   private acknowledged = 0
   /** When the first event was recorded that is not acknowledged; null where it is not read yet. */
@@ -113,6 +118,7 @@ export class LogShipper implements Shipper {
   async stop(msMax: number): Promise<void> {
     this.stopping = true
     this.bell.ring()
+    this.hurry.ring()
     const timer = setTimeout(() => this.abort.abort(), msMax)
     await this.running
     clearTimeout(timer)
@@ -431,7 +437,7 @@ export class LogShipper implements Shipper {
     }
   }
 
-  /** The last one asked for counts; no batch waits for the disk. */
+  /** The last one asked for counts. No batch waits for it, and not every batch is worth two writes to the disk. */
   private commitSoon(): void {
     this.toCommit = this.noted()
     this.committing ??= this.commitAll().finally(() => {
@@ -442,6 +448,9 @@ export class LogShipper implements Shipper {
 
   private async commitAll(): Promise<void> {
     while (this.toCommit !== null) {
+      const restMs = this.committedAtMs + COMMIT_MS - Date.now()
+      if (restMs > 0 && !this.stopping) await this.hurry.wait(restMs)
+      this.committedAtMs = Date.now()
       const noted = this.toCommit
       this.toCommit = null
       await commitPosition(this.o.directory, CONSUMER, this.o.recorder, noted)
