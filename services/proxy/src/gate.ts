@@ -55,6 +55,8 @@ export interface SessionFacts {
   sourceAddress: string | null
   application: string | null
   database: string | null
+  /** Used at the target, where the client may choose it. */
+  account?: string | null
   /** Its commands run only once their record is acknowledged elsewhere. */
   isReplicated?: boolean
 }
@@ -125,6 +127,7 @@ export class Gate {
       uses.sourceAddress ? facts.sourceAddress : null,
       uses.application ? facts.application : null,
       uses.database ? facts.database : null,
+      facts.account ?? null,
     ])
     let known = this.known.get(key)
     if (known === undefined) {
@@ -348,13 +351,14 @@ export class SessionGate {
     grant: Grant | null,
     preApproval: PreApproval | null,
   ): Circumstances {
-    const { sourceAddress, application, database } = this.facts
+    const { sourceAddress, application, database, account } = this.facts
     return {
       nowMs,
       timeZone: this.policies.timeZone,
       sourceAddress,
       application,
       database,
+      account,
       approvedMs: grant?.approvedMs ?? (preApproval ? nowMs : null),
     }
   }

@@ -13,13 +13,12 @@ export interface ListenerOptions {
   portSetting: string
   connectionsMax: number
   handshakesMax: number
-  /** Told about a connection that came in beyond the bounds; must answer and close it. */
-  onOverload(socket: Socket): void
 }
 
 export interface Listener {
   readonly port: number
-  stop(): Promise<void>
+  /** Takes nobody new from now on; who is still there when `drained` settles is cut off. */
+  stop(drained: Promise<unknown>): Promise<void>
 }
 
 export async function startListener(options: ListenerOptions): Promise<Listener> {
@@ -30,7 +29,7 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
     (socket) => {
       if (open.size >= options.connectionsMax || handshakes >= options.handshakesMax) {
         socket.on('error', () => {})
-        options.onOverload(socket)
+        options.protocol.refuse(socket)
         return
       }
       open.add(socket)
@@ -46,13 +45,16 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
   })
   return {
     port,
-    stop: () =>
+    stop: (drained) =>
       new Promise((resolve) => {
         server.close(() => resolve())
-        for (const socket of open) socket.destroySoon()
-        setTimeout(() => {
-          for (const socket of open) socket.destroy()
-        }, 500).unref()
+        const cutOff = () => {
+          for (const socket of open) socket.destroySoon()
+          setTimeout(() => {
+            for (const socket of open) socket.destroy()
+          }, 500).unref()
+        }
+        drained.then(cutOff, cutOff)
       }),
   }
 }

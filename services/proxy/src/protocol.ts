@@ -6,7 +6,7 @@ import type { Socket } from 'node:net'
 import type { SecureContext } from 'node:tls'
 import type { Recorder } from '@custody/event-log'
 import type { CredentialVerifier, Principal } from '@custody/identity'
-import type { Configuration, Logger, Secrets } from '@custody/kit'
+import type { Configuration, Home, Logger, ProtocolName, Secrets } from '@custody/kit'
 import type { Masking } from '@custody/masking'
 import type { Approvals } from './approvals'
 import type { Gate } from './gate'
@@ -16,6 +16,8 @@ export type { CredentialVerifier, Principal }
 
 export interface ProtocolServices {
   configuration: Configuration
+  /** Where keys of its own are kept. */
+  home: Home
   recorder: Recorder
   gate: Gate
   /** Null where nothing is masked. */
@@ -31,9 +33,11 @@ export interface ProtocolServices {
 }
 
 export interface Protocol {
-  readonly name: string
+  readonly name: ProtocolName
   /** Takes over a new connection until it ends; never rejects. */
   serve(socket: Socket): Promise<void>
+  /** Tells a client that it is one too many, in its own protocol, and closes; at once, whatever it has said. */
+  refuse(socket: Socket): void
   /** Ends a session by its identifier (hex), with the reason that its client is told. False where it is not there. */
   kill(session: string, reason: string): boolean
   /** Who may be here has changed: ends the sessions of those who may not, at once. */

@@ -13,12 +13,13 @@ import {
 import { STANDING_KINDS, Standing } from '@custody/identity'
 import {
   type Configuration,
-  CustodyError,
   createLogger,
   createSecrets,
   type Home,
   type Logger,
+  type ProtocolName,
   readStatus,
+  spokenProtocols,
   urlOf,
 } from '@custody/kit'
 import { createMasking } from '@custody/masking'
@@ -30,8 +31,10 @@ import { type Listener, startListener } from './listener'
 import { People } from './people'
 import { clusterSource, logSource } from './people-sources'
 import { Policies } from './policies'
-import type { CredentialVerifier, Protocol } from './protocol'
-import { createPostgres, refuseClient } from './protocols/postgres'
+import type { CredentialVerifier, Protocol, ProtocolServices } from './protocol'
+import { createMysql } from './protocols/mysql'
+import { createPostgres } from './protocols/postgres'
+import { createSsh } from './protocols/ssh'
 import { SignIns } from './sign-ins'
 
 export interface ProxyOptions {
@@ -48,7 +51,8 @@ export interface ProxyOptions {
 }
 
 export interface Proxy {
-  start(): Promise<{ ports: { postgres: number } }>
+  /** Resolves with the port of each protocol that some resource speaks. */
+  start(): Promise<{ ports: Partial<Record<ProtocolName, number>> }>
   stop(): Promise<void>
   status(): ProxyStatus
   /** Why it does not do its work, or null. */
@@ -64,6 +68,12 @@ export interface ProxyStatus {
   cluster: ClusterStatus | null
 }
 
+const MAKERS: Record<ProtocolName, (services: ProtocolServices) => Promise<Protocol>> = {
+  postgres: createPostgres,
+  mysql: createMysql,
+  ssh: createSsh,
+}
+
 /** How long what is recorded may take to get to Kafka when the proxy stops; the rest goes at the next start. */
 const SHIP_MS_MAX = 5000
 
@@ -75,8 +85,12 @@ export function createProxy(options: ProxyOptions): Proxy {
   let people: People | null = null
   let approvals: Approvals | null = null
   let signIns: SignIns | null = null
-  let postgres: Protocol | null = null
-  let listener: Listener | null = null
+  const protocols: Protocol[] = []
+  const listeners: Listener[] = []
+  let isListening = false
+  const checkStanding = () => {
+    for (const protocol of protocols) protocol.checkStanding()
+  }
   let cluster: Cluster | null = null
   return {
     async start() {
@@ -129,7 +143,9 @@ export function createProxy(options: ProxyOptions): Proxy {
         waitMsMax: limits.signInMsMax,
       })
       people.on('session.kill', ({ parent, who }) => {
-        if (parent) postgres?.kill(parent.toString('hex'), `ended by ${nameOf(who ?? null)}`)
+        if (!parent) return
+        const reason = `ended by ${nameOf(who ?? null)}`
+        protocols.some((protocol) => protocol.kill(parent.toString('hex'), reason))
       })
       const standing = new Standing(home)
       if (configuration.kafka)
@@ -138,7 +154,7 @@ export function createProxy(options: ProxyOptions): Proxy {
             kind,
             (event) => {
               standing.hear(event)
-              postgres?.checkStanding()
+              checkStanding()
             },
             true,
           )
@@ -157,14 +173,15 @@ export function createProxy(options: ProxyOptions): Proxy {
           hear: (message, isBefore) => elsewhere.say(message, isBefore),
           heard: () => {
             standing.settle()
-            postgres?.checkStanding()
+            checkStanding()
           },
           logger,
         })
       }
       const tls = await loadCertificate(configuration, home)
-      postgres = await createPostgres({
+      const services: ProtocolServices = {
         configuration,
+        home,
         recorder,
         gate,
         masking: await createMasking(configuration.masking, home, secrets),
@@ -174,24 +191,35 @@ export function createProxy(options: ProxyOptions): Proxy {
         secrets,
         tls,
         logger,
-      })
-      listener = await startListener({
-        protocol: postgres,
-        host: configuration.listen.host,
-        port: configuration.listen.postgres,
-        portSetting: 'listen.postgres',
-        connectionsMax: configuration.limits.connectionsMax,
-        handshakesMax: configuration.limits.handshakesMax,
-        onOverload: (socket) =>
-          refuseClient(socket, new CustodyError('CUSTODY-PG-010', 'too many connections'), '53300'),
-      })
-      return { ports: { postgres: listener.port } }
+      }
+      // All are made before any is listened for: who gets in finds the whole gateway.
+      for (const name of spokenProtocols(configuration))
+        protocols.push(await MAKERS[name](services))
+      const ports: Partial<Record<ProtocolName, number>> = {}
+      for (const protocol of protocols) {
+        const { name } = protocol
+        const listener = await startListener({
+          protocol,
+          host: configuration.listen.host,
+          port: configuration.listen[name],
+          portSetting: `listen.${name}`,
+          connectionsMax: configuration.limits.connectionsMax,
+          handshakesMax: configuration.limits.handshakesMax,
+        })
+        listeners.push(listener)
+        ports[name] = listener.port
+      }
+      isListening = true
+      return { ports }
     },
     async stop() {
-      const stopped = listener?.stop()
+      const drained = Promise.all(
+        protocols.map((protocol) => protocol.stop(configuration.limits.drainMsMax)),
+      )
+      const stopped = listeners.map((listener) => listener.stop(drained))
       signIns?.stop()
-      await postgres?.stop(configuration.limits.drainMsMax)
-      await stopped
+      await drained
+      await Promise.all(stopped)
       approvals?.stop()
       people?.stop()
       policies?.stop()
@@ -201,7 +229,7 @@ export function createProxy(options: ProxyOptions): Proxy {
     },
     status() {
       return {
-        sessions: postgres?.sessions ?? 0,
+        sessions: protocols.reduce((sum, { sessions }) => sum + sessions, 0),
         log: recorder?.status() ?? null,
         policy: { version: policies?.current?.version ?? null, problem: policies?.problem ?? null },
         held: approvals?.waiting ?? 0,
@@ -209,7 +237,7 @@ export function createProxy(options: ProxyOptions): Proxy {
       }
     },
     problem() {
-      if (listener === null) return 'it is starting'
+      if (!isListening) return 'it is starting'
       return recorder?.problem?.message ?? null
     },
   }

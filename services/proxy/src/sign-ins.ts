@@ -54,11 +54,11 @@ export class SignIns {
     const { recorder, people, waitMsMax, waitingMax } = this.options
     const base = this.options.consoleUrl()
     if (base === null)
-      throw new CustodyError('CUSTODY-PG-018', 'signing in by browser needs the console')
+      throw new CustodyError('CUSTODY-ACCESS-006', 'signing in by browser needs the console')
     const address = path.clientAddress ?? ''
     const here = [...this.waiting.values()].filter((one) => one.address === address).length
     if (this.waiting.size >= waitingMax || here >= Math.ceil(waitingMax / 4))
-      throw new CustodyError('CUSTODY-PG-018', 'too many clients wait for a sign-in already')
+      throw new CustodyError('CUSTODY-ACCESS-006', 'too many clients wait for a sign-in already')
     const id = newUuid()
     const name = uuidText(id)
     const letters = Array.from({ length: CODE_LETTERS }, () => LETTERS[randomInt(LETTERS.length)])
@@ -94,7 +94,7 @@ export class SignIns {
         end,
       })
       timer = setTimeout(
-        () => end(new CustodyError('CUSTODY-PG-018', 'nobody signed in in time')),
+        () => end(new CustodyError('CUSTODY-ACCESS-006', 'nobody signed in in time')),
         waitMsMax,
       )
     })
@@ -105,13 +105,14 @@ export class SignIns {
       url: `${base}/activate?code=${code}`,
       waitMsMax,
       answered,
-      withdraw: (reason) => this.waiting.get(name)?.end(new CustodyError('CUSTODY-PG-018', reason)),
+      withdraw: (reason) =>
+        this.waiting.get(name)?.end(new CustodyError('CUSTODY-ACCESS-006', reason)),
     }
   }
 
   stop(): void {
     for (const one of [...this.waiting.values()])
-      one.end(new CustodyError('CUSTODY-PG-010', 'the gateway is stopping'))
+      one.end(new CustodyError('CUSTODY-ACCESS-003', 'the gateway is stopping'))
   }
 
   private hear({ parent, who, access, lifecycle }: Event): void {
@@ -119,13 +120,13 @@ export class SignIns {
     if (one === undefined || !who || !access) return
     if (access.outcome !== 'success') {
       // By whom is in the record; who is turned away may be anybody.
-      one.end(new CustodyError('CUSTODY-PG-018', 'somebody turned it away'))
+      one.end(new CustodyError('CUSTODY-ACCESS-006', 'somebody turned it away'))
       return
     }
     const { madeOf } = lifecycle?.attributes ?? {}
     const refused = this.options.verifier.standing?.(who, madeOf)
     if (refused) {
-      one.end(new CustodyError('CUSTODY-PG-001', refused.message))
+      one.end(new CustodyError('CUSTODY-ACCESS-001', refused.message))
       return
     }
     one.resolve({

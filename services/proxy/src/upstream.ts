@@ -37,7 +37,7 @@ export function connectTarget(address: string, connectMsMax: number): Promise<So
       clearTimeout(timer)
       reject(
         new CustodyError(
-          'CUSTODY-PG-006',
+          'CUSTODY-TARGET-001',
           `the target ${address} can't be reached: ${cause.message}`,
           { cause },
         ),
@@ -59,6 +59,8 @@ export function startTls(
   mode: TargetTls,
   ca: string | undefined,
   connectMsMax: number,
+  /** What is spoken inside, where the protocol has a name for it. */
+  alpn: string[],
 ): Promise<TLSSocket> {
   const { host } = splitAddress(address)
   const verify = mode === 'verify-full'
@@ -67,7 +69,7 @@ export function startTls(
       socket,
       host,
       servername: /^[\d.]+$|:/.test(host) ? undefined : host,
-      ALPNProtocols: ['postgresql'],
+      ALPNProtocols: alpn,
       rejectUnauthorized: verify,
       ca: ca === undefined ? undefined : readFileSync(ca),
     })
@@ -79,7 +81,7 @@ export function startTls(
       clearTimeout(timer)
       reject(
         new CustodyError(
-          'CUSTODY-PG-007',
+          'CUSTODY-TARGET-002',
           `TLS with the target ${address} failed: ${cause.message}`,
           { cause },
         ),
