@@ -1,7 +1,7 @@
 /** What is bounded stays bounded, with real servers: slow, silent, vanishing and too many peers. */
 import { connect, type Socket } from 'node:net'
 import { connect as connectTls } from 'node:tls'
-import { type PostgresServer, startPostgres } from '@custody/test-support'
+import { type PostgresServer, startPostgres, until } from '@custody/test-support'
 import { Client } from 'pg'
 import { proxyUnderTest } from './proxy-under-test'
 
@@ -34,14 +34,6 @@ afterAll(async () => {
   await custody.stop()
   await server?.stop()
 })
-
-async function until<T>(look: () => Promise<T | undefined | false>): Promise<T> {
-  for (;;) {
-    const found = await look()
-    if (found) return found
-    await new Promise((resolve) => setTimeout(resolve, 30))
-  }
-}
 
 async function signedIn(at = port, password = token): Promise<Client> {
   const client = new Client({
@@ -168,7 +160,7 @@ test('handshakes beyond the bound are told so, and others get in afterwards', as
     socket.on('close', () => resolve(text))
   })
   expect(said).toMatch(/53300/)
-  expect(said).toMatch(/CUSTODY-PG-010/)
+  expect(said).toMatch(/CUSTODY-ACCESS-003/)
   await Promise.all(silent.map((socket) => closed(socket.resume())))
   const client = await signedIn()
   await client.end()
@@ -234,4 +226,29 @@ test('more prepared statements than are remembered end the session with a clear 
   expect(
     await until(async () => (await reasons()).find((one) => /prepared statements/.test(one))),
   ).toBeTruthy()
+})
+
+test('a gateway that stops lets what runs end, and ends who runs nothing', async () => {
+  const { proxy, port: at } = await custody.start(`
+gateway: stopping
+limits: {drainMsMax: 25000}
+resources:
+  shop: ${server.resource({ database: server.database })}
+`)
+  const password = await custody.token({ subject: 'ada' }, 'stopping')
+  const [busy, idle] = [await signedIn(at, password), await signedIn(at, password)]
+  const gone = closed(socketOf(idle))
+  const running = busy.query("select pg_sleep(2), 'all of it' as what")
+  await until(async () =>
+    (await events('proxy-stopping')).some(
+      ({ kind, statement }) => kind === 'command.started' && statement!.text.includes('all of it'),
+    ),
+  )
+  const stopped = proxy.stop()
+  await gone
+  expect((await running).rows).toMatchObject([{ what: 'all of it' }])
+  await stopped
+  expect(
+    (await events('proxy-stopping')).filter(({ kind }) => kind === 'session.closed'),
+  ).toHaveLength(2)
 })

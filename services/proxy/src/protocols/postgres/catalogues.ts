@@ -8,14 +8,11 @@ import type { Recorder } from '@custody/event-log'
 import type { Logger, PostgresResource, Secrets } from '@custody/kit'
 import { analyse } from '@custody/postgres-sql'
 import { newUuid, nowMicros, type Who } from '@custody/schemas'
+import { Followed as FollowedCatalogue } from '../../followed'
 import { CATALOGUE_QUERY, Catalogue, questionTarget } from './catalogue'
 import { RELATIONS_QUERY } from './relations'
 import { signIn } from './startup'
 
-/** What others changed, past the gateway, is known after so long. */
-const AGE_MS_MAX = 30_000
-/** After a failure it is tried again, at the earliest. */
-const RETRY_MS = 1000
 const LOAD_MS_MAX = 10_000
 
 const NOBODY: Who = {
@@ -32,52 +29,7 @@ const NOBODY: Who = {
 }
 
 /** One database's catalogue. */
-export class Followed {
-  current: Catalogue | null = null
-  private loadedMs = 0
-  private failedMs = 0
-  private loading: Promise<void> | null = null
-  /** Counts what may have changed it; what was loaded before the last of them is old. */
-  private changes = 0
-  private loadedChanges = -1
-
-  constructor(private readonly load: () => Promise<Catalogue>) {}
-
-  /** Null where the current one holds; otherwise settles when there is another. Never rejects. */
-  fresh(): Promise<void> | null {
-    const now = Date.now()
-    if (this.current !== null && this.loadedChanges === this.changes) {
-      // Grown old: looked at again beside the work, not before it.
-      if (now - this.loadedMs > AGE_MS_MAX && this.loading === null) void this.reload()
-      return null
-    }
-    if (this.current?.unknown && now - this.failedMs < RETRY_MS) return null
-    return this.loading ?? this.reload()
-  }
-
-  /** A statement that may have changed it has ended. */
-  changed(): void {
-    this.changes++
-  }
-
-  private reload(): Promise<void> {
-    const { changes } = this
-    this.loading = this.load()
-      .then((catalogue) => {
-        this.loadedMs = Date.now()
-        // Not to be asked just now, and nothing is known to have changed: what was known stays.
-        if (catalogue.unknown && this.current?.unknown === false && this.loadedChanges === changes)
-          return
-        this.current = catalogue
-        if (catalogue.unknown) this.failedMs = this.loadedMs
-        else this.loadedChanges = changes
-      })
-      .finally(() => {
-        this.loading = null
-      })
-    return this.loading
-  }
-}
+export type Followed = FollowedCatalogue<Catalogue>
 
 export class Catalogues {
   private readonly followed = new Map<string, Followed>()
@@ -100,7 +52,7 @@ export class Catalogues {
     const key = `${resourceName}/${database}`
     let one = this.followed.get(key)
     if (!one) {
-      one = new Followed(() => this.load(resourceName, resource, database))
+      one = new FollowedCatalogue(() => this.load(resourceName, resource, database))
       this.followed.set(key, one)
     }
     return one

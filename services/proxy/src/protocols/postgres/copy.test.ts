@@ -1,7 +1,8 @@
 /** COPY data, cut anywhere: what is masked is, and everything else is byte for byte what it was. */
 import { randomBytes } from 'node:crypto'
 import fc from 'fast-check'
-import { type FieldPlan, MaskCounts, ResultPlan, Rewritten } from './answers'
+import { MaskCounts, Rewritten } from '../../masks'
+import { type FieldPlan, ResultPlan } from './answers'
 import { type CopyFormat, CopyMasker, TEXT_FORMAT } from './copy'
 
 const key = randomBytes(32)

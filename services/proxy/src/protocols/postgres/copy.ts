@@ -4,7 +4,8 @@
  * Refuses to pass on what it can't follow: a row with other columns than foreseen has all of them masked.
  */
 import { CustodyError } from '@custody/kit'
-import type { ResultPlan, Rewritten } from './answers'
+import type { Rewritten } from '../../masks'
+import type { ResultPlan } from './answers'
 
 export interface CopyFormat {
   format: 'text' | 'csv' | 'binary'

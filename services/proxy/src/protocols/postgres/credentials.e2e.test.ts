@@ -175,7 +175,7 @@ async function startGateway(name: string, login: string): Promise<Gateway> {
   const parts: Buffer[] = []
   // In clear text, so that what the client is sent can be read on its way.
   const tap = createServer((client: Socket) => {
-    const gateway = connect(ports.postgres, '127.0.0.1')
+    const gateway = connect(ports.postgres!, '127.0.0.1')
     for (const socket of [client, gateway]) socket.on('error', () => {})
     gateway.on('data', (part: Buffer) => parts.push(part))
     client.pipe(gateway).pipe(client)
@@ -336,12 +336,12 @@ describe.each(LOGINS)('with a Vault login by %s', (name, login) => {
       wrong: expect.stringMatching(/^28P01 password authentication failed/),
       'wrong-md5': expect.stringMatching(/^28P01 password authentication failed/),
       'wrong-vault': expect.stringMatching(/^28P01 password authentication failed/),
-      clear: expect.stringMatching(/words are withheld.*CUSTODY-PG-008/),
-      down: expect.stringMatching(/CUSTODY-PG-006/),
-      untrusted: expect.stringMatching(/CUSTODY-PG-007/),
-      'no-tls': expect.stringMatching(/CUSTODY-PG-007/),
-      presented: expect.stringMatching(/CUSTODY-PG-001/),
-      tampered: expect.stringMatching(/CUSTODY-PG-001/),
+      clear: expect.stringMatching(/words are withheld.*CUSTODY-TARGET-004/),
+      down: expect.stringMatching(/CUSTODY-TARGET-001/),
+      untrusted: expect.stringMatching(/CUSTODY-TARGET-002/),
+      'no-tls': expect.stringMatching(/CUSTODY-TARGET-002/),
+      presented: expect.stringMatching(/CUSTODY-ACCESS-001/),
+      tampered: expect.stringMatching(/CUSTODY-ACCESS-001/),
     })
     // Where it is kept is not the client's business.
     for (const resource of ['no-file', 'no-variable', 'no-key'])

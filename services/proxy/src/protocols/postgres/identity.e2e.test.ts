@@ -63,7 +63,7 @@ test('an ID token is a password, the e-mail address or subject the user', async 
     method: 'oidc',
   })
   const { stderr } = await psql(url('bo', token), ['-c', 'select 1'])
-  expect(stderr).toMatch(/CUSTODY-PG-001|was issued to "ada"/)
+  expect(stderr).toMatch(/CUSTODY-ACCESS-001|was issued to "ada"/)
 })
 
 test('so is a job’s token, presented as it is, under the issuer’s user name', async () => {
@@ -71,8 +71,6 @@ test('so is a job’s token, presented as it is, under the issuer’s user name'
     host: '127.0.0.1',
     port,
     user: 'ci',
-    clientId: 'custody-cli',
-    scopes: ['openid', 'email'],
     password: await provider.jobToken(),
     database: 'shop',
   })

@@ -5,7 +5,6 @@
 import { randomBytes } from 'node:crypto'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
-import type { TLSSocket } from 'node:tls'
 import type { RecordedSession } from '@custody/event-log'
 import { discoveryUrl } from '@custody/identity'
 import {
@@ -16,7 +15,6 @@ import {
   type PostgresResource,
   recordedReason,
 } from '@custody/kit'
-import type { PrincipalFacts } from '@custody/policy'
 import {
   type Analyser,
   createAnalyser,
@@ -24,9 +22,18 @@ import {
   settingAnalysis,
   startupOptions,
 } from '@custody/postgres-sql'
-import type { Path, Tls } from '@custody/schemas'
+import type { Path } from '@custody/schemas'
+import {
+  describeTls,
+  destroySoon,
+  factsOf,
+  isLoopback,
+  messageOf,
+  REFUSALS_PER_MINUTE_MAX,
+} from '../../admission'
 import type { SessionGate } from '../../gate'
 import type { Principal, Protocol, ProtocolServices } from '../../protocol'
+import { type Live as LiveSession, Sessions } from '../../sessions'
 import { Catalogues, type Followed } from './catalogues'
 import {
   admit,
@@ -48,10 +55,8 @@ import {
 } from './startup'
 import { cancelRequest, errorResponse, WireError } from './wire'
 
-interface Live {
+interface Live extends LiveSession {
   relay: Relay | null
-  session: RecordedSession
-  principal: Principal
   resource: PostgresResource
   pid: number
   /** The target's own cancel key. */
@@ -64,9 +69,6 @@ interface Asked {
   database: string
 }
 
-const STANDING_MS = 1000
-/** Refusals of who has shown no identity; more in a minute are refused without a record. */
-const REFUSALS_PER_MINUTE_MAX = 600
 const AUTHENTICATION_OK_BYTES = 9
 
 export async function createPostgres(services: ProtocolServices): Promise<Protocol> {
@@ -80,64 +82,37 @@ export async function createPostgres(services: ProtocolServices): Promise<Protoc
       parseBytesMax: 256 * 1024,
     }),
     limits.handshakeMsMax,
-    checkIntervalMs([limits.idleMsMax, limits.stalledMsMax]),
   )
 }
 
-/** Often enough to keep the shortest limit within a quarter, and no oftener than that takes. */
-function checkIntervalMs(limitsMs: number[]): number {
-  const shortest = Math.min(...limitsMs.filter((ms) => ms > 0), 20_000)
-  return Math.max(50, shortest / 4)
-}
-
 class Postgres implements Protocol {
-  readonly name = 'postgres'
-  private readonly live = new Map<string, Live>()
-  private stopping = false
+  readonly name = 'postgres' as const
+  private readonly live: Sessions<string, Live>
   private readonly refusals = new PerMinute(REFUSALS_PER_MINUTE_MAX)
   private readonly catalogues: Catalogues
-  private readonly checking: NodeJS.Timeout
-  private readonly standing: NodeJS.Timeout
 
   constructor(
     private readonly services: ProtocolServices,
     private readonly analyser: Analyser,
     private readonly handshakeMsMax: number,
-    intervalMs: number,
   ) {
     const { recorder, configuration, secrets, logger } = services
+    this.live = new Sessions(services)
     this.catalogues = new Catalogues(recorder, configuration.gateway, secrets, logger, {
       withRelations: (configuration.masking?.rules.length ?? 0) > 0,
     })
-    this.checking = setInterval(() => {
-      const now = Date.now()
-      for (const live of this.live.values()) live.relay?.check(now)
-    }, intervalMs)
-    this.checking.unref()
-    // Who was let in may be locked out, and a token revoked.
-    this.standing = setInterval(() => this.checkStanding(), STANDING_MS)
-    this.standing.unref()
   }
 
   checkStanding(): void {
-    const { verifier, logger } = this.services
-    try {
-      for (const { relay, principal } of this.live.values()) {
-        const refused = verifier.standing?.(principal.who, principal.madeOf)
-        if (refused) relay?.abort('CUSTODY-PG-016', refused.message, '57P01')
-      }
-    } catch (error) {
-      logger.error({ err: error }, 'whether sessions may go on can’t be looked up')
-    }
+    this.live.checkStanding()
   }
 
   kill(session: string, reason: string): boolean {
-    for (const live of this.live.values())
-      if (live.session.id.toString('hex') === session) {
-        live.relay?.abort('CUSTODY-PG-017', reason, '57P01')
-        return true
-      }
-    return false
+    return this.live.kill(session, reason)
+  }
+
+  stop(drainMsMax: number): Promise<void> {
+    return this.live.stop(drainMsMax)
   }
 
   get sessions(): number {
@@ -156,7 +131,7 @@ class Postgres implements Protocol {
     const timer = setTimeout(() => {
       refuseClient(
         stream,
-        new CustodyError('CUSTODY-PG-011', `not signed in within ${this.handshakeMsMax} ms`),
+        new CustodyError('CUSTODY-ACCESS-004', `not signed in within ${this.handshakeMsMax} ms`),
         '08004',
       )
     }, this.handshakeMsMax)
@@ -177,19 +152,8 @@ class Postgres implements Protocol {
     }
   }
 
-  async stop(drainMsMax: number): Promise<void> {
-    this.stopping = true
-    const until = Date.now() + drainMsMax
-    while (this.live.size > 0 && Date.now() < until) {
-      for (const live of this.live.values())
-        if (live.session.open.size === 0)
-          live.relay?.abort('CUSTODY-PG-010', 'the gateway is stopping', '57P01')
-      await new Promise((resolve) => setTimeout(resolve, 20))
-    }
-    clearInterval(this.checking)
-    clearInterval(this.standing)
-    for (const live of [...this.live.values()])
-      live.relay?.abort('CUSTODY-PG-010', 'the gateway is stopping', '57P01')
+  refuse(socket: Socket): void {
+    refuseClient(socket, new CustodyError('CUSTODY-ACCESS-003', 'too many connections'), '53300')
   }
 
   private async signInAndRelay(
@@ -218,9 +182,10 @@ class Postgres implements Protocol {
     let principal: Principal | null = null
     let session: RecordedSession | null = null
     try {
-      if (this.stopping) throw new CustodyError('CUSTODY-PG-010', 'the gateway is stopping')
+      if (this.live.isStopping)
+        throw new CustodyError('CUSTODY-ACCESS-003', 'the gateway is stopping')
       if (tls === null && !isLoopback(client.address))
-        throw new CustodyError('CUSTODY-PG-012', 'this gateway asks for TLS')
+        throw new CustodyError('CUSTODY-ACCESS-005', 'this gateway asks for TLS')
       const own = takeOwnSettings(parameters)
       principal = await this.authenticate(greeting, own, path, timer)
       const asked = this.resolve(parameters)
@@ -407,7 +372,7 @@ class Postgres implements Protocol {
     const { subject, email } = principal.who
     if (!own.anybody && user !== subject && user !== email && !principal.names?.includes(user))
       throw new CustodyError(
-        'CUSTODY-PG-001',
+        'CUSTODY-ACCESS-001',
         own.signInBy === 'browser'
           ? `${JSON.stringify(email ?? subject)} signed in, not ${JSON.stringify(user)}`
           : `the token was issued to ${JSON.stringify(subject)}, not to ${JSON.stringify(user)}`,
@@ -456,13 +421,16 @@ class Postgres implements Protocol {
       const issuer = identity.issuers.find(({ clientId }) => clientId !== undefined)
       presented = await askBearer(stream, reader, bytesMax, issuer ? discoveryOf(issuer) : null)
       if (presented === null)
-        throw new CustodyError('CUSTODY-PG-001', 'no token was presented; the client may get one')
+        throw new CustodyError(
+          'CUSTODY-ACCESS-001',
+          'no token was presented; the client may get one',
+        )
     } else presented = await askPassword(stream, reader, bytesMax)
     try {
       return await this.services.verifier.verify(presented)
     } catch (error) {
       throw new CustodyError(
-        'CUSTODY-PG-001',
+        'CUSTODY-ACCESS-001',
         isCustodyError(error) ? error.message : 'the credential was not understood',
         { cause: error, details: isCustodyError(error) ? error.details : {} },
       )
@@ -478,7 +446,7 @@ class Postgres implements Protocol {
       : undefined
     if (resource?.protocol !== 'postgres')
       throw new CustodyError(
-        'CUSTODY-PG-002',
+        'CUSTODY-ACCESS-002',
         `${JSON.stringify(resourceName)} is not a PostgreSQL resource of this gateway`,
       )
     if (isReplication(parameters) && !resource.allowReplication)
@@ -564,7 +532,7 @@ class Postgres implements Protocol {
     if (principal === null && !this.refusals.take()) return
     const code =
       error instanceof TargetRefusedError
-        ? 'CUSTODY-PG-008'
+        ? 'CUSTODY-TARGET-004'
         : ((error as { code?: string }).code ?? 'CUSTODY-PG-003')
     this.services.recorder.record({
       kind: 'access.refused',
@@ -572,18 +540,6 @@ class Postgres implements Protocol {
       path,
       access: { action: 'connect', outcome: 'refused', code, reason: recordedReason(error) },
     })
-  }
-}
-
-function factsOf({ who }: Principal): PrincipalFacts {
-  return {
-    subject: who.subject,
-    issuer: who.issuer,
-    email: who.email,
-    kind: who.kind,
-    method: who.method,
-    groups: who.groups,
-    authenticatedMs: who.authenticatedAt === null ? null : who.authenticatedAt / 1000,
   }
 }
 
@@ -633,39 +589,20 @@ function cancelKey(pid: number, secret: Buffer): string {
   return `${pid}:${secret.toString('hex')}`
 }
 
-function describeTls(socket: TLSSocket): Tls {
-  const cipher = socket.getCipher()
-  const servername = (socket as { servername?: string | false }).servername
-  return {
-    version: socket.getProtocol() ?? '',
-    cipher: cipher?.name ?? null,
-    serverName: servername || null,
-    peer: null,
-  }
-}
-
-function isLoopback(address: string): boolean {
-  return address === '::1' || /^(::ffff:)?127\./.test(address)
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
-}
-
 const SQLSTATES: Record<string, string> = {
-  'CUSTODY-PG-001': '28P01',
-  'CUSTODY-PG-002': '3D000',
+  'CUSTODY-ACCESS-001': '28P01',
+  'CUSTODY-ACCESS-002': '3D000',
   'CUSTODY-PG-003': '08P01',
-  'CUSTODY-PG-006': '08001',
-  'CUSTODY-PG-007': '08001',
-  'CUSTODY-PG-008': '08004',
+  'CUSTODY-TARGET-001': '08001',
+  'CUSTODY-TARGET-002': '08001',
+  'CUSTODY-TARGET-004': '08004',
   'CUSTODY-PG-009': '42501',
-  'CUSTODY-PG-010': '53300',
-  'CUSTODY-PG-011': '08004',
-  'CUSTODY-PG-012': '28000',
+  'CUSTODY-ACCESS-003': '53300',
+  'CUSTODY-ACCESS-004': '08004',
+  'CUSTODY-ACCESS-005': '28000',
   'CUSTODY-PG-015': '42501',
   'CUSTODY-MASK-004': '42501',
-  'CUSTODY-PG-018': '28000',
+  'CUSTODY-ACCESS-006': '28000',
   'CUSTODY-SECRET-001': '08001',
 }
 
@@ -674,7 +611,7 @@ function sqlstateOf(error: unknown): string {
   return SQLSTATES[code] ?? (code.startsWith('CUSTODY-LOG') ? '53100' : '08P01')
 }
 
-export function refuseClient(stream: Duplex, error: unknown, sqlstate: string): void {
+function refuseClient(stream: Duplex, error: unknown, sqlstate: string): void {
   const code = (error as { code?: string })?.code
   if (stream.writable)
     stream.end(
@@ -686,10 +623,4 @@ export function refuseClient(stream: Duplex, error: unknown, sqlstate: string): 
       }),
     )
   destroySoon(stream)
-}
-
-/** Gives the last words a moment to arrive. */
-function destroySoon(stream: Duplex): void {
-  stream.resume()
-  setTimeout(() => stream.destroy(), 1000).unref()
 }

@@ -5,8 +5,8 @@
 
 import type { SessionRules } from '@custody/masking'
 import { constantsOf, createResolver, type StatementAnalysis } from '@custody/postgres-sql'
-import { DETECTOR_RULE, type MaskCounts } from './answers'
-import { type ColumnMask, SECRET, type StatementMask, UNPROVEN } from './masks'
+import { type ColumnMask, DETECTOR_RULE, type MaskCounts, SECRET, UNPROVEN } from '../../masks'
+import type { StatementMask } from '../../statement-masks'
 import { WITHHELD } from './messages'
 
 const PLACE = Buffer.from(`'${WITHHELD}'`)

@@ -4,9 +4,11 @@
  * follows that says what is answered, and is given each message as it goes on.
  */
 import type { MaskDraft } from '@custody/schemas'
-import { fewerRows, MaskCounts, ResultPlan, Rewritten } from './answers'
+import { MaskCounts, Rewritten, UNPROVEN_RULE } from '../../masks'
+import type { StatementMask } from '../../statement-masks'
+import { fewerRows, ResultPlan } from './answers'
 import type { CopyMasker } from './copy'
-import { type Masker, type StatementMask, UNPROVEN_RULE } from './masks'
+import type { Masker } from './masks'
 import type { CommandMask, SessionMasking } from './session-masking'
 import {
   Backend,

@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { openRecorder, type Recorder } from '@custody/event-log'
 import type { Event } from '@custody/schemas'
 import { type PostgresServer, postgresUrl, psql, startPostgres } from '@custody/test-support'
-import { Client, type ClientConfig } from 'pg'
+import { Client, type ClientConfig, type QueryConfig } from 'pg'
 import { proxyUnderTest } from './proxy-under-test'
 
 const custody = proxyUnderTest('masking')
@@ -266,10 +266,11 @@ test('prepared, in binary, with and without a description', async () => {
     })
     expect(rows[0]).toMatchObject({ id: 1, name: '[masked]', balance: null })
     expect(JSON.stringify(rows)).not.toMatch(/quill|vip|1234/i)
-    const binary = await client.query({
+    const asked: QueryConfig & { binary: boolean } = {
       text: 'select name, born, tags, id from customers',
       binary: true,
-    } as never)
+    }
+    const binary = await client.query(asked)
     expect(JSON.stringify(binary.rows)).not.toMatch(/quill|vip/i)
     expect((binary.rows[0] as { id: number }).id).toBe(1)
   })

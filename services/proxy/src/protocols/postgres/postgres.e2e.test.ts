@@ -157,10 +157,10 @@ describe('psql', () => {
   })
 
   test.each([
-    ['a token that is none', () => url('shop', { password: 'nonsense' }), 'CUSTODY-PG-001'],
-    ["somebody else's token", () => url('shop', { user: 'bob' }), 'CUSTODY-PG-001'],
-    ['an unknown resource', () => url('nowhere'), 'CUSTODY-PG-002'],
-    ['a dead target', () => url('gone'), 'CUSTODY-PG-006'],
+    ['a token that is none', () => url('shop', { password: 'nonsense' }), 'CUSTODY-ACCESS-001'],
+    ["somebody else's token", () => url('shop', { user: 'bob' }), 'CUSTODY-ACCESS-001'],
+    ['an unknown resource', () => url('nowhere'), 'CUSTODY-ACCESS-002'],
+    ['a dead target', () => url('gone'), 'CUSTODY-TARGET-001'],
   ])('%s is refused with a code, and the refusal is an event', async (_what, address, code) => {
     const result = await psql(address(), ['-c', 'select 1'])
     expect(result.code).toBe(2)
@@ -327,7 +327,7 @@ describe('hostile and broken clients', () => {
     ['protocol version 2', Buffer.from([0, 0, 0, 8, 0, 2, 0, 0])],
     ['nothing, for too long', Buffer.alloc(0)],
   ])('%s ends with an error, not with a hang', async (_what, bytes) => {
-    expect(await raw(bytes)).toMatch(/CUSTODY-PG-0/)
+    expect(await raw(bytes)).toMatch(/CUSTODY-(PG|ACCESS)-0/)
   })
 
   test('a message above frameBytesMax ends that session only', async () => {

@@ -10,7 +10,13 @@ import {
   loadTokenKeys,
   type TokenRequest,
 } from '@custody/identity'
-import { type Home, parseConfiguration, prepareHome, silentLogger } from '@custody/kit'
+import {
+  type Home,
+  type ProtocolName,
+  parseConfiguration,
+  prepareHome,
+  silentLogger,
+} from '@custody/kit'
 import { decodeMessage, type Event, sha256 } from '@custody/schemas'
 import { temporaryDirectory } from '@custody/test-support'
 import { createProxy, type ProxyOptions, type Proxy as RunningProxy } from '../../proxy'
@@ -25,7 +31,7 @@ export interface ProxyUnderTest {
   start(
     configuration: string,
     cluster?: ProxyOptions['cluster'],
-  ): Promise<{ proxy: RunningProxy; port: number }>
+  ): Promise<{ proxy: RunningProxy; port: number; ports: Partial<Record<ProtocolName, number>> }>
   /** For one gateway of this home. */
   token(request: TokenRequest, gateway?: string): Promise<string>
   /** Every event so far. */
@@ -43,7 +49,7 @@ export function proxyUnderTest(name: string): ProxyUnderTest {
     home,
     async start(written, cluster) {
       const configuration = parseConfiguration(
-        `listen: {postgres: 0}\nlog: {reserveBytes: 65536}\n${written}`,
+        `listen: {postgres: 0, mysql: 0, ssh: 0}\nlog: {reserveBytes: 65536}\n${written}`,
       )
       const proxy = createProxy({
         configuration,
@@ -53,7 +59,8 @@ export function proxyUnderTest(name: string): ProxyUnderTest {
         cluster,
       })
       started.push(proxy)
-      return { proxy, port: (await proxy.start()).ports.postgres }
+      const { ports } = await proxy.start()
+      return { proxy, ports, port: ports.postgres! }
     },
     async token(request, gateway = 'local') {
       return (await issueToken(await loadTokenKeys(home, gateway), request)).token

@@ -7,14 +7,12 @@
  *
  * Bytes that need no change go on as they came. Refuses to guess: an answer that fits no request ends the session.
  */
-import { createHash, type Hash, hash } from 'node:crypto'
 import type { Duplex } from 'node:stream'
 import {
   type Durability,
   NotReplicatedError,
   type RecordedSession,
   type Recorder,
-  stronger,
 } from '@custody/event-log'
 import { isCustodyError } from '@custody/kit'
 import {
@@ -24,26 +22,18 @@ import {
   unanalysed,
 } from '@custody/postgres-sql'
 import { decodeValue, typeName } from '@custody/postgres-values'
-import {
-  type ColumnDraft,
-  type EventInput,
-  newUuid,
-  nowMicros,
-  type ParameterDraft,
-  type ResponseDraft,
-  type StatementDraft,
-} from '@custody/schemas'
+import type { ColumnDraft, ParameterDraft, StatementDraft } from '@custody/schemas'
 import type { Answer, Approvals, Waiting } from '../../approvals'
+import { cutText, Evidence, type EvidenceSettings, type RunningCommand } from '../../evidence'
 import { encodeDecision, type Grant, type Reveal, type SessionGate, type Verdict } from '../../gate'
 import { Lane } from '../../lane'
-import { MaskCounts } from './answers'
+import { type ColumnMask, MaskCounts } from '../../masks'
 import { Catalogue } from './catalogue'
 import type { Followed } from './catalogues'
 import { canDecode, decodeText, isAscii, isUtf8, SECOND_HALVES } from './encodings'
 import { FrameCutter, type FrameHandler } from './frames'
 import { constantsNotKept, keptText, parameterMask, passwordsOf } from './literals'
 import { type Answered, MaskedTraffic } from './masked-traffic'
-import type { ColumnMask } from './masks'
 import { WITHHELD, withoutData } from './messages'
 import { type CommandMask, type SessionMasking, WRITTEN_CHARACTERS_MAX } from './session-masking'
 import {
@@ -60,8 +50,6 @@ import {
   WireError,
 } from './wire'
 
-/** Pieces of output in one event. */
-export const OUTPUT_BYTES_MAX = 64 * 1024
 /** What a client may send while a command of it waits for a person; then it is read no further. */
 const HELD_BYTES_MAX = 1024 * 1024
 /** Flush: makes the target answer what it was sent, where the Sync behind it is held. */
@@ -70,13 +58,8 @@ const SYNC = Buffer.from([Frontend.sync, 0, 0, 0, 4])
 /** Requests that a client may have sent ahead of their answers. */
 export const PIPELINE_REQUESTS_MAX = 100_000
 
-export interface RelaySettings {
-  durability: 'auto' | Durability
-  /** Output bytes recorded per command: Infinity for `full`, 0 for `digest`. */
-  outputBytesMax: number
+export interface RelaySettings extends EvidenceSettings {
   frameBytesMax: number
-  /** Text of one statement kept in its event; of a longer one the digest is. */
-  statementBytesMax: number
   /** All parameters of one command kept in its event. */
   parametersBytesMax: number
   /** Prepared statements, and portals, remembered per session. */
@@ -162,8 +145,7 @@ interface Change {
   before: unknown
 }
 
-interface Command {
-  id: Buffer
+interface Command extends RunningCommand {
   /** It may change settings of the session, or take a change back. */
   maySet: boolean
   /** It may change what the database has made its own, or what its relations are. */
@@ -173,15 +155,9 @@ interface Command {
   renaming: boolean
   /** Null where nothing is masked. */
   masked: CommandMask | null
-  micros: number
-  durability: Durability
-  columns: ColumnDraft[] | undefined
   copyIn: boolean
   /** The client has begun to send COPY data: what it sent before and the target reads while copying is ignored there. */
   copyStarted: boolean
-  inputBytes: number
-  inputRecordedBytes: number
-  inputHash: Hash | null
 }
 
 enum Kind {
@@ -247,8 +223,11 @@ const ENDS_GROUP = new Set<Kind>([Kind.sync, Kind.query, Kind.functionCall, Kind
 const ENDS_WITH_READY = new Set<Kind>([Kind.sync, Kind.query, Kind.functionCall])
 /** Requests that are decided on. */
 const DECIDED = new Set<number>([Frontend.query, Frontend.bind, Frontend.execute])
-/** insufficient_privilege for what was decided against; query_canceled for what its own client gave up. */
+/** admin_shutdown for who is sent away; insufficient_privilege for what was decided against; query_canceled for what its own client gave up. */
 const SQLSTATES: Record<string, string> = {
+  'CUSTODY-ACCESS-003': '57P01',
+  'CUSTODY-SESSION-003': '57P01',
+  'CUSTODY-SESSION-004': '57P01',
   'CUSTODY-POLICY-002': '42501',
   'CUSTODY-POLICY-003': '42501',
   'CUSTODY-POLICY-004': '42501',
@@ -286,6 +265,7 @@ export class Relay {
   private readonly recorder: Recorder
   private readonly session: RecordedSession
   private readonly settings: RelaySettings
+  private readonly evidence: Evidence<Command>
   private readonly toTarget: Lane
   private readonly toClient: Lane
   private readonly fromClient: FrameCutter
@@ -323,20 +303,14 @@ export class Relay {
   /** Columns whose values the request's statements show, statement by statement, and by what approval. */
   private revealed: Reveal[] = []
   private revealGrants: Grant[] = []
-  // The answer being received: bytes since the last command ended.
-  private answerBytes = 0
-  private answerRecorded = 0
-  private answerHash: Hash | null = null
-  private answerMicros = 0
+  // The answer being received.
   private rows = 0
   private from = 0
   private releasedTo = 0
   /** Our own answers waiting for their turn. */
   private locals = 0
-  private chunkRecorded: Durability | null = null
   // The chunk being read from the client.
   private forwardFrom = 0
-  private forwardDurability: Durability | null = null
   private inputFrom = -1
   // A request that waits for a person, and what it was told so far, statement by statement.
   private waiting: { waiting: Waiting; index: number } | null = null
@@ -346,8 +320,6 @@ export class Relay {
   private changing = 0
   /** This transaction may have changed what only its own session sees. */
   private changedHere = false
-  /** What somebody was told already. */
-  private readonly alerted = new Set<string>()
   private denial: { index: number; verdict: Verdict } | null = null
   private ended = false
   private bytesIn = 0
@@ -360,7 +332,12 @@ export class Relay {
     this.settings = parts.settings
     this.encoding = parts.parameters.get('client_encoding') ?? 'UTF8'
     this.standardConformingStrings = parts.parameters.get('standard_conforming_strings') !== 'off'
-    const { client, target, masking } = parts
+    const { client, target, masking, recorder, session, settings } = parts
+    this.evidence = new Evidence<Command>({
+      ...{ recorder, session, settings, encoding: 'pgwire', inputEncoding: 'pgwire' },
+      masksOf: ({ masked }) => (masked === null ? undefined : this.masked?.takeMasks(masked)),
+      looseMasks: () => (this.looseCounts.isEmpty ? undefined : this.looseCounts.take()),
+    })
     this.masked =
       masking &&
       new MaskedTraffic(
@@ -434,7 +411,7 @@ export class Relay {
     const stillMs = nowMs - this.movedMs
     const stalled = this.toClient.slow ? 'client' : this.toTarget.slow ? 'target' : null
     if (stalled !== null && stalledMsMax > 0 && stillMs >= stalledMsMax) {
-      this.abort('CUSTODY-PG-014', `the ${stalled} took no byte for ${stillMs} ms`, '08006')
+      this.abort('CUSTODY-SESSION-002', `the ${stalled} took no byte for ${stillMs} ms`, '08006')
       this.parts.client.destroy()
       this.parts.target.destroy()
     } else if (
@@ -443,11 +420,11 @@ export class Relay {
       this.session.open.size === 0 &&
       this.waiting === null
     )
-      this.abort('CUSTODY-PG-013', `the session was idle for ${stillMs} ms`, '57P05')
+      this.abort('CUSTODY-SESSION-001', `the session was idle for ${stillMs} ms`, '57P05')
   }
 
   /** Ends the session with an error that the client sees, and says why in the record. */
-  abort(code: string, reason: string, sqlstate = '08000'): void {
+  abort(code: string, reason: string, sqlstate = SQLSTATES[code] ?? '08000'): void {
     if (this.ended) return
     const { client } = this.parts
     if (client.writable && !this.toClient.ended)
@@ -487,7 +464,7 @@ export class Relay {
       onChunkEnd: (bytes) => {
         this.forward(bytes, bytes.length)
         this.forwardFrom = 0
-        this.forwardDurability = null
+        this.evidence.forwardNeeds = null
       },
     }
   }
@@ -609,7 +586,7 @@ export class Relay {
         this.forwardFrom === 0 && to === bytes.length
           ? bytes
           : bytes.subarray(this.forwardFrom, to),
-        this.forwardDurability,
+        this.evidence.forwardNeeds,
       )
     this.forwardFrom = to
   }
@@ -812,7 +789,7 @@ export class Relay {
     const name = bytes.subarray(at + 5, nameEnd)
     this.toTarget.send(
       message(Frontend.describe, Buffer.concat([PORTAL, name, EMPTY_STRING])),
-      this.forwardDurability,
+      this.evidence.forwardNeeds,
     )
     const one = expected(Kind.describe)
     one.own = true
@@ -885,96 +862,25 @@ export class Relay {
     let piece = bytes.subarray(from, to)
     if (this.masked !== null && command.masked !== null)
       piece = this.masked.keptInput(command.masked, piece)
-    command.inputHash ??= createHash('sha256')
-    command.inputHash.update(piece)
-    const recordable = Math.min(
-      piece.length,
-      this.settings.outputBytesMax - command.inputRecordedBytes,
-    )
-    for (let at = 0; at < recordable; at += OUTPUT_BYTES_MAX) {
-      const until = Math.min(recordable, at + OUTPUT_BYTES_MAX)
-      this.recorder.record(
-        {
-          kind: 'output',
-          command: command.id,
-          output: {
-            stream: 'input',
-            offset: command.inputBytes + at,
-            data: piece.subarray(at, until),
-            encoding: 'pgwire',
-            omittedBytes: until === recordable ? piece.length - recordable : 0,
-          },
-        },
-        this.session,
-      )
-      command.inputRecordedBytes += until - at
-    }
-    command.inputBytes += piece.length
-    this.need(command.durability)
-  }
-
-  /** This chunk may go on only when what was recorded for it is this durable. */
-  private need(durability: Durability): void {
-    this.forwardDurability = stronger(this.forwardDurability, durability)
+    this.evidence.input(piece, command)
   }
 
   private recordCommand(submitted: Submitted, verdict: Verdict): Command {
     const { analysis } = submitted
-    const micros = nowMicros()
-    const id = newUuid(micros)
-    const durability =
-      this.settings.durability === 'auto'
-        ? analysis.readOnly
-          ? 'os'
-          : 'disk'
-        : this.settings.durability
     const command: Command = {
-      id,
+      ...this.evidence.running(analysis.readOnly),
       maySet: !analysis.readOnly || analysis.verbs.some((verb) => SETS_BY_READING.has(verb)),
       changing: analysis.makesCode || this.reshapes(analysis),
       makesCode: analysis.makesCode,
       renaming: this.renames(analysis),
       masked: this.maskedAs(submitted),
-      micros,
-      durability,
-      columns: undefined,
       copyIn: false,
       copyStarted: false,
-      inputBytes: 0,
-      inputRecordedBytes: 0,
-      inputHash: null,
     }
-    this.recorder.record(
-      {
-        id,
-        time: micros,
-        kind: 'command.started',
-        command: id,
-        decision: verdict.decision,
-        statement: this.describe(submitted, command.masked),
-        masks: command.masked?.counts.take(),
-      },
-      this.session,
-    )
+    this.evidence.started(command, verdict, this.describe(submitted, command.masked))
     if (command.masked !== null) this.noteMasks(command, command.masked, analysis)
-    if (verdict.alert !== null && !this.alerted.has(verdict.alert)) {
-      // Once a session: the rest is in the record, and nobody reads the hundredth.
-      this.alerted.add(verdict.alert)
-      this.recorder.record(
-        {
-          kind: 'alert.policy',
-          command: id,
-          decision: verdict.decision,
-          lifecycle: { state: 'changed', reason: verdict.alert },
-        },
-        this.session,
-      )
-    }
-    this.session.open.add(command)
     if (command.maySet) this.unsettled++
     if (command.changing) this.changing++
-    this.session.commandsStarted++
-    this.need(durability)
     return command
   }
 
@@ -1033,16 +939,7 @@ export class Relay {
         },
         this.session,
       )
-    if (mask.alert === null || this.alerted.has(mask.alert)) return
-    this.alerted.add(mask.alert)
-    this.recorder.record(
-      {
-        kind: 'alert.masking',
-        command: command.id,
-        lifecycle: { state: 'changed', reason: mask.alert },
-      },
-      this.session,
-    )
+    if (mask.alert !== null) this.evidence.alert('alert.masking', command, mask.alert)
   }
 
   /** Text as UTF-8 bytes, or as a string where the client speaks another encoding. */
@@ -1108,13 +1005,11 @@ export class Relay {
             NO_NAMES,
           )
         : analysis.problem
-    const cut = text.length > this.settings.statementBytesMax
     return {
       language: 'sql',
       interface: by,
-      text: cut ? cutText(text, this.settings.statementBytesMax) : text,
+      ...this.evidence.textOf(text),
       textBytes,
-      textDigest: cut ? hash('sha256', text, 'buffer') : undefined,
       parameters: masked === null ? parameters : this.keptParameters(parameters, masked),
       fingerprint: analysis.fingerprint,
       verbs: analysis.verbs,
@@ -1336,7 +1231,7 @@ export class Relay {
     this.recorder.notReplicated += taken.reduce((sum, one) => sum + one.commands.length, 0)
     if (isCopying || isInside) {
       // Half of it is there: nothing that could be said in the middle of it would be understood.
-      this.abort(error.code, `${error.message}; what ran is cut off`, SQLSTATES[error.code])
+      this.abort(error.code, `${error.message}; what ran is cut off`)
       return
     }
     for (let i = taken.length - 1; i >= 0; i--) this.takeBack(taken[i]!)
@@ -1571,16 +1466,17 @@ export class Relay {
   }
 
   private onAnswersEnd(bytes: Buffer): void {
-    if (this.from < bytes.length) this.recordPiece(bytes, this.from, bytes.length, this.pending())
+    if (this.from < bytes.length)
+      this.recordPiece(bytes, this.from, bytes.length, this.pending() ?? null)
     if (bytes.length > this.releasedTo)
       this.toClient.send(
         this.releasedTo === 0 ? bytes : bytes.subarray(this.releasedTo),
-        this.chunkRecorded,
+        this.evidence.releaseNeeds,
         this.fromTarget.isWhole,
       )
     this.from = 0
     this.releasedTo = 0
-    this.chunkRecorded = null
+    this.evidence.releaseNeeds = null
   }
 
   private onAnswer(type: number, bytes: Buffer, at: number, end: number): void {
@@ -1822,12 +1718,12 @@ export class Relay {
   private notRun(head: Expected, refused: NotReplicatedError | null = null): void {
     for (; head.next < head.commands.length; head.next++) {
       const command = head.commands[head.next]!
-      this.recordCompleted(command, {
-        status: 'skipped',
-        code: refused?.code ?? null,
-        message: refused ? `not run: ${refused.message}` : 'not run, because an earlier one failed',
-        durationMicros: nowMicros() - command.micros,
-      })
+      this.evidence.skipped(
+        command,
+        refused ? `not run: ${refused.message}` : 'not run, because an earlier one failed',
+        refused?.code ?? null,
+      )
+      this.over(command)
     }
   }
 
@@ -1859,9 +1755,9 @@ export class Relay {
     if (this.settling && this.changing === 0) setImmediate(() => this.settled())
     if (this.unsettled === 0) this.unreported = false
     // What the client got beside any command: ParseComplete and the like with nothing executed, notices.
-    if (at > this.from || this.answerBytes > 0) {
-      this.recordPiece(bytes, this.from, at, undefined)
-      this.resetAnswer()
+    if (at > this.from || this.evidence.bytes > 0) {
+      this.recordPiece(bytes, this.from, at, null)
+      this.evidence.reset()
     }
     this.from = end
   }
@@ -1870,11 +1766,11 @@ export class Relay {
   private releaseLocal(bytes: Buffer, end: number): void {
     if (this.queue[this.first]?.kind !== Kind.local) return
     if (end > this.from) {
-      this.recordPiece(bytes, this.from, end, undefined)
+      this.recordPiece(bytes, this.from, end, null)
       this.from = end
     }
     if (end > this.releasedTo)
-      this.toClient.send(bytes.subarray(this.releasedTo, end), this.chunkRecorded)
+      this.toClient.send(bytes.subarray(this.releasedTo, end), this.evidence.releaseNeeds)
     this.releasedTo = end
     this.sendLocal()
   }
@@ -1933,146 +1829,41 @@ export class Relay {
     code: string | null,
     text: string | null,
   ): void {
-    const { from } = this
-    const length = end - from
-    const offset = this.answerBytes
-    let digest: Buffer
-    if (this.answerHash === null) digest = latin1Digest(bytes, from, end)
-    else digest = this.answerHash.update(bytes.subarray(from, end)).digest()
-    const now = nowMicros()
-    let data: Buffer | null = null
-    if (length > OUTPUT_BYTES_MAX) this.recordOutput(bytes, from, end, command)
-    else {
-      const recordable = Math.min(length, this.settings.outputBytesMax - this.answerRecorded)
-      if (recordable > 0) data = bytes.subarray(from, from + recordable)
-    }
-    const input = command.inputHash
-    this.recordCompleted(
+    const rows = tag === null ? (status === 'suspended' ? this.rows : null) : rowsOfTag(tag)
+    this.evidence.complete(
       command,
-      {
-        status,
-        code,
-        message: text,
-        tag,
-        rows: tag === null ? (status === 'suspended' ? this.rows : null) : rowsOfTag(tag),
-        bytes: offset + length,
-        digest,
-        durationMicros: Math.max(0, now - command.micros),
-        firstByteMicros: Math.max(
-          0,
-          (this.answerMicros === 0 ? now : this.answerMicros) - command.micros,
-        ),
-        columns: command.columns,
-        inputBytes: command.inputBytes,
-        inputDigest: input === null ? undefined : input.digest(),
-        recordedBytes: this.answerRecorded + (data?.length ?? 0),
-      },
-      data === null
-        ? undefined
-        : {
-            stream: 'output',
-            offset,
-            data,
-            encoding: 'pgwire',
-            omittedBytes: length - data.length,
-          },
+      { status, code, message: text, tag, rows },
+      bytes,
+      this.from,
+      end,
     )
-    this.resetAnswer()
+    this.over(command)
+    this.rows = 0
     this.from = end
     this.masked?.endResult()
   }
 
-  private recordCompleted(
-    command: Command,
-    response: ResponseDraft,
-    output?: EventInput['output'],
-  ): void {
-    this.recorder.record(
-      {
-        kind: 'command.completed',
-        command: command.id,
-        response,
-        output,
-        masks: command.masked === null ? undefined : this.masked?.takeMasks(command.masked),
-      },
-      this.session,
-    )
-    if (this.session.open.delete(command)) {
-      if (command.maySet) {
-        this.unsettled--
-        this.unreported = true
-      }
-      if (command.changing) {
-        this.changing--
-        if (command.makesCode) this.changedHere = true
-        if (this.parts.masking && command.renaming) this.parts.masking.isStale = true
-        // Its Sync may be held behind what waits for this; where there is one to come, its answer says if all is committed.
-        if (this.settling && this.changing === 0 && !this.awaitsReady())
-          setImmediate(() => this.settled())
-      }
+  /** What it may have changed is now to be found out. */
+  private over(command: Command): void {
+    if (command.maySet) {
+      this.unsettled--
+      this.unreported = true
+    }
+    if (command.changing) {
+      this.changing--
+      if (command.makesCode) this.changedHere = true
+      if (this.parts.masking && command.renaming) this.parts.masking.isStale = true
+      // Its Sync may be held behind what waits for this; where there is one to come, its answer says if all is committed.
+      if (this.settling && this.changing === 0 && !this.awaitsReady())
+        setImmediate(() => this.settled())
     }
     if (this.copyCommand === command) this.copyCommand = null
-    // Of what did not run there is nothing to release.
-    const needed =
-      response.status === 'skipped' && command.durability === 'replicated'
-        ? 'os'
-        : command.durability
-    this.chunkRecorded = stronger(this.chunkRecorded, needed)
   }
 
-  /** A piece of an answer that is not complete yet (or belongs to no command). */
-  private recordPiece(bytes: Buffer, from: number, to: number, command: Command | undefined): void {
-    if (this.answerMicros === 0) this.answerMicros = nowMicros()
-    if (command !== undefined) {
-      this.answerHash ??= createHash('sha256')
-      this.answerHash.update(bytes.subarray(from, to))
-    }
-    this.recordOutput(bytes, from, to, command)
-    // What belongs to no command is whole by itself; the next command's answer begins behind it.
-    if (command === undefined) this.resetAnswer()
-    else this.answerBytes += to - from
-  }
-
-  private recordOutput(
-    bytes: Buffer,
-    from: number,
-    to: number,
-    command: Command | undefined,
-  ): void {
-    const recordable = Math.min(to - from, this.settings.outputBytesMax - this.answerRecorded)
-    for (let at = 0; at < recordable; at += OUTPUT_BYTES_MAX) {
-      const until = Math.min(recordable, at + OUTPUT_BYTES_MAX)
-      this.recorder.record(
-        {
-          kind: 'output',
-          command: command?.id,
-          masks:
-            command === undefined && !this.looseCounts.isEmpty
-              ? this.looseCounts.take()
-              : undefined,
-          output: {
-            stream: 'output',
-            offset: this.answerBytes + at,
-            data: bytes.subarray(from + at, from + until),
-            encoding: 'pgwire',
-            omittedBytes: until === recordable ? to - from - recordable : 0,
-          },
-        },
-        this.session,
-      )
-    }
-    if (recordable > 0) {
-      this.answerRecorded += recordable
-      this.chunkRecorded ??= 'os'
-    }
-  }
-
-  private resetAnswer(): void {
-    this.answerBytes = 0
-    this.answerRecorded = 0
-    this.answerHash = null
-    this.answerMicros = 0
-    this.rows = 0
+  /** A piece of an answer that is not complete yet, or belongs to no command. */
+  private recordPiece(bytes: Buffer, from: number, to: number, command: Command | null): void {
+    this.evidence.piece(bytes, from, to, command)
+    if (command === null) this.rows = 0
   }
 
   // ── ends ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -2082,7 +1873,7 @@ export class Relay {
     const left = this.session.open.size
     if (left > 0 && !this.fatal && !this.clientDone && this.parts.client.writable)
       this.abort(
-        'CUSTODY-PG-005',
+        'CUSTODY-TARGET-003',
         `the target closed the connection while ${left} command${left === 1 ? '' : 's'} ran`,
         '08006',
       )
@@ -2091,7 +1882,7 @@ export class Relay {
 
   private protocolError(side: 'client' | 'target', error: unknown): void {
     if (isCustodyError(error)) {
-      this.abort(error.code, error.message, SQLSTATES[error.code])
+      this.abort(error.code, error.message)
       return
     }
     const reason = error instanceof Error ? error.message : String(error)
@@ -2109,15 +1900,10 @@ export class Relay {
     this.waiting?.waiting.withdraw(reason)
     if (this.changedHere || this.parts.masking?.isStale || this.changing > 0)
       this.parts.catalogue?.changed()
-    for (const command of [...this.session.open] as Command[])
-      this.recordCompleted(command, {
-        status: 'unknown',
-        message: reason,
-        bytes: this.answerBytes,
-        durationMicros: Math.max(0, nowMicros() - command.micros),
-        inputBytes: command.inputBytes,
-        inputDigest: command.inputHash?.digest(),
-      })
+    for (const command of [...this.session.open] as Command[]) {
+      this.evidence.unknown(command, reason)
+      this.over(command)
+    }
     this.recorder.closeSession(this.session, 'closed', reason, {
       bytesIn: this.bytesIn,
       bytesOut: this.toClient.bytes,
@@ -2223,21 +2009,6 @@ function utf8Of(text: Buffer | string): string {
   return typeof text === 'string' ? text : text.toString('utf8')
 }
 
-/** The first bytes of a long text, ended at a character. */
-function cutText(text: Buffer | string, bytesMax: number): Buffer | string {
-  if (typeof text === 'string') return text.slice(0, bytesMax)
-  let end = Math.min(text.length, bytesMax)
-  while (end > 0 && end < text.length && (text[end]! & 0xc0) === 0x80) end--
-  return text.subarray(0, end)
-}
-
 const NOT_READABLE: Analysis = {
   statements: [unanalysed('in an encoding that can’t be read here')],
-}
-
-const digestScratch = Buffer.alloc(32)
-/** The one-shot digest through a string is the quickest that Node has for short input. */
-function latin1Digest(bytes: Buffer, from: number, end: number): Buffer {
-  digestScratch.write(hash('sha256', bytes.subarray(from, end), 'latin1' as 'hex'), 0, 32, 'latin1')
-  return digestScratch
 }

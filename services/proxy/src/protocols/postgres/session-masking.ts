@@ -8,12 +8,14 @@ import type { SessionRules } from '@custody/masking'
 import type { CopyOptions, StatementAnalysis } from '@custody/postgres-sql'
 import { valueTypeOf } from '@custody/postgres-values'
 import type { DecisionDraft } from '@custody/schemas'
-import { DETECTOR_RULE, type FieldPlan, type MaskCounts, ResultPlan } from './answers'
+import { DETECTOR_RULE, type MaskCounts, type Revealed, UNPROVEN_RULE } from '../../masks'
+import type { StatementMask } from '../../statement-masks'
+import { type FieldPlan, ResultPlan } from './answers'
 import { Catalogue } from './catalogue'
 import type { Followed } from './catalogues'
 import { CopyMasker } from './copy'
 import { isUtf8, SECOND_HALVES } from './encodings'
-import { Masker, type Revealed, type StatementMask, UNPROVEN_RULE } from './masks'
+import { Masker } from './masks'
 import {
   type Told,
   WITHHELD,

@@ -240,12 +240,13 @@ export async function reachTarget(
         resource.tls,
         resource.tlsCa,
         connectMsMax,
+        ['postgresql'],
       )
       return { stream: tls, tls }
     }
     if (resource.tls === 'prefer') return { stream: socket, tls: null }
     throw new CustodyError(
-      'CUSTODY-PG-007',
+      'CUSTODY-TARGET-002',
       `the target ${resource.address} does not speak TLS, and the resource asks for ${resource.tls}`,
     )
   } catch (error) {
@@ -322,7 +323,7 @@ async function authenticate(
   const need = (): string => {
     if (password === null)
       throw new CustodyError(
-        'CUSTODY-PG-008',
+        'CUSTODY-TARGET-004',
         `the target asks for a password and the resource has none`,
       )
     return password
@@ -350,7 +351,7 @@ async function authenticate(
         const binding = tls && mechanisms.includes('SCRAM-SHA-256-PLUS') ? endPointHash(tls) : null
         if (!mechanisms.includes('SCRAM-SHA-256') && binding === null)
           throw new CustodyError(
-            'CUSTODY-PG-008',
+            'CUSTODY-TARGET-004',
             `the target offers only ${mechanisms.filter(Boolean).join(', ')}`,
           )
         scram = new ScramClient(need(), binding, tls !== null)
@@ -370,7 +371,7 @@ async function authenticate(
         break
       default:
         throw new CustodyError(
-          'CUSTODY-PG-008',
+          'CUSTODY-TARGET-004',
           `the target asks for authentication method ${method}, which is not supported (SCRAM, md5 and password are)`,
         )
     }
@@ -381,7 +382,7 @@ function refuse(body: Buffer, password: string | null = null): never {
   // It may have been given in clear text, and is not to be repeated to the client or in the record.
   if (password && body.includes(password))
     throw new CustodyError(
-      'CUSTODY-PG-008',
+      'CUSTODY-TARGET-004',
       'the target refused the sign-in; its words are withheld, since they hold the credential',
     )
   throw new TargetRefusedError(
