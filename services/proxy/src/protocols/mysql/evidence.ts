@@ -1,0 +1,93 @@
+/** What is recorded of MySQL's commands: statements as their clients submitted them, and what of those is kept. */
+import type { RecordedSession, Recorder } from '@custody/event-log'
+import type { ParameterDraft, StatementDraft } from '@custody/schemas'
+import {
+  Evidence as CommandEvidence,
+  type EvidenceSettings,
+  type RunningCommand,
+} from '../../evidence'
+import type { Verdict } from '../../gate'
+import type { StatementAnalysis } from './analysis'
+import type { CommandMask } from './rows'
+
+/** A statement as its client submitted it. */
+export interface Submitted {
+  /** What it came in, as events call it. */
+  by: string
+  /** As it came. */
+  bytes: Buffer
+  /** As it is kept: readable, and without passwords. */
+  text: Buffer | string
+  analysis: StatementAnalysis
+  parameters?: ParameterDraft[]
+  attributes?: Record<string, string>
+  /** Among the statements of its request. */
+  index: number
+  count: number
+}
+
+/** One that runs. */
+export interface Command extends RunningCommand {
+  analysis: StatementAnalysis
+  mask: CommandMask | null
+}
+
+export class Evidence extends CommandEvidence<Command> {
+  constructor(
+    private readonly recorder: Recorder,
+    private readonly session: RecordedSession,
+    settings: EvidenceSettings,
+  ) {
+    super({
+      ...{ recorder, session, settings, encoding: 'mysql', inputEncoding: 'raw' },
+      masksOf: ({ mask }) => mask?.takeMasks(),
+    })
+  }
+
+  start(submitted: Submitted, verdict: Verdict, mask: CommandMask | null): Command {
+    const { analysis } = submitted
+    const command: Command = { ...this.running(analysis.readOnly), analysis, mask }
+    this.started(command, verdict, this.describe(submitted, mask))
+    return command
+  }
+
+  blocked(submitted: Submitted, { decision }: Verdict, mask: CommandMask | null): void {
+    const statement = this.describe(submitted, mask)
+    this.recorder.record({ kind: 'command.blocked', decision, statement }, this.session)
+  }
+
+  /** A piece of what the client streams into a command. */
+  override input(piece: Buffer, command: Command): void {
+    super.input(command.mask?.input(piece) ?? piece, command)
+  }
+
+  /** The statement as events carry it. */
+  describe(submitted: Submitted, mask: CommandMask | null): StatementDraft {
+    const { by, bytes, analysis, parameters, index, count, attributes } = submitted
+    return {
+      language: 'sql',
+      interface: by,
+      ...this.textOf(mask?.text() ?? submitted.text),
+      textBytes: bytes.length,
+      parameters:
+        mask === null
+          ? parameters
+          : parameters?.map((one, i) => {
+              if (one.value == null) return one
+              const other = mask.parameter(i, Buffer.from(one.value as Buffer))
+              return other === null ? one : { ...one, value: other }
+            }),
+      fingerprint: analysis.fingerprint,
+      verbs: analysis.verbs,
+      objects: analysis.objects,
+      understood: analysis.understood,
+      problem:
+        mask === null || analysis.problem === null
+          ? analysis.problem
+          : mask.problem(analysis.problem),
+      index,
+      count,
+      attributes,
+    }
+  }
+}
