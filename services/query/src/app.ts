@@ -3,13 +3,16 @@
  * Refuses to answer with evidence before the event of having looked at it is in the log.
  */
 
+import { Readable } from 'node:stream'
 import type { Recorder } from '@custody/event-log'
 import { type ClusterStatus, shipperMetrics } from '@custody/event-log-kafka'
 import {
   issueToken,
   Locks,
+  loadSshAuthority,
   revokeToken,
   type SignInProvider,
+  type SshAuthority,
   type TokenKeys,
 } from '@custody/identity'
 import {
@@ -20,6 +23,7 @@ import {
   PerMinute,
   readStatus,
   recordedReason,
+  spokenProtocols,
   textOf,
 } from '@custody/kit'
 import { uuidBytes, type Who } from '@custody/schemas'
@@ -30,14 +34,19 @@ import { type Access, type Caller, checkHost, from, requireOwnPage, requireRole 
 import { type Answering, HELD_MS_MAX } from './answering'
 import type { Channels } from './channels'
 import type { RiskOf } from './channels/request'
+import { decoderFor } from './decoders'
 import { answerOf, badRequest, conflict, notFound, tooMany } from './errors'
 import { type EventFilters, LIMIT_DEFAULT, LIMIT_MAX } from './filters'
 import { type Freshness, STORE_WAIT_MS } from './freshness'
 import type { Gateway } from './gateways'
 import { replayOf } from './replay'
+import type { JsonObject } from './rows'
 import * as schema from './schema'
 import type { SelfCheck } from './self-check'
-import type { ApprovalFilters, SessionFilters, Store } from './store'
+import { type CertificateBody, giveCertificate } from './ssh-certificates'
+import type { ApprovalFilters, SessionEvents, SessionFilters, Store } from './store'
+import { createTerminalRecording, type TerminalRecording } from './terminal/recording'
+import { registerWatching } from './terminal/watching'
 import { timelineOf } from './timeline'
 import { giveOwnToken, lineage, OWN_TTL_SECONDS } from './tokens'
 import type { Look, Watch } from './watch'
@@ -201,6 +210,7 @@ export async function buildApp(o: AppOptions): Promise<FastifyInstance> {
         o.watch.ready()
       })
       routes(api, o)
+      registerWatching(api, o)
     },
     { prefix: '/api/v1' },
   )
@@ -230,6 +240,12 @@ function routes(api: FastifyInstance, o: AppOptions): void {
   const locks = new Locks(o.home)
   /** With Kafka what is said here is heard here, in the order of all hosts. */
   const comesRound = o.configuration.kafka !== undefined
+  let authority: SshAuthority | null = null
+  /** Made when it is first asked for: who speaks no SSH has none. */
+  const sshAuthority = () => {
+    authority ??= loadSshAuthority(o.home, o.configuration.identity.sshAuthority)
+    return authority
+  }
   const ownTokens = new PerMinute(OWN_TOKENS_PER_MINUTE_MAX)
   /** False where what was recorded before the request is not all in the store yet. */
   const fresh = (wait: number | undefined) => o.freshness.caughtUp(wait ?? 0)
@@ -315,9 +331,12 @@ function routes(api: FastifyInstance, o: AppOptions): void {
           const upToDate = await fresh(wait)
           const id = await o.store.resolveSession(request.params.id, scope)
           const session = await o.store.session(id, scope)
-          if (session.protocol !== 'postgres')
+          const decoder = decoderFor(session.protocol)
+          if (decoder === null)
             throw badRequest(
-              `sessions of protocol ${session.protocol} can't be replayed yet; see their timeline`,
+              session.protocol === 'ssh'
+                ? 'sessions of protocol ssh have a recording: /api/v1/sessions/:id/recording.cast'
+                : `sessions of protocol ${session.protocol} can't be replayed yet; see their timeline`,
             )
           const { events, next } = await o.store.sessionEvents(
             id,
@@ -325,13 +344,54 @@ function routes(api: FastifyInstance, o: AppOptions): void {
             { eventsMax: limit, outputBytesMax: REPLAY_OUTPUT_BYTES_MAX },
             scope,
           )
-          const replay = replayOf(events, { rowsMax: rows, copyBytesMax: COPY_BYTES_SHOWN_MAX })
+          const replay = replayOf(events, decoder, {
+            rowsMax: rows,
+            copyBytesMax: COPY_BYTES_SHOWN_MAX,
+          })
           return {
             answer: { session, replay, next: next === null ? null : String(next), upToDate },
             results: replay.length,
           }
         },
       )
+    },
+  )
+
+  api.get<{ Params: { id: string }; Querystring: { command?: string; wait?: number } }>(
+    '/sessions/:id/recording.cast',
+    { schema: schema.recording },
+    async (request, reply) => {
+      const { command, wait } = request.query
+      const recorded = await look(
+        request,
+        {
+          action: 'replay',
+          subject: `session ${request.params.id}`,
+          query: request.query as Record<string, unknown>,
+        },
+        async ({ scope }) => {
+          await fresh(wait)
+          const id = await o.store.resolveSession(request.params.id, scope)
+          const { protocol } = await o.store.session(id, scope)
+          if (protocol !== 'ssh')
+            throw badRequest(`sessions of protocol ${protocol} have no terminal; see their replay`)
+          const pages = pagesOf((from) =>
+            o.store.sessionEvents(
+              id,
+              from,
+              { eventsMax: LIMIT_MAX, outputBytesMax: REPLAY_OUTPUT_BYTES_MAX },
+              scope,
+            ),
+          )
+          const recording = createTerminalRecording(command ?? null)
+          const first = (await pages.next()).value ?? []
+          const begun = recording.lines(first)
+          if (begun === '' && first.length === 0) recording.end()
+          return { answer: { begun, recording, pages }, results: first.length }
+        },
+      )
+      reply.type('application/x-asciicast')
+      return reply.send(Readable.from(castOf(recorded)))
     },
   )
 
@@ -452,7 +512,12 @@ function routes(api: FastifyInstance, o: AppOptions): void {
         // Where native clients connect to; no host of its own: where this API is.
         listen: {
           host: o.configuration.listen.publicHost ?? null,
-          postgres: readStatus(o.home)?.ports.postgres ?? o.configuration.listen.postgres,
+          ...Object.fromEntries(
+            spokenProtocols(o.configuration).map((one) => [
+              one,
+              readStatus(o.home)?.ports[one] ?? o.configuration.listen[one],
+            ]),
+          ),
         },
         resources: Object.entries(o.configuration.resources).map(
           ([name, { protocol, labels }]) => ({
@@ -507,6 +572,29 @@ function routes(api: FastifyInstance, o: AppOptions): void {
         caller,
         request.body?.ttlSeconds ?? OWN_TTL_SECONDS,
         who.method,
+      )
+    },
+  )
+
+  api.post<{ Body: CertificateBody }>(
+    '/ssh/certificates',
+    { schema: schema.sshCertificate },
+    async (request, reply) => {
+      const caller = request.caller!
+      const { body } = request
+      if (caller.isLocalAdministrator && body.subject === undefined)
+        throw badRequest('the administrator certifies keys by name: subject is missing')
+      for (const field of ['subject', 'email', 'groups', 'kind'] as const)
+        if (body[field] !== undefined) requireRole(caller, 'admin')
+      const { who } = caller
+      if (!caller.isLocalAdministrator && !ownTokens.take(`${who.issuer} ${who.subject}`))
+        throw tooMany(`at most ${OWN_TOKENS_PER_MINUTE_MAX} a minute`)
+      reply.status(201)
+      return giveCertificate(
+        { ...o, authority: sshAuthority(), issuer: o.keys.issuer },
+        from(request),
+        caller,
+        body,
       )
     },
   )
@@ -626,6 +714,33 @@ function policyFor(
 ) {
   const isTold = scope === null || 'without' in scope
   return policy && !isTold && policy.problem ? { ...policy, problem: 'not good' } : policy
+}
+
+/** All events of a session, page by page, each once. */
+async function* pagesOf(
+  page: (from: number) => Promise<SessionEvents>,
+): AsyncGenerator<JsonObject[], undefined> {
+  for (let from: number | null = 0; from !== null; ) {
+    const { events, next }: SessionEvents = await page(from)
+    // How commands ended that go on behind the page is told with it, and again in its place.
+    yield next === null ? events : events.filter(({ ordinal }) => Number(ordinal) < next)
+    from = next
+  }
+}
+
+async function* castOf(recorded: {
+  begun: string
+  recording: TerminalRecording
+  pages: AsyncGenerator<JsonObject[], undefined>
+}): AsyncGenerator<string> {
+  const { begun, recording, pages } = recorded
+  if (begun !== '') yield begun
+  for await (const events of pages) {
+    const lines = recording.lines(events)
+    if (lines !== '') yield lines
+  }
+  const end = recording.end()
+  if (end !== '') yield end
 }
 
 interface Paging {

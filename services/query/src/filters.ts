@@ -56,7 +56,7 @@ export function conditionOf(filters: EventFilters): Condition {
     parameters.resource = filters.resource
   }
   if (filters.text) {
-    // In the words of the index by_text, so that it is used.
+    // In the words of the index by_words, so that it is used.
     sql.push('lowerUTF8(statement.text) LIKE {text:String}')
     parameters.text = `%${filters.text.toLowerCase().replace(/[\\%_]/g, '\\$&')}%`
   }

@@ -1,11 +1,12 @@
 /**
- * A PostgreSQL session as its client saw it: each statement with the tables, errors and notices that came back, decoded
+ * A session of a database protocol as its client saw it: each statement with the tables, errors and notices that came back, decoded
  * from the recorded bytes, which are checked against the digest taken when they were sent.
  * Pure and bounded; whatever is not shown is said: kept out by the recording, by this answer's limits, or unreadable.
  */
 import { createHash } from 'node:crypto'
-import { type Column, decodeBackend, decodeCopyIn, type Shown } from './postgres/wire'
+import type { Decoder } from './decoders'
 import type { JsonObject } from './rows'
+import type { Column, Shown } from './shown'
 import { type Entry, timelineOf } from './timeline'
 
 export interface ReplayLimits {
@@ -35,7 +36,11 @@ interface Piece {
 }
 
 /** `events`: the session's events, outputs included, in order of their ordinals. */
-export function replayOf(events: readonly JsonObject[], limits: ReplayLimits): ReplayEntry[] {
+export function replayOf(
+  events: readonly JsonObject[],
+  decoder: Decoder,
+  limits: ReplayLimits,
+): ReplayEntry[] {
   const output = new Map<string, Piece[]>()
   const input = new Map<string, Piece[]>()
   const loose: { ordinal: number; entry: ReplayEntry }[] = []
@@ -48,7 +53,7 @@ export function replayOf(events: readonly JsonObject[], limits: ReplayLimits): R
       omittedBytes: Number(piece.omittedBytes ?? 0),
     }
     if (event.command === null || event.command === undefined) {
-      const { shown } = decodeBackend(read.data, limits)
+      const { shown } = decoder.output(read.data, limits)
       loose.push({
         ordinal: Number(event.ordinal),
         entry: {
@@ -73,6 +78,7 @@ export function replayOf(events: readonly JsonObject[], limits: ReplayLimits): R
           entry,
           output.get(String(entry.id)) ?? [],
           input.get(String(entry.id)) ?? [],
+          decoder,
           limits,
         )
       : entry,
@@ -88,6 +94,7 @@ function commandOf(
   entry: Entry,
   output: Piece[],
   input: Piece[],
+  decoder: Decoder,
   limits: ReplayLimits,
 ): ReplayEntry {
   const response = entry.response as JsonObject | null
@@ -96,11 +103,15 @@ function commandOf(
     name,
     type,
   }))
-  const { shown, tornBytes } = decodeBackend(seen.bytes, { ...limits, columns })
+  const { shown, tornBytes } = decoder.output(seen.bytes, {
+    ...limits,
+    columns,
+    interface: String((entry.statement as JsonObject | null)?.interface ?? ''),
+  })
   const all: Shown[] = []
   let sentUnreadable = 0
   if (input.length > 0) {
-    const sent = decodeCopyIn(assemble(input).bytes, limits.copyBytesMax)
+    const sent = decoder.input(assemble(input).bytes, limits.copyBytesMax)
     sentUnreadable = sent.tornBytes
     all.push(sent.copy)
   }

@@ -140,6 +140,42 @@ export const replay = {
   }),
 }
 
+export const recording = {
+  summary: 'A terminal session as a recording for players: asciicast v2, one JSON line an event',
+  tags: ['evidence'],
+  params: sessionId,
+  querystring: query({
+    command: text(
+      'Identifier of the command whose terminal is shown; the first that has one when left out.',
+    ),
+    wait,
+  }),
+  response: {
+    200: {
+      description: 'The recording',
+      content: { 'application/x-asciicast': { schema: { type: 'string' } } },
+    },
+  },
+}
+
+export const live = {
+  summary:
+    'The terminal of an open SSH session as it happens: asciicast v2, with empty lines to say that somebody is there',
+  tags: ['evidence'],
+  params: sessionId,
+  querystring: query({
+    command: text(
+      'Identifier of the command whose terminal is shown; the first that runs and has one when left out.',
+    ),
+  }),
+  response: {
+    200: {
+      description: 'The recording, until what runs has ended',
+      content: { 'application/x-asciicast': { schema: { type: 'string' } } },
+    },
+  },
+}
+
 export const approvals = {
   summary: 'Commands that wait for a person, and what became of those that did',
   tags: ['approvals'],
@@ -338,6 +374,44 @@ export const status = {
     },
     resources: list('A resource'),
   }),
+}
+
+export const sshCertificate = {
+  summary: 'Certify an SSH public key, for oneself or (admin) for somebody',
+  tags: ['access'],
+  body: {
+    type: 'object',
+    required: ['publicKey'],
+    additionalProperties: false,
+    properties: {
+      publicKey: { type: 'string', minLength: 1, maxLength: 8192 },
+      ttlSeconds: { type: 'integer', minimum: 1, maximum: 86_400 },
+      sourceAddress: { type: 'string', maxLength: 1000, pattern: '^[0-9A-Fa-f.:/, ]+$' },
+      subject: { type: 'string', minLength: 1, maxLength: 256 },
+      email: { type: 'string', minLength: 3, maxLength: 320 },
+      groups: {
+        type: 'array',
+        maxItems: 100,
+        items: { type: 'string', minLength: 1, maxLength: 256 },
+      },
+      kind: { type: 'string', enum: ['human', 'service', 'agent'] },
+    },
+  },
+  response: {
+    201: {
+      description: 'The certificate, and the authority that made it, which certifies gateways too',
+      type: 'object',
+      properties: {
+        certificate: { type: 'string' },
+        id: { type: 'string' },
+        serial: { type: 'string' },
+        subject: { type: 'string' },
+        expires: { type: 'string' },
+        authority: { type: 'string' },
+      },
+    },
+    ...failures,
+  },
 }
 
 export const issue = {

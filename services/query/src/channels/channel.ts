@@ -3,10 +3,12 @@
  * cut, made visible and free of secrets already; how to keep the text from being taken for markup is each channel's own.
  * Refuses to know who may answer: a channel says who spoke, `Desk` decides what that is worth.
  */
-import type { ChannelSettings } from '@custody/kit'
+import { type ChannelSettings, line, type Shown } from '@custody/kit'
 import type { ApprovalRequirement } from '@custody/policy'
 import type { FastifyInstance } from 'fastify'
 import type { Desk } from './desk'
+
+export { cut, line, type Shown, visible } from '@custody/kit'
 
 export interface Channel {
   /** As configured; events name it. */
@@ -62,11 +64,6 @@ export interface Asker {
   onBehalfOf: readonly { subject: string; issuer: string }[]
 }
 
-export interface Shown {
-  text: string
-  cut: boolean
-}
-
 export interface Risk {
   verbs: string[]
   objects: string[]
@@ -90,34 +87,7 @@ export interface Outcome {
 
 /** A statement's text in a message; the console has all of it. */
 export const STATEMENT_CHARACTERS_MAX = 1800
-const LINE_CHARACTERS_MAX = 300
 const OBJECTS_SHOWN_MAX = 12
-
-/**
- * Characters that a reader does not see, or that turn the text around, as escapes: what is approved must be what is read.
- * Line breaks and tabs stay.
- */
-export function visible(text: string): string {
-  return text
-    .replace(/\r\n/g, '\n')
-    .replace(
-      /(?![\n\t])\p{C}|[\p{Zl}\p{Zp}\u115f\u1160\u17b4\u17b5\u3164\uffa0]/gu,
-      (character) => `\\u{${character.codePointAt(0)!.toString(16)}}`,
-    )
-}
-
-/** At most so many UTF-16 units, never half of a character; what was cut says so. */
-export function cut(text: string, charactersMax: number): Shown {
-  if (text.length <= charactersMax) return { text, cut: false }
-  let end = charactersMax - 1
-  if ((text.charCodeAt(end - 1) & 0xfc00) === 0xd800) end--
-  return { text: `${text.slice(0, end)}…`, cut: true }
-}
-
-/** One visible line. */
-export function line(text: string, charactersMax = LINE_CHARACTERS_MAX): string {
-  return cut(visible(text.replace(/\s+/g, ' ').trim()), charactersMax).text
-}
 
 export function nameOf(who: { email: string | null; subject: string }): string {
   return line(who.email ?? who.subject, 120)

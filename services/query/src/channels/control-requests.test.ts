@@ -50,6 +50,7 @@ test('at its start what waits still, then what comes; each start anew', async ()
     async stop() {
       isStopped++
     },
+    problem: () => null,
   }))
   for (let i = 0; i < 2; i++) {
     await requests.start()
@@ -72,6 +73,7 @@ test('where Kafka is away it says so, and lets go', async () => {
     async stop() {
       isStopped = true
     },
+    problem: () => null,
   }))
   await expect(requests.start()).rejects.toThrow('no broker answers')
   expect(isStopped).toBe(true)

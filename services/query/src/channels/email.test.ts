@@ -58,7 +58,7 @@ beforeAll(async () => {
         callback()
       })
     },
-  } as never)
+  })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   port = (server.server.address() as { port: number }).port
 })

@@ -141,7 +141,7 @@ test('a slow channel holds up no other, and a failing one is tried again until t
     ),
   )
   const held = Array.from({ length: 12 }, () => world!.hold())
-  await until(() => quick.calls.length === 12, 8500)
+  await until(() => quick.calls.length === 12)
   expect(
     await world
       .ownEvents('approval.notified')

@@ -4,57 +4,7 @@
  * Pure and bounded: stops at a torn message and says so; refuses to guess where a damaged one ends.
  */
 import { decodeValue, typeName, typeOid } from '@custody/postgres-values'
-
-export interface Column {
-  name: string
-  type: string
-}
-
-export type Shown =
-  | {
-      kind: 'rows'
-      columns: Column[]
-      rows: (string | null)[][]
-      /** Rows that were there and are left out of this answer. */
-      rowsOmitted: number
-      /** The rows came without a description; formats were told from their bytes. */
-      assumedFormats?: boolean
-    }
-  | { kind: 'tag'; tag: string }
-  | {
-      kind: 'error' | 'notice'
-      severity: string
-      code: string
-      message: string
-      detail?: string
-      hint?: string
-    }
-  | {
-      kind: 'copy'
-      direction: 'in' | 'out'
-      text: string
-      bytes: number
-      bytesOmitted: number
-      binary: boolean
-    }
-  | { kind: 'notification'; channel: string; payload: string }
-  | { kind: 'parameter'; name: string; value: string }
-  | { kind: 'suspended' }
-  | { kind: 'empty' }
-  | { kind: 'value'; bytes: number; hex: string }
-
-export interface Decoded {
-  shown: Shown[]
-  /** Bytes at the end that are no whole message. */
-  tornBytes: number
-}
-
-export interface DecodeLimits {
-  rowsMax: number
-  copyBytesMax: number
-  /** Columns as recorded, for answers that carry no description of their own (executing a prepared statement again). */
-  columns?: readonly Column[]
-}
+import type { Column, Decoded, DecodeLimits, Shown } from '../shown'
 
 interface WireColumn extends Column {
   oid: number

@@ -2,6 +2,7 @@
  * What tests of channels stand in: real event logs, a gateway that holds commands and takes answers as the real one does,
  * and the routes on a real port. Requests are folded from those logs in place of the store.
  */
+
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -25,6 +26,7 @@ import {
   uuidText,
   type Who,
 } from '@custody/schemas'
+import { until } from '@custody/test-support'
 import Fastify, { type FastifyInstance } from 'fastify'
 import { createAnswering } from '../../answering'
 import { notFound } from '../../errors'
@@ -281,18 +283,6 @@ export class World {
   }
 }
 
-/** Waits until something is so. */
-export async function until<T>(
-  what: () => T | Promise<T>,
-  msMax = 60_000,
-): Promise<NonNullable<T>> {
-  const end = Date.now() + msMax
-  for (;;) {
-    const value = await what()
-    if (value) return value as NonNullable<T>
-    if (Date.now() > end) throw new Error(`not within ${msMax} ms: ${what}`)
-    await rest(10)
-  }
-}
+export { until }
 
 export const rest = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
