@@ -2,6 +2,7 @@
  * Exactly one row per event, whoever is believed gone when and whatever was sent twice: the order of things is decided by the
  * test, the store is the embedded warehouse. test/evolution and kafka.e2e.test.ts do it with a real broker and with luck.
  */
+
 import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer, request as httpRequest, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -18,6 +19,7 @@ import {
   HEADER_BYTES,
   newUuid,
 } from '@custody/schemas'
+import { until } from '@custody/test-support'
 import { createWarehouse, type Warehouse } from '@custody/warehouse'
 import avsc from 'avsc'
 import { EVENT_COLUMNS, eventContainer } from './container'
@@ -99,10 +101,6 @@ async function stored(name: string): Promise<{ rows: number; distinct: number }>
     clickhouse_settings: { output_format_json_quote_64bit_integers: 0 },
   })
   return (await result.json<{ rows: number; distinct: number }>())[0]!
-}
-
-async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
-  while (!(await condition())) await new Promise((resolve) => setTimeout(resolve, 10))
 }
 
 const committed = (kafka: MemoryKafka, group = 'g') =>
