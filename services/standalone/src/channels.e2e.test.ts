@@ -82,7 +82,7 @@ resources:
   })
   client = new Client({
     host: '127.0.0.1',
-    port: ports.postgres,
+    port: ports.postgres!,
     user: 'ada',
     password: token,
     database: 'shop',

@@ -1,8 +1,10 @@
 /** Child processes are started, started again, stopped, and never left behind. */
+
 import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Home, prepareHome, processExists, silentLogger } from '@custody/kit'
+import { until } from '@custody/test-support'
 import { Children } from './children'
 
 const kit = JSON.stringify(join(__dirname, '../../../packages/kit/dist/index.js'))
@@ -30,10 +32,6 @@ function module(start = ''): string {
   const file = join(home.directory, 'child.js')
   writeFileSync(file, script(start))
   return file
-}
-
-async function until(condition: () => boolean): Promise<void> {
-  while (!condition()) await new Promise((resolve) => setTimeout(resolve, 20))
 }
 
 test('a child tells where it is, and is gone when stopped', async () => {

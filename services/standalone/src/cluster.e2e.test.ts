@@ -16,6 +16,7 @@ import {
   startKafka,
   startPostgres,
   temporaryDirectory,
+  until,
 } from '@custody/test-support'
 import { Client } from 'pg'
 
@@ -112,14 +113,6 @@ async function connected(gateway: string, user: string, token: string, database 
   client.on('error', () => {})
   await client.connect()
   return client
-}
-
-async function until<T>(look: () => Promise<T | undefined | false | null>): Promise<T> {
-  for (;;) {
-    const found = await look()
-    if (found) return found
-    await new Promise((resolve) => setTimeout(resolve, 20))
-  }
 }
 
 const refusal = (promise: Promise<unknown>) =>

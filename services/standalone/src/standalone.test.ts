@@ -6,7 +6,7 @@ import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { processExists, type RuntimeStatus } from '@custody/kit'
-import { psql } from '@custody/test-support'
+import { psql, until } from '@custody/test-support'
 
 const program = join(__dirname, '../dist/main.js')
 let directory: string
@@ -64,10 +64,6 @@ async function ready(environment?: NodeJS.ProcessEnv): Promise<Run> {
   await until(() => running.said().includes('Ctrl-C stops') || running.child.exitCode !== null)
   if (running.child.exitCode !== null) throw new Error(running.said())
   return running
-}
-
-async function until(condition: () => boolean): Promise<void> {
-  while (!condition()) await new Promise((resolve) => setTimeout(resolve, 20))
 }
 
 function processes(): number[] {

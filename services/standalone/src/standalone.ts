@@ -1,6 +1,6 @@
 /**
- * All of Custody on one machine: the proxy in one process, the warehouse in a second, ingest and query in a third, and
- * without a configuration the demo database. This file is the order in which they start and stop.
+ * All of Custody on one machine: the proxy in one process, the warehouse in a second, ingest and query in a third, SIEM export
+ * in a fourth where it has destinations, and without a configuration the demo database. This file is the order in which they start and stop.
  * Refuses to share a home directory, and leaves nothing running that it started.
  */
 import { randomBytes } from 'node:crypto'
@@ -17,6 +17,7 @@ import {
   type RuntimeStatus,
   writeFileAtomic,
 } from '@custody/kit'
+import { forgetDestinations, isSiemWanted } from '@custody/siem-export'
 import { type Child, Children } from './children'
 import { type Demo, startDemo } from './demo/database'
 import { lockHome } from './lock'
@@ -107,15 +108,15 @@ export function createStandalone(o: StandaloneOptions = {}): Standalone {
     const startChild = async (
       name: string,
       module: string,
-      more: { env?: NodeJS.ProcessEnv; portVariable?: string } = {},
+      more: { env?: NodeJS.ProcessEnv; portVariable?(port: string): string } = {},
     ): Promise<{ child: Child; ports: Record<string, number> }> => {
       const env = { ...childEnvironment, ...more.env }
       const { child, ready } = await children.start({ name, module, environment: env })
       undo.push(() => child.stop())
       const ports = (ready.ports ?? {}) as Record<string, number>
       // Started again after a crash it must be found at the same place.
-      const port = Object.values(ports)[0]
-      if (more.portVariable && port !== undefined) env[more.portVariable] = String(port)
+      for (const [of, port] of Object.entries(ports))
+        if (more.portVariable) env[more.portVariable(of)] = String(port)
       return { child, ports }
     }
 
@@ -129,7 +130,7 @@ export function createStandalone(o: StandaloneOptions = {}): Standalone {
         CUSTODY_WAREHOUSE_QUERY_PASSWORD: queryPassword,
         UV_THREADPOOL_SIZE: '24',
       },
-      portVariable: 'CUSTODY_PORT_WAREHOUSE',
+      portVariable: () => 'CUSTODY_PORT_WAREHOUSE',
     })
     const storeUrl = (user: string, secret: string) =>
       `http://${user}:${secret}@127.0.0.1:${warehouse.ports.warehouse}`
@@ -141,15 +142,22 @@ export function createStandalone(o: StandaloneOptions = {}): Standalone {
         CUSTODY_WAREHOUSE_URL: storeUrl('custody', password),
         CUSTODY_WAREHOUSE_QUERY_URL: readingUrl,
       },
-      portVariable: 'CUSTODY_PORT_CONSOLE',
+      portVariable: () => 'CUSTODY_PORT_CONSOLE',
     })
+    if (isSiemWanted(configuration))
+      await startChild('siem', join(dirname(require.resolve('@custody/siem-export')), 'main.js'), {
+        // The port of listen.health is the proxy's.
+        env: { CUSTODY_PORT_SIEM: environment.CUSTODY_PORT_SIEM ?? 'none' },
+      })
+    // Destinations of before would keep the log from being freed.
+    else await forgetDestinations(home.log, [])
     // The proxy last: a client that gets in is recorded, and what is recorded is soon to be seen. It is also the first to
     // be stopped, so that what its sessions did last is still ingested.
     const proxy = await startChild(
       'proxy',
       join(dirname(require.resolve('@custody/proxy')), 'main.js'),
       {
-        portVariable: 'CUSTODY_PORT_POSTGRES',
+        portVariable: (of) => `CUSTODY_PORT_${of.toUpperCase()}`,
       },
     )
 
@@ -158,7 +166,7 @@ export function createStandalone(o: StandaloneOptions = {}): Standalone {
       version,
       host: configuration.listen.host,
       ports: {
-        postgres: proxy.ports.postgres as number,
+        ...proxy.ports,
         console: services.ports.console as number,
         warehouse: warehouse.ports.warehouse as number,
       },

@@ -6,7 +6,7 @@ import { reachable, urlOf } from '@custody/kit'
 export interface WelcomeFacts {
   version: string
   host: string
-  ports: { postgres: number; console: number }
+  ports: { postgres?: number; console: number }
   home: string
   /** Resources by name; the first is the example. */
   resources: readonly string[]
