@@ -211,7 +211,7 @@ test('a configuration is checked where it lies', async () => {
 test('help of everything', async () => {
   const all = await run(['help'])
   expect(all.code).toBe(0)
-  for (const [, name] of all.out.matchAll(/^ {2}custody (\w+)/gm)) {
+  for (const [, name] of all.out.matchAll(/^ {2}custody ([\w-]+)/gm)) {
     const one = await run([name!, '--help'])
     expect(one.code).toBe(0)
     expect(one.out).toMatch(/--json/)

@@ -26,6 +26,12 @@ export interface Api {
     path: string,
     query?: Record<string, string | number | undefined>,
   ): Promise<T>
+  /** The lines of an answer that is no JSON, as they come. */
+  lines(
+    path: string,
+    query?: Record<string, string | number | undefined>,
+    signal?: AbortSignal,
+  ): AsyncGenerator<string>
   post<T = Record<string, unknown>>(path: string, body: unknown): Promise<T>
   delete<T = Record<string, unknown>>(path: string): Promise<T>
 }
@@ -82,10 +88,14 @@ export function openApi(home: Home, environment: NodeJS.ProcessEnv): Api {
   const signedIn = environment.CUSTODY_TOKEN || storedToken(environment, url)
   const token = signedIn || (own ? readAdminToken(home) : undefined)
 
-  async function request<T>(method: string, path: string, body?: unknown): Promise<T> {
-    let response: Response
+  async function ask(
+    method: string,
+    path: string,
+    body: unknown,
+    signal: AbortSignal,
+  ): Promise<Response> {
     try {
-      response = await fetch(url + path, {
+      return await fetch(url + path, {
         method,
         headers: {
           accept: 'application/json',
@@ -94,14 +104,47 @@ export function openApi(home: Home, environment: NodeJS.ProcessEnv): Api {
           ...(body === undefined ? {} : { 'content-type': 'application/json' }),
         },
         body: body === undefined ? undefined : JSON.stringify(body),
-        signal: AbortSignal.timeout(REQUEST_MS_MAX),
+        signal,
       })
     } catch (cause) {
       if ((cause as Error).name === 'TimeoutError')
         throw notRunning(home, `${url} did not answer within ${REQUEST_MS_MAX / 1000} s`, cause)
       throw notRunning(home, `nothing answers at ${url}`, cause)
     }
-    const text = await response.text()
+  }
+
+  async function request<T>(method: string, path: string, body?: unknown): Promise<T> {
+    const response = await ask(method, path, body, AbortSignal.timeout(REQUEST_MS_MAX))
+    return answered<T>(response, await response.text())
+  }
+
+  async function* lines(path: string, until?: AbortSignal): AsyncGenerator<string> {
+    // Only its beginning has to come in time: somebody watches the rest.
+    const begin = new AbortController()
+    until?.addEventListener('abort', () => begin.abort())
+    const timer = setTimeout(
+      () => begin.abort(new DOMException('', 'TimeoutError')),
+      REQUEST_MS_MAX,
+    )
+    const response = await ask('GET', path, undefined, begin.signal)
+    clearTimeout(timer)
+    if (!response.ok) answered(response, await response.text())
+    let rest = ''
+    const decoder = new TextDecoder()
+    try {
+      for await (const chunk of response.body as AsyncIterable<Uint8Array>) {
+        const parts = (rest + decoder.decode(chunk, { stream: true })).split('\n')
+        rest = parts.pop()!
+        yield* parts
+      }
+    } catch (cause) {
+      if (until?.aborted) return
+      throw notRunning(home, `${url} went away in the middle of an answer`, cause)
+    }
+    if (rest !== '') yield rest
+  }
+
+  function answered<T>(response: Response, text: string): T {
     let answer: {
       error?: { code: string; message: string; action: string; suggestions?: string[] }
     }
@@ -135,6 +178,12 @@ export function openApi(home: Home, environment: NodeJS.ProcessEnv): Api {
       for (const [name, value] of Object.entries(query))
         if (value !== undefined) search.set(name, String(value))
       return request('GET', search.size > 0 ? `${path}?${search}` : path)
+    },
+    lines(path, query = {}, until) {
+      const search = new URLSearchParams()
+      for (const [name, value] of Object.entries(query))
+        if (value !== undefined) search.set(name, String(value))
+      return lines(search.size > 0 ? `${path}?${search}` : path, until)
     },
     post: (path, body) => request('POST', path, body),
     delete: (path) => request('DELETE', path),

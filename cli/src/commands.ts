@@ -2,8 +2,9 @@
  * The commands: what each asks of the API (or, for `verify` and `config check`, of files) and how its answer is shown.
  * Refuses to decide anything about evidence; what may be seen is the API's to say.
  */
-import { existsSync } from 'node:fs'
+import { createWriteStream, existsSync } from 'node:fs'
 import { join, resolve } from 'node:path'
+import { pipeline } from 'node:stream/promises'
 import {
   CustodyError,
   configurationFile,
@@ -11,6 +12,7 @@ import {
   homeAt,
   homeDirectory,
   loadConfiguration,
+  PROTOCOLS,
 } from '@custody/kit'
 import { DEFAULT_DETECTORS } from '@custody/masking'
 import {
@@ -21,12 +23,13 @@ import {
   usageError,
   wholeNumber,
 } from './arguments'
-import { type Page, pagesOf, WAIT_MS } from './client'
+import { type Api, type Page, pagesOf, WAIT_MS } from './client'
 import { api, connect, issue, WHO } from './connect'
 import { filtersOf, late, PERIOD, showList, WHOSE } from './lists'
 import { login, logout } from './login'
 import { mask, maskingOf } from './mask'
 import type { Output } from './output'
+import { play } from './play'
 import { policy } from './policy'
 import {
   approvalLines,
@@ -40,6 +43,8 @@ import {
   sessionsTable,
   timelineTable,
 } from './show'
+import { runSiem, siemSpec } from './siem'
+import { sshCertificate, sshConfig } from './ssh'
 import { table } from './table'
 import { verifyLog } from './verify'
 
@@ -74,7 +79,9 @@ const status: Command = {
     const runtime = one.status
     output.line(`Custody ${answer.version}, gateway ${answer.gateway}`)
     output.line(`  home       ${home.directory}`)
-    if (runtime) output.line(`  postgres   ${runtime.host}:${runtime.ports.postgres}`)
+    for (const protocol of PROTOCOLS)
+      if (runtime?.ports[protocol])
+        output.line(`  ${protocol.padEnd(10)} ${runtime.host}:${runtime.ports[protocol]}`)
     output.line(`  console    ${one.url}`)
     output.line(`  store      ${answer.store === 'ok' ? 'ok' : output.red(answer.store)}`)
     if (answer.policy)
@@ -493,16 +500,39 @@ const timeline: Command = {
 const replay: Command = {
   name: 'replay',
   takes: SESSION,
-  summary: 'a PostgreSQL session as its client saw it: statements and result tables',
+  summary:
+    'a session as its client saw it: statements and result tables, or a terminal as it was drawn',
+  details: [
+    'Of SSH: the terminal is played here, in its own time; into a file, for players of asciicasts, with --cast.',
+    'Ctrl-C ends it.',
+  ],
   options: {
-    rows: { value: 'n', help: 'rows shown of one result (default 100)' },
-    limit: LIMIT,
+    rows: { value: 'n', help: 'PostgreSQL: rows shown of one result (default 100)' },
+    limit: { ...LIMIT, help: `PostgreSQL: ${LIMIT.help}` },
+    speed: { value: 'n', help: 'SSH: so many times as fast (default 1)' },
+    'idle-max': { value: 'seconds', help: 'SSH: no pause is longer (default 2)' },
+    cast: {
+      value: 'file',
+      help: 'SSH: write it as an asciicast (version 2); `-` is standard output',
+    },
+    command: { value: 'id', help: 'SSH: of this command; else of the first with a terminal' },
   },
   positionalsMin: 0,
   positionalsMax: 1,
-  examples: ['custody replay last', 'custody replay 01a1fcb8 --rows 1000'],
+  examples: [
+    'custody replay last',
+    'custody replay 01a1fcb8 --rows 1000',
+    'custody replay 01a1fcb8 --speed 4 --idle-max 1',
+    'custody replay 01a1fcb8 --cast session.cast',
+  ],
   async run(context) {
     const { given, output } = context
+    const asked = given.positionals[0] ?? 'last'
+    const one = api(context)
+    const { session } = await one.get<Json>(`/api/v1/sessions/${encodeURIComponent(asked)}`, {
+      wait: WAIT_MS,
+    })
+    if (session.protocol === 'ssh') return replayTerminal(context, one, session)
     const answer = await whole(context, 'replay', {
       rows: wholeNumber('rows', given.text('rows'), 0, 10_000),
     })
@@ -516,6 +546,112 @@ const replay: Command = {
     if (answer.next !== null) output.remark('custody: there is more; --limit shows it')
     return 0
   },
+}
+
+async function replayTerminal(context: Context, one: Api, session: Json): Promise<number> {
+  const { given, output, cwd } = context
+  const positive = (name: string, otherwise: number) => {
+    const value = Number(given.text(name) ?? otherwise)
+    if (!(value > 0 && value <= 1_000_000)) throw usageError(`--${name}: a number above 0`, replay)
+    return value
+  }
+  const [speed, idleSecondsMax] = [positive('speed', 1), positive('idle-max', 2)]
+  const lines = one.lines(`/api/v1/sessions/${session.id}/recording.cast`, {
+    command: given.text('command'),
+    wait: WAIT_MS,
+  })
+  const file = given.text('cast')
+  if (output.json || file === '-') {
+    // Its lines are JSON already.
+    for await (const line of lines) {
+      output.line(line)
+      await output.drained()
+    }
+    return 0
+  }
+  if (file !== undefined) {
+    const path = resolve(cwd, file)
+    // It may show what others must not see.
+    await pipeline(withLineFeeds(lines), createWriteStream(path, { mode: 0o600 }))
+    output.line(`The terminal of ${session.id} is in ${path}.`)
+    return 0
+  }
+  const hasTerminal = Number.isFinite(output.columns)
+  await play(
+    lines,
+    { speed, idleSecondsMax },
+    {
+      write: output.raw,
+      sleep: (ms) => new Promise((done) => setTimeout(done, ms)),
+      ...(hasTerminal && { columns: output.columns, rows: process.stdout.rows }),
+    },
+    output.remark,
+    output,
+  )
+  output.line()
+  return 0
+}
+
+const watch: Command = {
+  name: 'watch',
+  takes: SESSION,
+  summary: 'the terminal of an open SSH session, as it happens',
+  details: [
+    'First what was drawn so far, then what is drawn, as it is recorded. It ends with what runs in it, or with Ctrl-C.',
+    'Who watches is in the record.',
+  ],
+  options: {
+    command: {
+      value: 'id',
+      help: 'of this command; else of the first that runs and has a terminal',
+    },
+  },
+  positionalsMin: 0,
+  positionalsMax: 1,
+  examples: ['custody watch last', 'custody watch 01a1fcb8'],
+  async run(context) {
+    const { given, output } = context
+    const over = new AbortController()
+    const end = () => over.abort()
+    process.once('SIGINT', end)
+    const lines = api(context).lines(
+      `/api/v1/sessions/${encodeURIComponent(given.positionals[0] ?? 'last')}/live.cast`,
+      { command: given.text('command') },
+      over.signal,
+    )
+    try {
+      if (output.json) {
+        for await (const line of lines) {
+          if (line !== '') output.line(line)
+          await output.drained()
+        }
+        return 0
+      }
+      const hasTerminal = Number.isFinite(output.columns)
+      await play(
+        lines,
+        { speed: Number.POSITIVE_INFINITY, idleSecondsMax: 0 },
+        {
+          write: output.raw,
+          sleep: async () => {},
+          ...(hasTerminal && { columns: output.columns, rows: process.stdout.rows }),
+        },
+        output.remark,
+        output,
+      )
+      output.line()
+      return 0
+    } catch (error) {
+      if (over.signal.aborted) return 0
+      throw error
+    } finally {
+      process.off('SIGINT', end)
+    }
+  },
+}
+
+async function* withLineFeeds(lines: AsyncIterable<string>): AsyncGenerator<string> {
+  for await (const line of lines) yield `${line}\n`
 }
 
 const events: Command = {
@@ -705,15 +841,20 @@ const config: Command = {
   },
 }
 
+const siem: Command = { ...siemSpec, run: runSiem }
+
 export const commands: readonly Command[] = [
   status,
   login,
   logout,
   connect,
+  sshCertificate,
+  sshConfig,
   token,
   sessions,
   timeline,
   replay,
+  watch,
   events,
   approvals,
   approve,
@@ -724,6 +865,7 @@ export const commands: readonly Command[] = [
   policy,
   mask,
   verify,
+  siem,
   config,
 ]
 

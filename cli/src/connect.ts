@@ -2,15 +2,16 @@
  * `custody connect`, and what else reaches a resource through the gateway: a fresh token for whoever is signed in, and the
  * address to use it at.
  */
-import { spawn } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 import { userInfo } from 'node:os'
 import { resolve } from 'node:path'
-import { CustodyError, reachable } from '@custody/kit'
+import { CustodyError, type ProtocolName, reachable } from '@custody/kit'
 import { durationSeconds, type Given, type OptionSpec, usageError } from './arguments'
 import { type Api, ApiError, openApi } from './client'
 import type { Command, Context } from './commands'
 import { signIn } from './login'
 import type { Json } from './show'
+import { certified, resourceOf, shellLine, sshWords } from './ssh-files'
 
 const TTL_SECONDS_DEFAULT = 8 * 3600
 
@@ -65,14 +66,13 @@ const SIGN_IN_AGAIN = new Set([
   'CUSTODY-TOKEN-007',
 ])
 
-/** Where a resource is reached, and a token for it. Signs in where that is needed and possible. */
-export async function reach(
+/** Where a resource is reached. Signs in where that is needed and possible. */
+export async function locate(
   context: Context,
-  wanted: string,
-): Promise<{ host: string; port: number; issued: Json }> {
+  name: string,
+): Promise<{ one: Api; resource: Json; host: string; port: number }> {
   const { environment } = context
   let one = api(context)
-  const name = wanted.split('/', 1)[0]!
   const ask = () => one.get<Json>('/api/v1/status')
   const { resources, listen } = await ask().catch(async (error) => {
     if (!(error instanceof ApiError) || !SIGN_IN_AGAIN.has(error.code) || environment.CUSTODY_TOKEN)
@@ -89,16 +89,25 @@ export async function reach(
     )
   const runtime = one.status
   const host = runtime ? reachable(runtime.host) : (listen.host ?? new URL(one.url).hostname)
+  const port = runtime?.ports[resource.protocol as ProtocolName] ?? listen[resource.protocol]
+  return { one, resource, host, port }
+}
+
+/** The same, and a token for it. */
+export async function reach(
+  context: Context,
+  wanted: string,
+): Promise<{ host: string; port: number; issued: Json; protocol: ProtocolName }> {
+  const { one, resource, host, port } = await locate(context, wanted.split('/', 1)[0]!)
   const issued = one.isAdministrator
     ? await issue(context)
     : await one.post<Json>('/api/v1/tokens/own', { ttlSeconds: ownTtl(context.given) })
-  const port = runtime?.ports.postgres ?? listen.postgres
-  return { host, port, issued }
+  return { host, port, issued, protocol: resource.protocol }
 }
 
 export const connect: Command = {
   name: 'connect',
-  takes: '<resource>[/<database>] [-- <client arguments>]',
+  takes: '[<account>@]<resource>[/<database>] [-- <client arguments>]',
   summary: 'start the native client through Custody, with a fresh token',
   details: [
     'The token goes to the client by its environment, so it is in no process list.',
@@ -108,7 +117,7 @@ export const connect: Command = {
   options: {
     ...WHO,
     print: { help: 'print the URL, token included, instead of starting a client' },
-    'tls-ca': { value: 'file', help: 'verify the gateway by this authority (sslmode=verify-full)' },
+    'tls-ca': { value: 'file', help: 'verify the gateway, and its name, by this authority' },
     reason: {
       value: 'text',
       help: 'what the session is for; recorded, and policies may ask for it',
@@ -125,6 +134,7 @@ export const connect: Command = {
   positionalsMax: 1,
   examples: [
     'custody connect demo',
+    'custody connect deploy@web -- uptime',
     "custody connect demo -- -c 'select 1'",
     'custody connect demo/other --print',
     "custody connect demo --reason 'INC-42'",
@@ -132,29 +142,130 @@ export const connect: Command = {
   async run(context) {
     const { given, output, environment } = context
     const [wanted = ''] = given.positionals
-    const { host, port, issued } = await reach(context, wanted)
-    const reason = given.text('reason')
-    // As start-up settings: any client sends them along, and they end at the gateway.
-    const settings = [
-      ...(reason ? [`-c custody.reason=${reason.replace(/[\s\\]/g, '\\$&')}`] : []),
-      ...(given.has('reveal') ? ['-c custody.reveal=on'] : []),
-    ]
-    const options = settings.length > 0 ? `&options=${encodeURIComponent(settings.join(' '))}` : ''
-    const ca = given.text('tls-ca')
-    const tls = ca
-      ? `sslmode=verify-full&sslrootcert=${encodeURIComponent(resolve(context.cwd, ca))}`
-      : 'sslmode=require'
-    const at = `${host}:${port}/${encodeURIComponent(wanted)}?${tls}${options}`
-    const user = encodeURIComponent(issued.subject)
-    const url = `postgresql://${user}:${issued.token}@${at}`
-    if (output.json) output.object({ url, expires: issued.expires, id: issued.id })
-    else if (given.has('print')) output.line(url)
+    // A `/` is in no name of an SSH resource, and `account@` before no other.
+    if (!wanted.includes('/')) {
+      const found = await locate(context, resourceOf(wanted))
+      if (found.resource.protocol === 'ssh') return connectBySsh(context, wanted, found)
+    }
+    const reached = await reach(context, wanted)
+    const { issued } = reached
+    const way = reached.protocol === 'mysql' ? byMysql(context, reached) : byPsql(context, reached)
+    if (output.json) output.object({ url: way.url, expires: issued.expires, id: issued.id })
+    else if (given.has('print')) output.line(way.url)
     if (output.json || given.has('print')) return 0
-    return run('psql', [`postgresql://${user}@${at}`, ...given.rest], {
-      ...environment,
-      PGPASSWORD: issued.token,
-    })
+    const { program, words, secret } = way.client()
+    return run(program, [...words, ...given.rest], { ...environment, ...secret })
   },
+}
+
+interface Way {
+  /** Token included. */
+  url: string
+  /** Which program, and what it is told; the token by its environment. */
+  client(): { program: string; words: string[]; secret: Record<string, string> }
+}
+
+type Reached = Awaited<ReturnType<typeof reach>>
+
+function byPsql({ given, cwd }: Context, { host, port, issued }: Reached): Way {
+  const [wanted = ''] = given.positionals
+  const reason = given.text('reason')
+  // As start-up settings: any client sends them along, and they end at the gateway.
+  const settings = [
+    ...(reason ? [`-c custody.reason=${reason.replace(/[\s\\]/g, '\\$&')}`] : []),
+    ...(given.has('reveal') ? ['-c custody.reveal=on'] : []),
+  ]
+  const options = settings.length > 0 ? `&options=${encodeURIComponent(settings.join(' '))}` : ''
+  const ca = given.text('tls-ca')
+  const tls = ca
+    ? `sslmode=verify-full&sslrootcert=${encodeURIComponent(resolve(cwd, ca))}`
+    : 'sslmode=require'
+  const at = `${host}:${port}/${encodeURIComponent(wanted)}?${tls}${options}`
+  const user = encodeURIComponent(issued.subject)
+  return {
+    url: `postgresql://${user}:${issued.token}@${at}`,
+    client: () => ({
+      program: 'psql',
+      words: [`postgresql://${user}@${at}`],
+      secret: { PGPASSWORD: issued.token },
+    }),
+  }
+}
+
+function byMysql({ given, cwd }: Context, { host, port, issued }: Reached): Way {
+  const [wanted = ''] = given.positionals
+  const reason = given.text('reason')
+  // Behind the database's name: clients have no other place for them.
+  const settings = new URLSearchParams({
+    ...(reason ? { reason } : {}),
+    ...(given.has('reveal') ? { reveal: 'on' } : {}),
+  }).toString()
+  const database = settings === '' ? wanted : `${wanted}?${settings}`
+  const ca = given.text('tls-ca')
+  const user = encodeURIComponent(issued.subject)
+  return {
+    url: `mysql://${user}:${issued.token}@${host}:${port}/${encodeURIComponent(database)}`,
+    client() {
+      const { program, isMariadb } = mysqlClient()
+      const file = ca && resolve(cwd, ca)
+      const tls = isMariadb
+        ? ['--ssl', ...(file ? [`--ssl-ca=${file}`, '--ssl-verify-server-cert'] : [])]
+        : file
+          ? [`--ssl-ca=${file}`, '--ssl-mode=VERIFY_IDENTITY']
+          : ['--ssl-mode=REQUIRED']
+      const bare = host.replace(/^\[|\]$/g, '')
+      return {
+        program,
+        words: [
+          ...['--protocol=tcp', `--host=${bare}`, `--port=${port}`, `--user=${issued.subject}`],
+          ...[...tls, `--database=${database}`],
+        ],
+        secret: { MYSQL_PWD: issued.token },
+      }
+    },
+  }
+}
+
+/** MariaDB's client goes by either name, and has other options for TLS than MySQL's. */
+function mysqlClient(): { program: string; isMariadb: boolean } {
+  for (const program of ['mariadb', 'mysql']) {
+    const { status, stdout } = spawnSync(program, ['--version'], { encoding: 'utf8' })
+    if (status === 0) return { program, isMariadb: /mariadb/i.test(stdout) }
+  }
+  throw new CustodyError(
+    'CUSTODY-CLI-003',
+    'neither mariadb nor mysql is installed, or they are not in PATH',
+  )
+}
+
+/** OpenSSH's client, with a certificate instead of a token. */
+async function connectBySsh(
+  context: Context,
+  wanted: string,
+  { one, host, port }: { one: Api; host: string; port: number },
+): Promise<number> {
+  const { given, output, environment } = context
+  const groups = given.texts('group')
+  const body = {
+    ...(given.text('ttl') !== undefined && {
+      ttlSeconds: ttlSecondsOf(given, TTL_SECONDS_DEFAULT),
+    }),
+    ...(given.text('subject') && { subject: given.text('subject') }),
+    ...(given.text('email') && { email: given.text('email') }),
+    ...(groups.length > 0 && { groups }),
+    ...(given.text('kind') && { kind: given.text('kind') }),
+  }
+  const { files, expires, id, subject } = await certified(
+    context,
+    one,
+    body,
+    Object.keys(body).length > 0,
+  )
+  const words = [...sshWords(files, wanted, host, port, given.text('reason')), ...given.rest]
+  if (output.json) output.object({ command: ['ssh', ...words], subject, expires, id })
+  else if (given.has('print')) output.line(shellLine(['ssh', ...words]))
+  if (output.json || given.has('print')) return 0
+  return run('ssh', words, environment)
 }
 
 /** Runs a client in this terminal; Ctrl-C is its own. */

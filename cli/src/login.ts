@@ -13,6 +13,7 @@ import { usageError } from './arguments'
 import { type Api, ApiError, openApi, storeToken } from './client'
 import type { Command, Context } from './commands'
 import type { Json } from './show'
+import { certified } from './ssh-files'
 
 /** How long the browser may take. */
 const BROWSER_MS_MAX = 5 * 60_000
@@ -41,10 +42,30 @@ export const login: Command = {
   examples: ['custody login', 'custody login --device'],
   async run(context) {
     const { subject, email, expires, id } = await signIn(context)
-    if (context.output.json) context.output.object({ subject, email, expires, id })
-    else context.output.line(`You are ${email ?? subject}, until ${expires}.`)
+    const ssh = await bySsh(context)
+    if (context.output.json)
+      context.output.object({ subject, email, expires, id, ...(ssh && { ssh }) })
+    else {
+      context.output.line(`You are ${email ?? subject}, until ${expires}.`)
+      if (ssh) context.output.line(`By SSH as well: ${ssh.certificate}, until ${ssh.expires}.`)
+    }
     return 0
   },
+}
+
+/** Where some resource speaks SSH, a certificate is made at once: nobody then thinks of one before ssh is called. */
+async function bySsh(context: Context): Promise<Json | null> {
+  const one = openApi(context.home, context.environment)
+  const { resources } = await one.get<Json>('/api/v1/status')
+  if (!resources.some((each: Json) => each.protocol === 'ssh')) return null
+  try {
+    const { expires, files } = await certified(context, one, {}, true)
+    return { expires, certificate: files.certificate, key: files.key }
+  } catch (error) {
+    // Signed in is signed in: no ssh-keygen here, or the authority is elsewhere.
+    context.output.remark(`There is no SSH certificate: ${(error as Error).message}`)
+    return null
+  }
 }
 
 /** Signs in and keeps the token; answers what is told of it. */

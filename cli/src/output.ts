@@ -9,6 +9,8 @@ export interface Output {
   line(text?: string): void
   lines(texts: readonly string[]): void
   object(value: unknown): void
+  /** As it is: for what draws on the terminal itself. */
+  raw(text: string): void
   remark(text: string): void
   /** Resolves when the reader has taken what was written, so that a slow one makes us wait and not grow. */
   drained(): Promise<void>
@@ -36,6 +38,7 @@ export function createOutput(json: boolean, { stdout, stderr, environment }: Str
       for (const text of texts) stdout.write(`${text}\n`)
     },
     object: (value) => void stdout.write(`${JSON.stringify(value)}\n`),
+    raw: (text) => void stdout.write(text),
     remark: (text) => void stderr.write(`${text}\n`),
     drained: () =>
       (stdout as { writableNeedDrain?: boolean }).writableNeedDrain

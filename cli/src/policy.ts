@@ -18,31 +18,15 @@ import {
   templateNames,
   templateText,
 } from '@custody/policy'
-import { createAnalyser, loadParser, statementTexts, unanalysed } from '@custody/postgres-sql'
+import { statementTexts } from '@custody/postgres-sql'
 import { parse } from 'yaml'
 import { moment, usageError } from './arguments'
 import { openApi, pagesOf } from './client'
 import type { Command, Context } from './commands'
+import { type Language, languageOf, languageOfEvent, loadLanguages } from './languages'
 import { filtersOf } from './lists'
 import { type Json, oneLine, who } from './show'
 import { cut, table, visible } from './table'
-
-const analyser = createAnalyser({
-  cacheEntriesMax: 10_000,
-  cacheBytesMax: 16 * 1024 * 1024,
-  parseBytesMax: 256 * 1024,
-})
-
-/** What each statement of a string does. */
-function analysed(sql: string): { text: string; facts: CommandFacts }[] {
-  const bytes = Buffer.from(sql)
-  const { statements } = analyser.analyse(bytes, 0, bytes.length, true)
-  if (statements.length === 0) return [{ text: sql, facts: unanalysed('empty') }]
-  return statements.map((facts) => ({
-    text: statements.length === 1 ? sql : bytes.toString('utf8', facts.start, facts.end),
-    facts,
-  }))
-}
 
 /** The configuration in force here: named, in this directory, or the demo's. */
 export function configurationOf({ environment, cwd, home }: Context): Configuration {
@@ -172,18 +156,14 @@ async function explain(context: Context): Promise<number> {
     nowMs,
   )
   let worst = 0
-  for (const { text, facts } of analysed(words.join(' '))) {
-    const decision = decide(
-      set,
-      principal,
-      resourceOf(configuration, given.text('resource')),
-      facts,
-      {
-        nowMs: at ? Date.parse(at) : nowMs,
-        timeZone: configuration.policy?.timeZone,
-        sourceAddress: given.text('from') ?? null,
-      },
-    )
+  const resource = resourceOf(configuration, given.text('resource'))
+  const language = languageOf(resource.protocol)
+  for (const { text, facts } of language.analyse(words.join(' '))) {
+    const decision = decide(set, principal, resource, facts, {
+      nowMs: at ? Date.parse(at) : nowMs,
+      timeZone: configuration.policy?.timeZone,
+      sourceAddress: given.text('from') ?? null,
+    })
     if (decision.outcome !== 'allow') worst = 1
     if (output.json)
       output.object({
@@ -235,7 +215,8 @@ function explained(
     `  ${paint(decision.outcome)}: ${visible(decision.reason)}`,
     ...does.map((one) => `  does    ${visible(one)}`),
   ]
-  if (!facts.understood) lines.push(output.yellow('  it is not understood whole: sql:unknown'))
+  if (!facts.understood)
+    lines.push(output.yellow(`  it is not understood whole: ${unknownOf(facts)}`))
   for (const id of decision.policies) {
     const one = set.policies.get(id)
     lines.push(`  by      ${id}${one ? ` (${one.source}:${one.line})` : ''}`)
@@ -243,10 +224,13 @@ function explained(
   return lines
 }
 
+const unknownOf = ({ verbs }: CommandFacts) =>
+  verbs.find((verb) => verb.endsWith('unknown')) ?? 'what else it does is not known'
+
 interface Case {
   name?: string
   as?: Somebody
-  on?: string | { resource: string; labels?: Record<string, string> }
+  on?: string | { resource: string; labels?: Record<string, string>; protocol?: string }
   at?: string
   from?: string
   approved?: boolean
@@ -283,10 +267,16 @@ async function test(context: Context): Promise<number> {
     const principal = principalOf(one.as ?? {}, 'custody:test', at)
     const resource =
       typeof one.on === 'object'
-        ? { name: one.on.resource, protocol: 'postgres', labels: one.on.labels ?? {} }
+        ? {
+            name: one.on.resource,
+            protocol:
+              one.on.protocol ?? configuration.resources[one.on.resource]?.protocol ?? 'postgres',
+            labels: one.on.labels ?? {},
+          }
         : resourceOf(configuration, one.on)
     // Of several statements the whole string is as its strictest.
-    const decisions = analysed(one.statement).map(({ facts }) =>
+    const language = languageOf(resource.protocol)
+    const decisions = language.analyse(one.statement).map(({ facts }) =>
       decide(set, principal, resource, facts, {
         nowMs: at,
         timeZone: configuration.policy?.timeZone,
@@ -332,7 +322,8 @@ async function backtest(context: Context): Promise<number> {
     for await (const page of pages)
       for (const event of page.events) {
         const { statement } = event
-        if (statement?.language !== 'sql') continue
+        const language = languageOfEvent(statement?.language, event.path?.protocol ?? 'postgres')
+        if (!language) continue
         if (kind === 'approval.requested') requests.add(event.approval.request)
         else if (event.decision?.approval && requests.delete(event.decision.approval)) continue
         // People denied it, not a policy; its request was looked at.
@@ -343,7 +334,7 @@ async function backtest(context: Context): Promise<number> {
         const then =
           kind === 'command.started' ? 'allow' : kind === 'command.blocked' ? 'block' : 'hold'
         const was = event.decision?.approval ? 'hold' : then
-        const decisions = recordedFacts(statement).map((facts) =>
+        const decisions = recordedFacts(statement, language).map((facts) =>
           decide(set, recordedPrincipal(event), recordedResource(event, configuration), facts, {
             nowMs: Date.parse(event.time),
             timeZone: configuration.policy?.timeZone,
@@ -420,13 +411,13 @@ async function backtest(context: Context): Promise<number> {
  * What a recorded command does: as the gateway found it, which knew what its database had made its own; and what is not
  * recorded, by its text.
  */
-function recordedFacts(statement: Json): CommandFacts[] {
+function recordedFacts(statement: Json, language: Language): CommandFacts[] {
   // What was cut can't be read again, and counts as not understood.
-  if (statement.textDigest) return [unanalysed('cut in the record')]
-  const read = analysed(statement.text).map(({ facts }) => facts)
+  if (statement.textDigest) return [language.unanalysed('cut in the record')]
+  const read = language.analyse(statement.text).map(({ facts }) => facts)
   const { verbs, objects, fingerprint, understood } = statement
   if (!(verbs?.length > 0)) return read
-  const facts = read.length === 1 ? read[0]! : unanalysed('several statements')
+  const facts = read.length === 1 ? read[0]! : language.unanalysed('several statements')
   return [
     {
       ...facts,
@@ -517,7 +508,7 @@ export const policy: Command = {
         `custody policy takes ${Object.keys(ACTIONS).join(', ')}; not ${JSON.stringify(what)}`,
         policy,
       )
-    await loadParser()
+    await loadLanguages()
     return action(context)
   },
 }

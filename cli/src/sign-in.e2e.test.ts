@@ -510,7 +510,7 @@ describe('a client without a credential', () => {
     expect((await events('session.opened'))[0]!.who.subject).not.toBe(undefined)
     const [refused] = await events('access.refused')
     expect(refused!.access).toMatchObject({
-      code: 'CUSTODY-PG-018',
+      code: 'CUSTODY-ACCESS-006',
       reason: 'the client went away',
     })
     await browser.open(`${base}/activate?code=ZZZZ-ZZZZ`)

@@ -1,0 +1,92 @@
+/**
+ * Plays a recording of a terminal in this one, in its own time or faster. What is shown was recorded from another terminal:
+ * it may draw, and nothing else. Refuses sequences that would have this terminal answer, write to the clipboard or change
+ * what its owner set.
+ */
+import { type CastLine, readCastHeader, readCastLine } from '@custody/terminal'
+import type { Style } from './show'
+
+export interface PlayOptions {
+  /** Twice as fast: 2. */
+  speed: number
+  /** Pauses are no longer than this, in seconds. */
+  idleSecondsMax: number
+}
+
+export interface Stage {
+  write(text: string): void
+  sleep(ms: number): Promise<void>
+  /** Of the terminal that it is played in; undefined where it is none. */
+  columns?: number
+  rows?: number
+}
+
+const ESC = '\x1b'
+/** Questions, clipboard, titles, colours of the palette, keys, printing, mouse: not a recording's to set. */
+const UNWANTED = new RegExp(
+  [
+    // Strings for the terminal, but for links.
+    `${ESC}\\](?!8;)[^\\x07${ESC}]*(?:\\x07|${ESC}\\\\|$)`,
+    `${ESC}[PX^_][^${ESC}]*(?:${ESC}\\\\|$)`,
+    // Reports, and settings of keys and mouse.
+    `${ESC}\\[[?>=]?[0-9;]*[cnit]`,
+    `${ESC}\\[\\?(?:1000|1001|1002|1003|1004|1005|1006|1015|1016|2004|9|67|1007)(?:;[0-9;]*)?[hl]`,
+    `${ESC}\\[[>=?][0-9;]*[umq]`,
+    `${ESC}[=>Zc]`,
+  ].join('|'),
+  'g',
+)
+/** The beginning of one that the next piece goes on with. */
+const UNFINISHED = new RegExp(
+  `${ESC}(?:\\[[0-?]*[ -/]*|[\\]PX^_][^\\x07${ESC}]{0,4096}${ESC}?|[()#%])?$`,
+)
+
+/** What it leaves a terminal in: full screen, no cursor, colours. */
+const RESTORE = `${ESC}[?1049l${ESC}[?25h${ESC}[0m${ESC}[r${ESC}[?7h`
+
+export async function play(
+  lines: AsyncIterable<string>,
+  { speed, idleSecondsMax }: PlayOptions,
+  stage: Stage,
+  remark: (text: string) => void,
+  style: Pick<Style, 'dim'>,
+): Promise<void> {
+  let isFirst = true
+  let last = 0
+  let held = ''
+  try {
+    for await (const line of lines) {
+      // A live one says so that somebody is there.
+      if (line.trim() === '') continue
+      if (isFirst) {
+        const { width, height } = readCastHeader(line)
+        isFirst = false
+        if (
+          stage.columns !== undefined &&
+          (stage.columns < width || (stage.rows ?? height) < height)
+        )
+          remark(
+            `custody: it was recorded in ${width} columns and ${height} rows; this terminal is smaller`,
+          )
+        continue
+      }
+      const event: CastLine | null = readCastLine(line)
+      if (event === null) continue
+      const pause = Math.min(idleSecondsMax, Math.max(0, event.seconds - last)) / speed
+      last = event.seconds
+      if (event.kind === 'm' && / not recorded$|^watching ended: /.test(event.data))
+        remark(style.dim(`custody: ${event.data}`))
+      if (event.kind !== 'o') continue
+      if (pause > 0) await stage.sleep(pause * 1000)
+      const text = held + event.data
+      held = UNFINISHED.exec(text)?.[0] ?? ''
+      stage.write(harmless(text.slice(0, text.length - held.length)))
+    }
+  } finally {
+    if (!isFirst) stage.write(RESTORE)
+  }
+}
+
+export function harmless(text: string): string {
+  return text.replace(UNWANTED, '')
+}
