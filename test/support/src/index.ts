@@ -31,6 +31,27 @@ export {
   takeUntil,
 } from './event-log-contract'
 export { type KafkaServer, type KafkaServerOptions, startKafka } from './kafka'
+export {
+  type MysqlLogin,
+  type MysqlServer,
+  type MysqlServerOptions,
+  mysql,
+  startMysql,
+} from './mysql'
+export { type MysqlDriver, type MysqlDriverLogin, mysqlDrivers } from './mysql-drivers'
+export {
+  RAW_BULK,
+  RAW_CAPABILITIES,
+  RAW_DEPRECATE_EOF,
+  RAW_EXTENDED_TYPES,
+  RAW_PROGRESS,
+  RAW_QUERY_ATTRIBUTES,
+  RAW_SESSION_TRACK,
+  type RawAnswer,
+  type RawLogin,
+  RawMysql,
+  type RawShape,
+} from './mysql-raw'
 export { type OidcProvider, startOidcProvider } from './oidc'
 export {
   type PostgresServer,
@@ -40,9 +61,22 @@ export {
 } from './postgres'
 export { seeded } from './random'
 export { type Assertion, type SamlProvider, startSamlSimulator } from './saml'
+export {
+  runSsh,
+  type SshRan,
+  type SshServer,
+  type SshServerOptions,
+  type SshWay,
+  sshDirect,
+  sshResource,
+  sshThrough,
+  startSsh,
+  startSshServer,
+} from './ssh'
 export { type StandaloneUnderTest, standaloneUnderTest } from './standalone'
 export { runSuite } from './suite'
 export { temporaryDirectory } from './temporary'
+export { until } from './until'
 export {
   startVaultSimulator,
   type VaultSimulator,

@@ -10,6 +10,8 @@ export interface Suite {
   /** What its own options look like, for help. */
   usage: string
   about: string
+  /** What it can be run for; PostgreSQL where not given. */
+  protocols?: readonly string[]
   options: NonNullable<ParseArgsConfig['options']>
   /** What is wrong with the options' values, if anything is. */
   wrong?(given: Given): string | undefined
@@ -36,7 +38,15 @@ export function runSuite(suite: Suite): void {
   })
 }
 
-async function main({ name, usage, about, options, wrong, run }: Suite): Promise<number> {
+async function main({
+  name,
+  usage,
+  about,
+  protocols = ['postgres'],
+  options,
+  wrong,
+  run,
+}: Suite): Promise<number> {
   const { values } = parseArgs({
     options: {
       ...options,
@@ -50,15 +60,16 @@ async function main({ name, usage, about, options, wrong, run }: Suite): Promise
     has: (option) => (values as Record<string, unknown>)[option] === true,
   }
   if (given.has('help')) {
-    process.stdout.write(`npm run ${name} -- [--protocol postgres] ${usage} [--json]\n\n${about}\n`)
+    process.stdout.write(
+      `npm run ${name} -- [--protocol ${protocols.join('|')}] ${usage} [--json]\n\n${about}\n`,
+    )
     return 0
   }
   const tell = (line: string) => process.stderr.write(`${name}: ${line}\n`)
-  const protocol = given.text('protocol')
-  const problem =
-    protocol === 'postgres'
-      ? wrong?.(given)
-      : `there is nothing for ${protocol}; there is something for postgres`
+  const protocol = given.text('protocol')!
+  const problem = protocols.includes(protocol)
+    ? wrong?.(given)
+    : `there is nothing for ${protocol}; there is something for ${protocols.join(', ')}`
   if (problem !== undefined) {
     tell(problem)
     return 2
