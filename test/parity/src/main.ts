@@ -1,14 +1,21 @@
 /** `npm run parity`: prints what differs, and as its last line the counts. Exit code 1 where anything differs. */
 import { runSuite } from '@custody/test-support'
+import { runMysqlParity } from './mysql'
 import { runParity } from './parity'
+import { runSshParity } from './ssh'
 
 runSuite({
   name: 'parity',
   usage: '[--only <part of a name>]',
-  about: 'Runs a corpus of SQL direct and through Custody and compares the bytes that come back.',
+  about:
+    'Runs a corpus of SQL, or of what SSH is used for, direct and through Custody and compares the bytes that come back.',
+  protocols: ['postgres', 'mysql', 'ssh'],
   options: { only: { type: 'string' } },
   async run(given, progress) {
-    const { cases, different, differences, untrue, untruths } = await runParity({
+    const run = { postgres: runParity, mysql: runMysqlParity, ssh: runSshParity }
+    const { cases, different, differences, untrue, untruths } = await run[
+      given.text('protocol') as keyof typeof run
+    ]({
       only: given.text('only') || undefined,
       progress,
     })

@@ -77,7 +77,7 @@ resources:
       database: 'direct',
     }
     const proxied: Address = {
-      port: ports.postgres,
+      port: ports.postgres!,
       user: 'parity',
       password: token,
       database: 'parity',
@@ -236,7 +236,7 @@ function normalised({ type, body }: Message): string {
 }
 
 /** The two around where they first differ. */
-function around(one: string, other: string): { direct: string; proxied: string } {
+export function around(one: string, other: string): { direct: string; proxied: string } {
   let at = 0
   while (at < one.length && one[at] === other[at]) at++
   const from = Math.max(0, at - 80)
