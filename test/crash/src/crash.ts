@@ -9,12 +9,11 @@ import { closeSync, existsSync, openSync, readFileSync, rmSync, writeFileSync } 
 import { dirname, join } from 'node:path'
 import { createClient } from '@clickhouse/client'
 import { verifyLog } from '@custody/cli'
-import { listRecorders, openReader } from '@custody/event-log'
 import { issueToken, loadTokenKeys } from '@custody/identity'
 import { freePort, prepareHome } from '@custody/kit'
-import { decodeMessage, uuidText } from '@custody/schemas'
 import { seeded, startPostgres, temporaryDirectory } from '@custody/test-support'
 import { startLoad, TAG } from './load'
+import { readRecord } from './record'
 
 export interface CrashOptions {
   /** Times the proxy is killed. */
@@ -230,54 +229,6 @@ resources:
     if (!o.keep) await directory.remove()
     else progress(`kept in ${directory.path}`)
   }
-}
-
-interface Record {
-  /** Tags with a command.started event. */
-  started: Set<string>
-  /** Tags whose command completed with an answer. */
-  completed: Set<string>
-  unknown: number
-  /** Identifiers of all events. */
-  events: Set<string>
-  /** Events of the log with an identifier that another has. */
-  duplicates: number
-}
-
-async function readRecord(log: string): Promise<Record> {
-  const record: Record = {
-    started: new Set(),
-    completed: new Set(),
-    unknown: 0,
-    events: new Set(),
-    duplicates: 0,
-  }
-  const tags = new Map<string, string[]>()
-  for (const recorder of await listRecorders(log)) {
-    const reader = openReader({ directory: log, recorder })
-    for (let batch = await reader.read(4e6); batch; batch = await reader.read(4e6)) {
-      for (const message of batch.messages) {
-        const event = decodeMessage(message)
-        const id = uuidText(event.id)
-        if (record.events.has(id)) record.duplicates++
-        record.events.add(id)
-        if (event.kind === 'command.started') {
-          const said = [
-            event.statement?.text ?? '',
-            ...(event.statement?.parameters ?? []).map(({ value }) => value ?? ''),
-          ].join(' ')
-          const found = said.match(TAG) ?? []
-          tags.set(id, found)
-          for (const tag of found) record.started.add(tag)
-        } else if (event.kind === 'command.completed') {
-          if (event.response?.status === 'unknown') record.unknown++
-          else for (const tag of tags.get(uuidText(event.command!)) ?? []) record.completed.add(tag)
-        }
-      }
-    }
-    reader.close()
-  }
-  return record
 }
 
 const STORE_MS_MAX = 60_000
