@@ -7,14 +7,18 @@ import { join } from 'node:path'
 import { npmBinaries } from '@custody/postgres-server'
 import { type PostgresServer, standaloneUnderTest, startPostgres } from '@custody/test-support'
 import { Findings } from './findings'
+import type { Kit, Running, Seen } from './kit'
+import { mysqlKit } from './mysql/kit'
 import { command, recordedSessions, searchFiles, searchStore } from './places'
-import { openConnections, type Place, within } from './postgres/connections'
+import { openConnections, type Place } from './postgres/connections'
 import { AFTERWARDS, FIXTURE, MASKED } from './postgres/fixture'
-import { joined } from './postgres/tap'
+import { joined } from './postgres/joined'
 import { type PostgresWay, WAYS } from './postgres/ways'
 import { configurationOf, GATEWAY_MASKS, type Profile, partsMayBeLeft } from './profiles'
-import { type Hit, Searcher } from './search'
+import { Searcher } from './search'
 import { allCanaries } from './values'
+import type { Way } from './way'
+import { within } from './within'
 
 export interface CanaryResult {
   /** Ways to read that were tried. */
@@ -34,6 +38,8 @@ export interface CanaryResult {
 }
 
 export interface CanaryOptions {
+  /** `postgres` where nothing else is said. */
+  protocol?: string
   /** Only what detectors are known to miss. */
   limits?: boolean
   /** Only ways whose group and name have this in them. */
@@ -120,12 +126,6 @@ export async function startServers(ways: readonly PostgresWay[]): Promise<Server
   }
 }
 
-interface Seen {
-  received: Hit[]
-  sent: Hit[]
-  bytes: number
-}
-
 /** Takes a way once, and searches what it brought. */
 export async function take(
   way: PostgresWay,
@@ -171,12 +171,71 @@ export async function inParallel<T>(
 export const selected = (only: string | undefined): PostgresWay[] =>
   WAYS.filter(({ group, name }) => only === undefined || `${group}: ${name}`.includes(only))
 
+const postgresKit: Kit<PostgresWay> = {
+  columns: MASKED,
+  slow: SLOW,
+  joined,
+  selected,
+  async start(ways): Promise<Running<PostgresWay>> {
+    const servers = await startServers(ways)
+    const inDatabase = async (
+      server: PostgresServer,
+      way: PostgresWay,
+      shared: string,
+      run: (database: string) => Promise<Seen>,
+    ) => {
+      const database = way.fresh ? await servers.fresh(server) : shared
+      const seen = await run(database)
+      if (way.fresh) await servers.drop(server, database)
+      return seen
+    }
+    return {
+      resources: Object.fromEntries(
+        servers.all.map(({ server, resource }) => [
+          resource,
+          server.resource({ recording: 'full' }),
+        ]),
+      ),
+      async direct(way, searcher) {
+        const at = servers.of(way)
+        if (!at) return null
+        const { server } = at
+        return inDatabase(server, way, SHARED[0], (database) => {
+          const { port, user, password } = server
+          const place = { port, user, password, database }
+          return take(way, place, 'control', server, database, searcher, true)
+        })
+      },
+      async through(way, application, ports, password, searcher, parts) {
+        const { server, resource } = servers.of(way)!
+        return inDatabase(server, way, SHARED[1], (database) => {
+          const place: Place = {
+            ...{ port: ports.postgres!, user: 'reader', password },
+            database: `${resource}/${database}`,
+          }
+          return take(way, place, application, server, database, searcher, parts)
+        })
+      },
+      stop: () => servers.stop(),
+    }
+  },
+}
+
+const KITS: Record<string, Kit<never>> = {
+  postgres: postgresKit as unknown as Kit<never>,
+  mysql: mysqlKit as unknown as Kit<never>,
+}
+export const PROTOCOLS = Object.keys(KITS)
+
 export async function runCanary(o: CanaryOptions = {}): Promise<CanaryResult> {
   const { profile = 'redact', masking = GATEWAY_MASKS, workers = 6, progress = () => {} } = o
-  const ways = selected(o.only).filter(
-    ({ group, limit }) =>
-      (limit !== undefined) === (o.limits ?? false) && (!o.short || !SLOW.includes(group)),
-  )
+  const kit = KITS[o.protocol ?? 'postgres'] as unknown as Kit<Way<unknown>>
+  const ways = kit
+    .selected(o.only)
+    .filter(
+      ({ group, limit }) =>
+        (limit !== undefined) === (o.limits ?? false) && (!o.short || !kit.slow.includes(group)),
+    )
   const searcher = new Searcher(allCanaries())
   const parts = !partsMayBeLeft(profile)
   const findings = new Findings()
@@ -187,7 +246,7 @@ export async function runCanary(o: CanaryOptions = {}): Promise<CanaryResult> {
     groups[group].paths++
   }
   progress(`${ways.length} ways, ${searcher.needles} spellings`)
-  const servers = await startServers(ways)
+  const servers = await kit.start(ways)
   const standalone = standaloneUnderTest('canary', (directory) => ({
     CUSTODY_CONFIG: join(directory, 'custody.yaml'),
     CUSTODY_LOG_LEVEL: 'debug',
@@ -197,13 +256,8 @@ export async function runCanary(o: CanaryOptions = {}): Promise<CanaryResult> {
     writeFileSync(
       join(standalone.directory, 'custody.yaml'),
       configurationOf({
-        resources: Object.fromEntries(
-          servers.all.map(({ server, resource }) => [
-            resource,
-            server.resource({ recording: 'full' }),
-          ]),
-        ),
-        columns: MASKED,
+        resources: servers.resources,
+        columns: kit.columns,
         profile,
         masking,
       }),
@@ -218,39 +272,19 @@ export async function runCanary(o: CanaryOptions = {}): Promise<CanaryResult> {
 
     let done = 0
     await inParallel(ways, workers, async (way, index) => {
-      const at = servers.of(way)
       const name = `${way.group}: ${way.name}`
       if (++done % 100 === 0) progress(`way ${done} of ${ways.length}`)
-      if (!at) {
+      const control = await servers.direct(way, searcher)
+      if (control === null) {
         unproven.push(`${name}: no server of version ${way.since} here`)
         return
       }
-      const { server, resource } = at
-      const inDatabase = async (shared: string, run: (database: string) => Promise<void>) => {
-        const database = way.fresh ? await servers.fresh(server) : shared
-        await run(database)
-        if (way.fresh) await servers.drop(server, database)
-      }
-      await inDatabase(SHARED[0], async (database) => {
-        const { port, user, password } = server
-        const place = { port, user, password, database }
-        const seen = await take(way, place, 'control', server, database, searcher, true)
-        if ((way.told ? seen.sent : seen.received).length === 0) unproven.push(name)
-      })
-      await inDatabase(SHARED[1], async (database) => {
-        const place: Place = {
-          port: ports.postgres,
-          user: 'reader',
-          password: told.token,
-          database: `${resource}/${database}`,
-        }
-        const application = `way-${index}`
-        const seen = await take(way, place, application, server, database, searcher, parts)
-        findings.look('what the client got', seen.bytes)
-        if (way.told || seen.received.length === 0) return
-        groups[way.group]!.leaking++
-        findings.add('what the client got', way.name, way.group, seen.received)
-      })
+      if ((way.told ? control.sent : control.received).length === 0) unproven.push(name)
+      const seen = await servers.through(way, `way-${index}`, ports, told.token, searcher, parts)
+      findings.look('what the client got', seen.bytes)
+      if (way.told || seen.received.length === 0) return
+      groups[way.group]!.leaking++
+      findings.add('what the client got', way.name, way.group, seen.received)
     })
 
     progress('asking the commands')
@@ -310,7 +344,7 @@ export async function runCanary(o: CanaryOptions = {}): Promise<CanaryResult> {
     await standalone.halt()
     for (const { application, session, bytes } of await recordedSessions(home)) {
       const way = wayOf(application)
-      for (const each of [...bytes, ...bytes.slice(1).flatMap(joined)]) {
+      for (const each of [...bytes, ...bytes.slice(1).flatMap(kit.joined)]) {
         findings.look('the events of the log', each.length)
         findings.add(
           'the events of the log',

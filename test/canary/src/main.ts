@@ -1,14 +1,15 @@
 /** `npm run canary`: prints what leaked and where, and as its last line the counts. Exit code 1 for any, or a way that proves nothing. */
 import { runSuite } from '@custody/test-support'
-import { runCanary } from './canary'
+import { PROTOCOLS, runCanary } from './canary'
 import { PEERS, runPeers } from './peers'
 import { GATEWAY_MASKS, PROFILES, type Profile } from './profiles'
 
 runSuite({
   name: 'canary',
+  protocols: PROTOCOLS,
   usage: `[--only <part of a name>] [--profile ${PROFILES.join('|')}] [--peer all|<name>] [--thorough] [--limits] [--masking|--no-masking]`,
   about:
-    'Plants unmistakable values in a real PostgreSQL, reads them back through Custody in every way the protocol has, and\nsearches every byte that reached the client or that Custody kept. Each way is proven to work without Custody.',
+    'Plants unmistakable values in a real PostgreSQL or MariaDB, reads them back through Custody in every way the protocol has, and\nsearches every byte that reached the client or that Custody kept. Each way is proven to work without Custody.',
   options: {
     only: { type: 'string' },
     profile: { type: 'string', default: 'redact' },
@@ -40,6 +41,7 @@ runSuite({
       }
     }
     const { groups, byPlace, bytesSearched, ...result } = await runCanary({
+      protocol: given.text('protocol'),
       only,
       profile: given.text('profile') as Profile,
       thorough: given.has('thorough'),

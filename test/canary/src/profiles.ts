@@ -23,7 +23,7 @@ const ACTIONS: Record<string, readonly string[]> = {
   hash: ['name', 'token', 'account'],
   partial: ['card_number', 'phone'],
   shape: ['email', 'secret'],
-  null: ['notes', 'tags', 'blob', 'attrs'],
+  null: ['notes', 'tags', 'blob', 'blob_', 'attrs'],
   truncate: ['who'],
   generalise: ['born', 'salary'],
 }
@@ -62,7 +62,7 @@ export function configurationOf(o: {
     copies: 'deny',
   }
   return [
-    'listen: {postgres: 0, console: 0}',
+    'listen: {postgres: 0, mysql: 0, console: 0}',
     'resources:',
     ...resources,
     ...(o.masking ? [`masking: ${JSON.stringify(masking)}`] : []),

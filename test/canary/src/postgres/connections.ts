@@ -7,7 +7,8 @@ import { join } from 'node:path'
 import { RawConnection } from '@custody/parity'
 import { clientProgram, type PostgresServer, runProgram } from '@custody/test-support'
 import { Client, type ClientConfig } from 'pg'
-import { type Tap, tapOn } from './tap'
+import { type Tap, tapOn } from '../tap'
+import { within } from '../within'
 
 export interface Place {
   port: number
@@ -144,17 +145,4 @@ export async function openConnections(
 /** One that is not older than the server, or it refuses. */
 function pgDumpFor(_server: PostgresServer): string {
   return clientProgram('pg_dump')
-}
-
-/** Waits for it, but no longer than this; answers whether it came. */
-export async function within(ms: number, promise: Promise<unknown>): Promise<boolean> {
-  let timer: NodeJS.Timeout | undefined
-  const late = new Promise<false>((resolve) => {
-    timer = setTimeout(resolve, ms, false)
-  })
-  try {
-    return await Promise.race([promise.then(() => true), late])
-  } finally {
-    clearTimeout(timer)
-  }
 }
