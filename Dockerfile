@@ -44,6 +44,6 @@ ENV NODE_ENV=production \
 USER 10001:10001
 EXPOSE 15432 15480
 STOPSIGNAL SIGTERM
-# Which service it is says the command: node services/proxy|ingest|query/dist/main.js
+# Which service it is says the command: node services/proxy|ingest|query|siem-export/dist/main.js
 ENTRYPOINT []
 CMD ["node", "services/proxy/dist/main.js"]

@@ -11,7 +11,13 @@ import { fileURLToPath } from 'node:url'
 import { closure } from './closure.cjs'
 
 const root = resolve(fileURLToPath(new URL('../..', import.meta.url)))
-const programs = ['services/proxy', 'services/ingest', 'services/query', 'cli']
+const programs = [
+  'services/proxy',
+  'services/ingest',
+  'services/query',
+  'services/siem-export',
+  'cli',
+]
 const leftOut = new Set(['chdb', '@custody/postgres-server'])
 
 /** Of our own packages what is built, and the files that it reads. */

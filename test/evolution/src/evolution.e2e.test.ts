@@ -2,9 +2,11 @@
  * A rolling upgrade with real processes over a real broker: recorders and ingest of this version and of the next, whichever
  * goes first. Nothing stops, every event is there once, and in the end every field says what it was written to say.
  */
+
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { decodeMessage, readEnvelope } from '@custody/schemas'
+import { until } from '@custody/test-support'
 import { Cluster, type Member, type Warehouse } from './cluster'
 import { NEXT_FIELD, NEXT_VALUE, removeNextVersion } from './next-version'
 
@@ -29,10 +31,6 @@ async function count(where: string): Promise<number> {
     format: 'JSONEachRow',
   })
   return Number((await result.json<{ n: string }>())[0]!.n)
-}
-
-async function until(condition: () => Promise<boolean>): Promise<void> {
-  while (!(await condition())) await new Promise((resolve) => setTimeout(resolve, 200))
 }
 
 test('the next version’s recorders come first, then its ingest: what was stored in part becomes whole', async () => {

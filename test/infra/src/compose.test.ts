@@ -41,7 +41,12 @@ test('Compose reads it, and it keeps every rule', () => {
     'keycloak',
     'proxy',
     'query',
+    'siem-export',
   ])
+  // Nobody sends anything anywhere without having asked for it.
+  expect(project.services['siem-export']!.profiles).toEqual(['siem'])
+  for (const [name, { profiles }] of Object.entries(project.services))
+    if (name !== 'siem-export') expect(profiles ?? []).toEqual([])
   expect(breachesOf(project, known)).toEqual([])
 })
 
@@ -71,6 +76,15 @@ const changes: [breach: RegExp, change: Change][] = [
   [/proxy: is published beyond loopback/, (s) => (s.proxy!.ports![0]!.host_ip = '0.0.0.0')],
   [/proxy: is published beyond loopback/, (s) => delete s.proxy!.ports![0]!.host_ip],
   [/clickhouse: reaches the outside/, (s) => (s.clickhouse!.networks = { edge: null })],
+  [/siem-export: reaches what is behind/, (s) => (s['siem-export']!.networks!.targets = null)],
+  [
+    /siem-export: is published/,
+    (s) => (s['siem-export']!.ports = [{ host_ip: '127.0.0.1', target: 15490 }]),
+  ],
+  [
+    /siem-export: has clickhouse-query-password/,
+    (s) => s['siem-export']!.secrets!.push({ source: 'clickhouse-query-password' }),
+  ],
   [/query: reaches what is behind/, (s) => (s.query!.networks!.targets = null)],
   [/network store is not internal/, (_, p) => (p.networks.store = {})],
   [
@@ -263,9 +277,13 @@ test('custody.yaml is one that Custody takes, and each service has the files tha
       ...filesIn({ kafka: configuration.kafka }),
       ...filesIn({ query: configuration.warehouse!.query }),
     ],
+    'siem-export': [
+      ...filesIn({ kafka: configuration.kafka }),
+      ...filesIn({ siem: configuration.siem }),
+    ],
   }
   for (const [name, files] of Object.entries(reads)) {
-    expect(files.length).toBeGreaterThan(2)
+    expect(files.length).toBeGreaterThan(name === 'siem-export' ? 1 : 2)
     const handed = secretPaths(project.services[name]!)
     expect(files.filter((one) => !handed.includes(one))).toEqual([])
     // And nothing else: what is handed is read, or is for TLS of others.

@@ -7,6 +7,7 @@ export interface ComposeService {
   build?: { target?: string }
   user?: string
   command?: string[] | null
+  profiles?: string[]
   entrypoint?: string[] | null
   environment?: Record<string, string | null>
   read_only?: boolean
@@ -43,6 +44,8 @@ export interface ComposeProject {
 
 /** Who may be reached from outside the installation. Browsers go to the last two. */
 const published = new Set(['proxy', 'query', 'keycloak', 'grafana'])
+/** Who may reach the outside besides, and is not reached from there. */
+const outbound = new Set(['siem-export'])
 /** Who may be in one network with what is behind the gateway. */
 const targets = new Set(['proxy', 'demo-database'])
 
@@ -76,6 +79,7 @@ const writes: Record<string, readonly string[]> = {
   proxy: ['/var/lib/custody'],
   ingest: ['/var/lib/custody'],
   query: ['/var/lib/custody'],
+  'siem-export': ['/var/lib/custody'],
   kafka: ['/var/lib/kafka/data', '/opt/kafka/config', '/opt/kafka/logs'],
   clickhouse: ['/var/lib/clickhouse', '/var/log/clickhouse-server'],
   'demo-database': ['/var/lib/postgresql', '/run/postgresql'],
@@ -214,7 +218,7 @@ function checkNetworks(
     if (!published.has(name)) say(`is published (${target})`)
     if (host_ip !== '127.0.0.1') say(`is published beyond loopback (${target})`)
   }
-  if ('edge' in networks && !published.has(name)) say('reaches the outside')
+  if ('edge' in networks && !published.has(name) && !outbound.has(name)) say('reaches the outside')
   if ('targets' in networks && !targets.has(name)) say('reaches what is behind the gateway')
   if (Object.keys(networks).length === 0 || 'default' in networks) say('is in the default network')
   for (const network of Object.keys(networks))

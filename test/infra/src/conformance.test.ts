@@ -82,6 +82,9 @@ beforeAll(async () => {
     ['query', 1, 15480],
     ['query', 2, 15432],
     ['query', 2, 15480],
+    ['siem-export', 1, 15432],
+    ['siem-export', 1, 15480],
+    ['siem-export', 1, 15490],
     ['kafka', 1, 9092],
     ['kafka', 1, 9093],
     ['kafka', 1, 9094],
@@ -180,7 +183,7 @@ async function fillTarget(): Promise<void> {
 }
 
 test('it starts in the order that compose says, becomes healthy, records what a client does, and stops in order', async () => {
-  const order = ['ingest', 'query', 'proxy']
+  const order = ['ingest', 'query', 'proxy', 'siem-export']
   for (const [i, name] of order.entries())
     for (const other of Object.keys(project.services[name]!.depends_on ?? {}))
       expect(order.slice(i + 1)).not.toContain(other)
@@ -195,6 +198,8 @@ test('it starts in the order that compose says, becomes healthy, records what a 
   await untilHealthy(query)
   const proxy = start('proxy')
   await untilHealthy(proxy)
+  const siem = start('siem-export')
+  await untilHealthy(siem)
 
   const api = (path: string, token: string, init: RequestInit = {}) =>
     fetch(`http://127.0.0.1:${places.portOf('query', 1, 15480)}/api/v1${path}`, {
@@ -255,7 +260,7 @@ test('it starts in the order that compose says, becomes healthy, records what a 
   await panelsAnswer()
   await drains(proxy, gateway(token), environment)
 
-  for (const service of [proxy, query, second]) {
+  for (const service of [siem, proxy, query, second]) {
     const code = await service.stop()
     expect([service.name, code, (await service.health()).code]).toEqual([service.name, 0, 1])
   }

