@@ -82,3 +82,14 @@ test('a table’s ratios are to the medians of the others of its case', () => {
     { subject: 'two', median: 4, ratioTo: { one: 2 } },
   ])
 })
+
+test('mysql: each statement that ran is in the record with its answer', async () => {
+  const rows = await bench('mysql', '--subjects', 'pipe;custody os')
+  for (const name of [
+    'text, 1 client',
+    'text, 16 clients',
+    'prepared, 1 client',
+    'prepared, 16 clients',
+  ])
+    expect(of(rows, name)).toEqual({ pipe: expect.any(Number), 'custody os': expect.any(Number) })
+})

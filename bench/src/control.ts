@@ -96,7 +96,7 @@ async function onOneMachine(
   await custody.start()
   const home = homeAt(custody.environment.CUSTODY_HOME!)
   const { ports } = readStatus(home)!
-  return connected('one machine', ports.console, ports.postgres, readAdminToken(home)!)
+  return connected('one machine', ports.console, ports.postgres!, readAdminToken(home)!)
 }
 
 async function overKafka(

@@ -28,6 +28,8 @@ export interface GrowthOptions {
   events: number
   /** Where it all is left; a later run with it goes on. */
   keep?: string
+  /** Records nothing more: migrates what is kept there, and asks. */
+  ask?: boolean
   progress(line: string): void
 }
 
@@ -89,6 +91,7 @@ export function marksUpTo(events: number): number[] {
 }
 
 export async function benchGrowth(o: GrowthOptions, table: Table): Promise<string[]> {
+  if (o.ask) return askAgain(o, table)
   const directory = o.keep ? null : temporaryDirectory('bench-growth')
   const place = o.keep ?? directory!.path
   mkdirSync(place, { recursive: true })
@@ -258,4 +261,50 @@ export async function benchGrowth(o: GrowthOptions, table: Table): Promise<strin
   return [
     `${Math.round(EVENTS_A_DAY)} events a day; costs are of the events since the column before`,
   ]
+}
+
+/** What is there already, under the indexes that this version has. */
+async function askAgain({ keep, progress }: GrowthOptions, table: Table): Promise<string[]> {
+  if (keep === undefined) throw new Error('--ask needs --keep')
+  const home = prepareHome(join(keep, 'home'))
+  const engine = await startEngine(home.warehouse)
+  try {
+    // It is ingest that migrates.
+    const ingest = await startIngest(home, engine.url)
+    await ingest.stop()
+    const client = createClient({
+      url: engine.url,
+      request_timeout: 600_000,
+      log: { level: ClickHouseLogLevel.OFF },
+    })
+    const began = performance.now()
+    for (let told = began; ; ) {
+      const [{ n }] = await rows<{ n: number }>(
+        client,
+        'SELECT toUInt32((SELECT count() FROM system.merges) + (SELECT count() FROM system.mutations WHERE NOT is_done)) AS n',
+      )
+      if (n === 0) break
+      if (performance.now() - told > 60_000) {
+        told = performance.now()
+        progress(`${n} merges and mutations under way`)
+      }
+      await new Promise((resolve) => setTimeout(resolve, 500))
+    }
+    const settleSeconds = (performance.now() - began) / 1000
+    const [{ n, bytes, parts }] = await rows<{ n: number; bytes: number; parts: number }>(
+      client,
+      "SELECT toFloat64(sum(rows)) AS n, toFloat64(sum(bytes_on_disk)) AS bytes, toUInt32(count()) AS parts FROM system.parts WHERE active AND database = 'custody' AND table = 'events'",
+    )
+    const subject = `${rounded(n / 1e6)} million, asked again`
+    table.add('settling', subject, 's', settleSeconds)
+    table.add('engine: CPU meanwhile', subject, 'µs/event', (cpuSeconds([engine.pid]) / n) * 1e6)
+    table.add('in the table', subject, 'bytes/event', bytes / n)
+    table.add('parts', subject, '', parts)
+    for (const [name, ms] of await askQuestions(client, { from: 'custody.events' }))
+      for (const one of ms) table.add(name, subject, 'ms', one)
+    await client.close()
+  } finally {
+    await engine.stop()
+  }
+  return ['a kept history, migrated by this version and asked again']
 }

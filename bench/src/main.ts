@@ -1,5 +1,5 @@
 /**
- * `npm run bench -- [proxy] [ingest] [log] [policy] [approvals] [masking] [masking-values] [replicated] [control] [pipeline] [growth] [outage]`: measures Custody beside floors and peers in one run, prints the ratios, and with
+ * `npm run bench -- [proxy] [ingest] [log] [policy] [approvals] [masking] [masking-values] [replicated] [control] [pipeline] [siem] [siem-formats] [growth] [outage] [ssh] [mysql]`: measures Custody beside floors and peers in one run, prints the ratios, and with
  * `--write` puts the tables into bench/README.md.
  */
 import { cpus, totalmem } from 'node:os'
@@ -12,12 +12,16 @@ import { benchLog } from './log'
 import { benchMasking } from './masking'
 import { benchMaskingValues } from './masking-values'
 import { type Row, Table } from './measure'
+import { benchMysql } from './mysql'
 import { benchOutage } from './outage'
 import { benchPipeline } from './pipeline'
 import { benchPolicy } from './policy'
 import { benchProxy } from './proxy'
 import { benchReplicated } from './replicated'
 import { markdown, writeReadme } from './report'
+import { benchSiem } from './siem'
+import { benchSiemFormats } from './siem-formats'
+import { benchSsh } from './ssh'
 import { benchStore } from './store'
 
 const CLIENTS = '1,16,64'
@@ -38,17 +42,24 @@ const { values, positionals } = parseArgs({
     events: { type: 'string' },
     keys: { type: 'boolean', default: false },
     keep: { type: 'string' },
+    ask: { type: 'boolean', default: false },
     soak: { type: 'string', default: '0' },
     outage: { type: 'string' },
     answers: { type: 'string' },
     how: { type: 'string', default: 'stop' },
     rate: { type: 'string', default: '100' },
+    commands: { type: 'string' },
+    megabytes: { type: 'string' },
+    ciphers: {
+      type: 'string',
+      default: 'chacha20-poly1305@openssh.com,aes256-gcm@openssh.com',
+    },
     brokers: { type: 'string', default: '1' },
     help: { type: 'boolean', short: 'h', default: false },
   },
 })
 
-const HELP = `npm run bench -- [proxy] [ingest] [log] [policy] [approvals] [masking] [masking-values] [replicated] [control] [pipeline] [growth] [outage]
+const HELP = `npm run bench -- [proxy] [ingest] [log] [policy] [approvals] [masking] [masking-values] [replicated] [control] [pipeline] [siem] [siem-formats] [growth] [outage] [ssh] [mysql]
 
 All when none is named, but growth and outage, which take hours and a quarter of an hour.
 
@@ -56,17 +67,21 @@ All when none is named, but growth and outage, which take hours and a quarter of
   --rounds <n>         rounds, each of every subject in turn (default 5)
   --seconds <n>        seconds of one pgbench run (default 3)
   --modes <list>       simple,extended,prepared
-  --clients <list>     1,16,64; of replicated 1,16
+  --clients <list>     1,16,64; of replicated and mysql 1,16
   --subjects <list>    only these, by ';', such as "pipe;custody os"
   --parts <list>       pgbench,large,connect,memory,soak; of masking: rows,copy,one
   --soak <minutes>     how long memory is watched under load, with part soak
   --events <n>         events of the ingest bench and of growth (default 10000000), such as 100e6
   --keys               also the same rows under other keys and indexes
   --keep <directory>   leave the store there; a later run with it only asks, of growth goes on
+  --ask                of growth: only migrate what --keep has, and ask
   --answers <n>        of control (default 200)
-  --outage <seconds>   how long Kafka is away (default 600)
+  --outage <seconds>   how long Kafka is away (default 600); of siem a destination (default 3600; with --rounds 0 nothing but that)
   --how <stop|kill>    paused, or killed and started again
   --rate <n>           transactions a second meanwhile (default 100)
+  --commands <n>       of ssh: commands and keys of a round (default 500)
+  --megabytes <n>      of ssh: what scp moves (default 500)
+  --ciphers <list>     of ssh: what OpenSSH's client asks for
   --brokers <n>        of replicated (default 1)
   --write              put the tables into bench/README.md
   --json               as the last line: {rows: [{case, subject, median, min, max, unit, ratioTo}]}
@@ -88,8 +103,12 @@ async function main(): Promise<number> {
     'replicated',
     'control',
     'pipeline',
+    'siem',
+    'siem-formats',
     'growth',
     'outage',
+    'ssh',
+    'mysql',
   ]
   const wrong = positionals.find((name) => !known.includes(name))
   if (wrong) {
@@ -133,10 +152,34 @@ async function main(): Promise<number> {
         },
         table,
       )
+    else if (name === 'ssh')
+      notes = await benchSsh(
+        {
+          rounds,
+          commands: Number(values.commands ?? (values.quick ? 100 : 500)),
+          megabytes: Number(values.megabytes ?? (values.quick ? 100 : 500)),
+          ciphers: values.ciphers.split(','),
+          ...(values.subjects && { subjects: values.subjects.split(';') }),
+          progress,
+        },
+        table,
+      )
+    else if (name === 'mysql')
+      notes = await benchMysql(
+        {
+          rounds,
+          seconds,
+          clients: values.clients === CLIENTS ? [1, 16] : values.clients.split(',').map(Number),
+          ...(values.subjects && { subjects: values.subjects.split(';') }),
+          progress,
+        },
+        table,
+      )
     else if (name === 'growth')
       notes = await benchGrowth(
         {
           events: Number(values.events ?? (values.quick ? 1_000_000 : 10_000_000)),
+          ask: values.ask,
           ...(values.keep && { keep: resolve(values.keep) }),
           progress,
         },
@@ -148,6 +191,16 @@ async function main(): Promise<number> {
           events: Number(values.events ?? (values.quick ? 50_000 : 300_000)),
           rounds: Math.min(3, rounds),
           ...(values.subjects && { subjects: values.subjects.split(';') }),
+          progress,
+        },
+        table,
+      )
+    else if (name === 'siem')
+      notes = await benchSiem(
+        {
+          events: Number(values.events ?? (values.quick ? 50_000 : 300_000)),
+          rounds: Math.min(3, rounds),
+          awaySeconds: Number(values.outage ?? (values.quick ? 10 : 3600)),
           progress,
         },
         table,
@@ -194,6 +247,7 @@ async function main(): Promise<number> {
       )
     else if (name === 'masking-values')
       notes = await benchMaskingValues({ rounds, progress }, table)
+    else if (name === 'siem-formats') notes = await benchSiemFormats({ rounds, progress }, table)
     else if (name === 'policy') notes = await benchPolicy({ rounds, progress }, table)
     else notes = await benchLog({ rounds, seconds, progress }, table)
     const rows = table.rows()
