@@ -19,7 +19,7 @@ module.exports = {
   moduleNameMapper,
   transform: {
     // ES modules only, which Node.js loads with require and jest does not.
-    'node_modules/@platformatic/.+\\.js$': [
+    'node_modules/(?:@platformatic|unbash|hyparquet|hyparquet-writer)/.+\\.js$': [
       '@swc/jest',
       { jsc: { target: 'es2023' }, module: { type: 'commonjs' } },
     ],
@@ -31,9 +31,12 @@ module.exports = {
       },
     ],
   },
-  transformIgnorePatterns: ['/node_modules/(?!@platformatic/)'],
+  transformIgnorePatterns: [
+    '/node_modules/(?!@platformatic/|unbash/|hyparquet/|hyparquet-writer/)',
+  ],
   // Real servers and two cores: a slow machine must not look like a broken promise.
   testTimeout: 120_000,
-  maxWorkers: 2,
+  maxWorkers: 3,
+  testSequencer: './scripts/slow-first.cjs',
   watchman: false,
 }

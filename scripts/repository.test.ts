@@ -61,7 +61,9 @@ describe.each(workspaces)('$name', ({ directory, manifest }) => {
 
   test('is private and pins its dependencies', () => {
     expect(manifest.private).toBe(true)
-    const loose = Object.entries(dependencies).filter(([, range]) => !/^\d+\.\d+\.\d+/.test(range))
+    const loose = Object.entries(dependencies).filter(
+      ([, range]) => !/^(npm:@?[^@]+@)?\d+\.\d+\.\d+/.test(range),
+    )
     expect(loose).toEqual([])
   })
 

@@ -21,6 +21,7 @@ const programs = {
   evasion: 'test/evasion/dist/main.js',
   canary: 'test/canary/dist/main.js',
   keycloak: 'test/keycloak/dist/main.js',
+  siem: 'test/siem/dist/main.js',
   bench: 'bench/dist/main.js',
 }
 
@@ -31,7 +32,8 @@ try {
       clients: verb !== 'start',
       languages: verb === 'keycloak',
       drivers: verb === 'canary',
-      kafka: ['bench', 'chaos'].includes(verb),
+      kafka: ['bench', 'chaos', 'siem'].includes(verb),
+      siem: ['bench', 'siem'].includes(verb),
     })
     const program = join(root, programs[verb])
     if (!existsSync(program)) throw new SetupError(`${programs[verb]} is not part of this version`)
@@ -49,7 +51,7 @@ try {
 
 /** All tests, or those whose path matches an argument. Closes with the counts, one line a program can read. */
 async function test(jestArguments) {
-  setup({ clients: true, drivers: true, kafka: true, infra: true })
+  setup({ clients: true, drivers: true, kafka: true, infra: true, siem: true })
   const directory = mkdtempSync(join(tmpdir(), 'custody-test-results-'))
   const results = join(directory, 'results.json')
   const child = spawn(

@@ -1,14 +1,23 @@
 /**
- * Sets up what is missing, and nothing else: packages (npm ci), the build, and for tests PostgreSQL's client programs and
- * drivers of other languages and Kafka.
+ * Sets up what is missing, and nothing else: packages (npm ci), the build, and for tests PostgreSQL's client programs,
+ * MariaDB's client and server, drivers of other languages and Kafka.
  * Node's own modules only, because it runs before any package is there. Progress goes to standard error.
  */
 import { spawnSync } from 'node:child_process'
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { createRequire } from 'node:module'
 import { delimiter, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { installInfra } from '../test/infra/tools/install.mjs'
+import { installSiem } from '../test/siem/tools/install.mjs'
 
 export const root = resolve(fileURLToPath(new URL('..', import.meta.url)))
 const require = createRequire(import.meta.url)
@@ -24,7 +33,8 @@ export function progress(line) {
 
 /**
  * Packages and build. `clients` also brings the programs that tests run, `languages` what runs Java and Python, `drivers`
- * the drivers of both, `kafka` a broker, `infra` what tests compare the image, compose and the chart with.
+ * the drivers of both, `kafka` a broker, `infra` what tests compare the image, compose and the chart with, `siem` the
+ * receivers that events are exported to.
  */
 export function setup({
   clients = false,
@@ -32,19 +42,22 @@ export function setup({
   drivers = false,
   kafka = false,
   infra = false,
+  siem = false,
 } = {}) {
   checkNode()
   if (packagesAreStale()) installPackages()
   build()
   const wanted = [
     ...(clients ? clientPrograms : []),
-    ...(languages || drivers || kafka ? languagePrograms : []),
+    ...(languages || drivers || kafka || siem ? languagePrograms : []),
     ...(drivers ? driverPrograms : []),
   ]
   installPrograms(wanted)
+  if (clients) installServerPlugin()
   if (drivers) installDrivers()
   if (kafka) installKafka()
   if (infra) installInfra({ run, output, progress })
+  if (siem) installSiem({ run, output, progress })
 }
 
 function checkNode() {
@@ -111,11 +124,34 @@ function isBuilt() {
 const clientPrograms = [
   { name: 'psql', from: 'postgresql-client' },
   { name: 'pgbench', from: 'postgresql-contrib' },
+  // What lines are typed into.
+  { name: 'zsh', from: 'zsh' },
+  { name: 'fish', from: 'fish' },
+  { name: 'vim', from: 'vim' },
+  { name: 'less', from: 'less' },
+  { name: 'ssh', from: 'openssh-client' },
+  {
+    name: 'sshd',
+    from: 'openssh-server',
+    // Where nobody's PATH looks but root's.
+    isThere: () => existsSync('/usr/sbin/sshd') || hasProgram('sshd'),
+  },
+  {
+    name: 'sftp-server',
+    from: 'openssh-sftp-server',
+    isThere: () => existsSync('/usr/lib/openssh/sftp-server'),
+  },
+  { name: 'rsync', from: 'rsync' },
+  { name: 'git', from: 'git' },
+  { name: 'mariadb', from: 'mariadb-client-core' },
+  { name: 'mariadb-dump', from: 'mariadb-client' },
+  { name: 'mariadbd', from: 'mariadb-server-core' },
 ]
 const languagePrograms = [
   { name: 'javac', from: 'default-jdk-headless' },
   { name: 'mvn', from: 'maven' },
   { name: 'python3', from: 'python3' },
+  { name: 'go', from: 'golang-go' },
 ]
 const driverPrograms = [
   {
@@ -140,21 +176,53 @@ function installPrograms(wanted) {
   run('apt-get', install, { what: 'apt-get install', env, quiet: true })
 }
 
+/** MariaDB's own account plug-in is in the package that would start a server of its own; only its file is taken. */
+function installServerPlugin() {
+  const name = 'auth_ed25519.so'
+  const place = join(root, 'node_modules/.cache/custody-mariadb')
+  const places = ['/usr/lib/mysql/plugin', '/usr/lib64/mysql/plugin', '/usr/lib64/mariadb/plugin']
+  if ([...places, place].some((one) => existsSync(join(one, name)))) return
+  if (!hasProgram('apt-get'))
+    throw new SetupError(`this needs MariaDB's plug-in ${name}: please install MariaDB's server`)
+  progress('fetching a plug-in of MariaDB (apt-get download)')
+  const making = join(place, 'making')
+  rmSync(making, { recursive: true, force: true })
+  mkdirSync(making, { recursive: true })
+  run('apt-get', ['download', 'mariadb-server'], {
+    what: 'apt-get download',
+    cwd: making,
+    quiet: true,
+  })
+  const archive = readdirSync(making).find((file) => file.endsWith('.deb'))
+  run('dpkg-deb', ['-x', archive, 'files'], { what: 'dpkg-deb', cwd: making, quiet: true })
+  copyFileSync(join(making, 'files/usr/lib/mysql/plugin', name), join(place, name))
+  rmSync(making, { recursive: true, force: true })
+}
+
 /** Drivers that are not of this language, from their own registries; test-support knows them by the same list. */
 function installDrivers() {
-  const { directory, pypi, maven } = JSON.parse(
+  const { directory, pypi, pypiAlone, maven, go } = JSON.parse(
     readFileSync(join(root, 'test/support/drivers.json'), 'utf8'),
   )
   const place = join(root, directory)
   const stamp = join(place, 'installed.json')
   const { stdout: python } = spawnSync('python3', ['--version'], { encoding: 'utf8' })
-  const wanted = JSON.stringify({ pypi, maven, python })
+  const goFiles = ['go.mod', 'go.sum', 'main.go'].map((file) =>
+    readFileSync(join(root, go, file), 'utf8'),
+  )
+  const wanted = JSON.stringify({ pypi, pypiAlone, maven, python, goFiles })
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === wanted) return
-  progress('fetching drivers for Python and Java (pip, mvn)')
+  progress('fetching drivers for Python, Java and Go (pip, mvn, go)')
   rmSync(place, { recursive: true, force: true })
   mkdirSync(place, { recursive: true })
   const pip = ['-m', 'pip', 'install', '--quiet', '--target', join(place, 'python'), ...pypi]
   run('python3', pip, { what: 'pip install', quiet: true })
+  // What these ask for contradicts what the others do, and what of them is used runs without it.
+  const alone = ['--no-deps', '--ignore-requires-python', '--target', join(place, 'python-alone')]
+  run('python3', ['-m', 'pip', 'install', '--quiet', ...alone, ...pypiAlone], {
+    what: 'pip install',
+    quiet: true,
+  })
   for (const artifact of maven)
     run(
       'mvn',
@@ -167,6 +235,16 @@ function installDrivers() {
       ],
       { what: 'mvn dependency:copy', quiet: true },
     )
+  run('go', ['build', '-o', join(place, 'go', 'connect'), '.'], {
+    what: 'go build',
+    cwd: join(root, go),
+    env: {
+      ...process.env,
+      GOFLAGS: '-mod=readonly',
+      GOPROXY: process.env.GOPROXY || 'https://proxy.golang.org',
+    },
+    quiet: true,
+  })
   writeFileSync(stamp, wanted)
 }
 
@@ -200,6 +278,8 @@ function output(program, args) {
 
 function hasProgram(name) {
   const places = (process.env.PATH ?? '').split(delimiter)
+  // Where a normal user's PATH does not look.
+  places.push('/usr/sbin', '/usr/local/go/bin')
   const versions = '/usr/lib/postgresql'
   if (existsSync(versions)) {
     places.push(...readdirSync(versions).map((version) => join(versions, version, 'bin')))
@@ -230,6 +310,7 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
       drivers: tests,
       kafka: tests || process.argv.includes('--kafka'),
       infra: tests || process.argv.includes('--infra'),
+      siem: tests || process.argv.includes('--siem'),
     })
     progress('everything is set up')
   } catch (error) {
