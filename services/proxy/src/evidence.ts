@@ -41,7 +41,7 @@ export interface EvidenceParts<C extends RunningCommand> {
   encoding: Pieces['encoding']
   /** Of what the client streams into a command. */
   inputEncoding: Pieces['encoding']
-  /** What was masked of a command since the last time. */
+  /** What was masked of a command since it started, asked when it ends. */
   masksOf(command: C): EventInput['masks']
   /** The same, of what belongs to none. */
   looseMasks?(): EventInput['masks']
@@ -76,8 +76,14 @@ export class Evidence<C extends RunningCommand> {
     }
   }
 
-  started(command: C, { decision, alert }: Verdict, statement: StatementDraft): void {
-    const { recorder, session, masksOf } = this.parts
+  /** `masks`: of the statement itself, never of an answer that another command is still getting. */
+  started(
+    command: C,
+    { decision, alert }: Verdict,
+    statement: StatementDraft,
+    masks: EventInput['masks'],
+  ): void {
+    const { recorder, session } = this.parts
     recorder.record(
       {
         id: command.id,
@@ -86,7 +92,7 @@ export class Evidence<C extends RunningCommand> {
         command: command.id,
         decision,
         statement,
-        masks: masksOf(command),
+        masks,
       },
       session,
     )

@@ -47,7 +47,8 @@ export class Evidence extends CommandEvidence<Command> {
   start(submitted: Submitted, verdict: Verdict, mask: CommandMask | null): Command {
     const { analysis } = submitted
     const command: Command = { ...this.running(analysis.readOnly), analysis, mask }
-    this.started(command, verdict, this.describe(submitted, mask))
+    const statement = this.describe(submitted, mask)
+    this.started(command, verdict, statement, mask?.takeMasks())
     return command
   }
 

@@ -2,6 +2,7 @@
  * Masking on the wire: real clients and a real PostgreSQL; what the client gets, what is recorded of it, and that everything
  * else passes as it was. That nothing leaks is for `npm run canary` to show; here is what each setting does.
  */
+import type { EventEmitter } from 'node:events'
 import { type AddressInfo, connect, createServer, type Server } from 'node:net'
 import { join } from 'node:path'
 import { openRecorder, type Recorder } from '@custody/event-log'
@@ -166,6 +167,36 @@ test('each action, by the first rule that fits who asks', async () => {
   expect(row.born.getMonth()).toBe(0)
   const [forSupport] = await ask('select email from customers where id = 1', 'dev')
   expect(forSupport.email).toMatch(/^[*.]+e\.com$/)
+})
+
+test('a command that starts while another is answered takes none of its counts', async () => {
+  const { events: own } = await after(() =>
+    withClient(async (client) => {
+      // The driver sends nothing before an answer is over; what is beneath it does.
+      const { connection } = client as unknown as {
+        connection: EventEmitter & { query(sql: string): void }
+      }
+      for (const name of connection.eventNames())
+        if (!['message', 'error', 'end'].includes(String(name))) connection.removeAllListeners(name)
+      const ready = new Promise<void>((resolve) => {
+        let left = 2
+        connection.on('readyForQuery', () => --left || resolve())
+      })
+      // What PostgreSQL gathers before it sends is filled by the third row, and there is a fourth.
+      const slow = `select name, repeat('-', 20000), (select count(*) from generate_series(1, late * 2000000))
+        from (select name, n * (id - 1) as late from generate_series(0, 1) n, customers order by n, id offset 0) c`
+      connection.once('dataRow', () => connection.query('select town, 1 as behind from customers'))
+      connection.query(slow)
+      await ready
+    }),
+  )
+  const ofClient = own.filter(({ session }) => session?.equals(own.at(-1)!.session!))
+  const [first, second] = ofClient.filter(({ kind }) => kind === 'command.started')
+  expect([first?.masks ?? [], second?.masks ?? []]).toEqual([[], []])
+  const [slow, behind] = ofClient.filter(({ kind }) => kind === 'command.completed')
+  expect(second!.sequence).toBeLessThan(slow!.sequence)
+  expect(slow!.masks).toEqual([expect.objectContaining({ rule: 'names', count: 4 })])
+  expect(behind!.masks ?? []).toEqual([])
 })
 
 test('what was masked is counted, and the values are nowhere', async () => {

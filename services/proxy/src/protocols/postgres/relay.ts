@@ -877,7 +877,8 @@ export class Relay {
       copyIn: false,
       copyStarted: false,
     }
-    this.evidence.started(command, verdict, this.describe(submitted, command.masked))
+    const statement = this.describe(submitted, command.masked)
+    this.evidence.started(command, verdict, statement, command.masked?.counts.take())
     if (command.masked !== null) this.noteMasks(command, command.masked, analysis)
     if (command.maySet) this.unsettled++
     if (command.changing) this.changing++
