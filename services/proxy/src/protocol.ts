@@ -10,6 +10,7 @@ import type { Configuration, Home, Logger, ProtocolName, Secrets } from '@custod
 import type { Masking } from '@custody/masking'
 import type { Approvals } from './approvals'
 import type { Gate } from './gate'
+import type { Live, Sessions } from './sessions'
 import type { SignIns } from './sign-ins'
 
 export type { CredentialVerifier, Principal }
@@ -38,12 +39,6 @@ export interface Protocol {
   serve(socket: Socket): Promise<void>
   /** Tells a client that it is one too many, in its own protocol, and closes; at once, whatever it has said. */
   refuse(socket: Socket): void
-  /** Ends a session by its identifier (hex), with the reason that its client is told. False where it is not there. */
-  kill(session: string, reason: string): boolean
-  /** Who may be here has changed: ends the sessions of those who may not, at once. */
-  checkStanding(): void
-  /** Sessions now open. */
-  readonly sessions: number
-  /** Ends what is open; resolves when all of it is recorded. */
-  stop(drainMsMax: number): Promise<void>
+  /** Sessions now open: what ends them, by their identifiers or all of them, is the same for every protocol. */
+  readonly live: Pick<Sessions<unknown, Live>, 'size' | 'kill' | 'checkStanding' | 'stop'>
 }

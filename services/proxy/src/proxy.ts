@@ -89,7 +89,7 @@ export function createProxy(options: ProxyOptions): Proxy {
   const listeners: Listener[] = []
   let isListening = false
   const checkStanding = () => {
-    for (const protocol of protocols) protocol.checkStanding()
+    for (const protocol of protocols) protocol.live.checkStanding()
   }
   let cluster: Cluster | null = null
   return {
@@ -145,7 +145,7 @@ export function createProxy(options: ProxyOptions): Proxy {
       people.on('session.kill', ({ parent, who }) => {
         if (!parent) return
         const reason = `ended by ${nameOf(who ?? null)}`
-        protocols.some((protocol) => protocol.kill(parent.toString('hex'), reason))
+        protocols.some((protocol) => protocol.live.kill(parent.toString('hex'), reason))
       })
       const standing = new Standing(home)
       if (configuration.kafka)
@@ -214,7 +214,7 @@ export function createProxy(options: ProxyOptions): Proxy {
     },
     async stop() {
       const drained = Promise.all(
-        protocols.map((protocol) => protocol.stop(configuration.limits.drainMsMax)),
+        protocols.map((protocol) => protocol.live.stop(configuration.limits.drainMsMax)),
       )
       const stopped = listeners.map((listener) => listener.stop(drained))
       signIns?.stop()
@@ -229,7 +229,7 @@ export function createProxy(options: ProxyOptions): Proxy {
     },
     status() {
       return {
-        sessions: protocols.reduce((sum, { sessions }) => sum + sessions, 0),
+        sessions: protocols.reduce((sum, { live }) => sum + live.size, 0),
         log: recorder?.status() ?? null,
         policy: { version: policies?.current?.version ?? null, problem: policies?.problem ?? null },
         held: approvals?.waiting ?? 0,

@@ -78,13 +78,12 @@ const CONTROL_MS_MAX = 60_000
 const LOOK_MS_MAX = 2000
 
 export async function createMysql(services: ProtocolServices): Promise<Protocol> {
-  const { limits } = services.configuration
-  return new Mysql(services, limits.handshakeMsMax)
+  return new Mysql(services)
 }
 
 class Mysql implements Protocol {
   readonly name = 'mysql' as const
-  private readonly live: Sessions<number, Live>
+  readonly live: Sessions<number, Live>
   private readonly refusals = new PerMinute(REFUSALS_PER_MINUTE_MAX)
   private readonly key: RsaKey
   private readonly texts = new Texts()
@@ -94,10 +93,7 @@ class Mysql implements Protocol {
   private readonly facts = new Map<string, TargetFacts>()
   private readonly looked: Promise<unknown>
 
-  constructor(
-    private readonly services: ProtocolServices,
-    private readonly handshakeMsMax: number,
-  ) {
+  constructor(private readonly services: ProtocolServices) {
     const { recorder, configuration, secrets, logger } = services
     this.live = new Sessions(services)
     this.catalogues = new Catalogues(recorder, configuration.gateway, secrets, logger)
@@ -131,28 +127,13 @@ class Mysql implements Protocol {
     return { masking, catalogue }
   }
 
-  checkStanding(): void {
-    this.live.checkStanding()
-  }
-
-  kill(session: string, reason: string): boolean {
-    return this.live.kill(session, reason)
-  }
-
-  stop(drainMsMax: number): Promise<void> {
-    return this.live.stop(drainMsMax)
-  }
-
-  get sessions(): number {
-    return this.live.size
-  }
-
   async serve(socket: Socket): Promise<void> {
     const client = {
       address: socket.remoteAddress ?? '',
       port: socket.remotePort ?? 0,
       gateway: `${socket.localAddress}:${socket.localPort}`,
     }
+    const { handshakeMsMax } = this.services.configuration.limits
     // Until the relay listens, an error only ends the connection; readers learn of it themselves.
     socket.on('error', () => {})
     let greeted: Greeted | null = null
@@ -160,9 +141,9 @@ class Mysql implements Protocol {
       refuseClient(
         greeted?.stream ?? socket,
         greeted?.channel.sequence ?? 0,
-        new CustodyError('CUSTODY-ACCESS-004', `not signed in within ${this.handshakeMsMax} ms`),
+        new CustodyError('CUSTODY-ACCESS-004', `not signed in within ${handshakeMsMax} ms`),
       )
-    }, this.handshakeMsMax)
+    }, handshakeMsMax)
     try {
       const threadId = this.takeThreadId()
       const nonce = makeNonce()

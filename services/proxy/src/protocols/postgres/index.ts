@@ -73,7 +73,6 @@ const AUTHENTICATION_OK_BYTES = 9
 
 export async function createPostgres(services: ProtocolServices): Promise<Protocol> {
   await loadParser()
-  const { limits } = services.configuration
   return new Postgres(
     services,
     createAnalyser({
@@ -81,20 +80,18 @@ export async function createPostgres(services: ProtocolServices): Promise<Protoc
       cacheBytesMax: 64 * 1024 * 1024,
       parseBytesMax: 256 * 1024,
     }),
-    limits.handshakeMsMax,
   )
 }
 
 class Postgres implements Protocol {
   readonly name = 'postgres' as const
-  private readonly live: Sessions<string, Live>
+  readonly live: Sessions<string, Live>
   private readonly refusals = new PerMinute(REFUSALS_PER_MINUTE_MAX)
   private readonly catalogues: Catalogues
 
   constructor(
     private readonly services: ProtocolServices,
     private readonly analyser: Analyser,
-    private readonly handshakeMsMax: number,
   ) {
     const { recorder, configuration, secrets, logger } = services
     this.live = new Sessions(services)
@@ -103,38 +100,23 @@ class Postgres implements Protocol {
     })
   }
 
-  checkStanding(): void {
-    this.live.checkStanding()
-  }
-
-  kill(session: string, reason: string): boolean {
-    return this.live.kill(session, reason)
-  }
-
-  stop(drainMsMax: number): Promise<void> {
-    return this.live.stop(drainMsMax)
-  }
-
-  get sessions(): number {
-    return this.live.size
-  }
-
   async serve(socket: Socket): Promise<void> {
     const client = {
       address: socket.remoteAddress ?? '',
       port: socket.remotePort ?? 0,
       gateway: `${socket.localAddress}:${socket.localPort}`,
     }
+    const { handshakeMsMax } = this.services.configuration.limits
     // Until the relay listens, an error only ends the connection; readers learn of it themselves.
     socket.on('error', () => {})
     let stream: Duplex = socket
     const timer = setTimeout(() => {
       refuseClient(
         stream,
-        new CustodyError('CUSTODY-ACCESS-004', `not signed in within ${this.handshakeMsMax} ms`),
+        new CustodyError('CUSTODY-ACCESS-004', `not signed in within ${handshakeMsMax} ms`),
         '08004',
       )
-    }, this.handshakeMsMax)
+    }, handshakeMsMax)
     try {
       const greeting = await greet(socket, this.services.tls)
       stream = greeting.stream

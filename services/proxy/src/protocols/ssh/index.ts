@@ -54,7 +54,7 @@ export async function createSsh(services: ProtocolServices): Promise<Protocol> {
 
 class Ssh implements Protocol {
   readonly name = 'ssh' as const
-  private readonly live: Sessions<string, Live>
+  readonly live: Sessions<string, Live>
   private readonly refusals = new PerMinute(REFUSALS_PER_MINUTE_MAX)
   private readonly met: MetHosts
 
@@ -65,22 +65,6 @@ class Ssh implements Protocol {
   ) {
     this.met = new MetHosts(services.home)
     this.live = new Sessions(services)
-  }
-
-  checkStanding(): void {
-    this.live.checkStanding()
-  }
-
-  kill(session: string, reason: string): boolean {
-    return this.live.kill(session, reason)
-  }
-
-  stop(drainMsMax: number): Promise<void> {
-    return this.live.stop(drainMsMax)
-  }
-
-  get sessions(): number {
-    return this.live.size
   }
 
   serve(socket: Socket): Promise<void> {
