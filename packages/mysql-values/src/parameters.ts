@@ -104,14 +104,11 @@ function readValues(
     const of = types[i]!
     const type = valueTypeOf(of, collation)
     const sent = long.get(i)
-    if (sent !== undefined) {
-      parameters.push({
-        ...{ text: decodeValue(sent, type, true), bytes: sent, type },
-        ...{ name: of.name, isLong: true },
-      })
-    } else if ((nulls[i >> 3]! >> (i & 7)) & 1)
-      parameters.push({ text: null, bytes: null, type, name: of.name, isLong: false })
-    else parameters.push({ ...readValue(reader, type), name: of.name, isLong: false })
+    if (sent !== undefined) parameters.push(parameter(type, sent, of.name, true))
+    else {
+      const isNull = ((nulls[i >> 3]! >> (i & 7)) & 1) === 1
+      parameters.push(parameter(type, isNull ? null : readValue(reader, type), of.name, false))
+    }
   }
   return { parameters, types }
 }
@@ -141,22 +138,25 @@ function valueTypeOf({ type, isUnsigned }: ParameterType, collation: number): Va
   }
 }
 
-function readValue(
-  reader: Reader,
+/** Made in one place, so that all of them have one shape. */
+function parameter(
   type: ValueType,
-): { text: string | null; bytes: Buffer | null; type: ValueType } {
-  const size = binarySize(type.type)
-  if (type.type === 6) return { text: null, bytes: null, type }
-  const bytes =
-    size >= 0
-      ? reader.raw(size)
-      : size === LENGTH_BYTE
-        ? reader.raw(reader.u8())
-        : size === LENGTH_ENCODED
-          ? reader.lenencBytes()
-          : null
-  if (bytes === null) throw new FormError(`a parameter of unknown type ${type.type}`)
-  return { text: decodeValue(bytes, type, true), bytes, type }
+  bytes: Buffer | null,
+  name: Buffer,
+  isLong: boolean,
+): Parameter {
+  return { text: bytes === null ? null : decodeValue(bytes, type, true), bytes, type, name, isLong }
+}
+
+const TYPE_NULL = 6
+
+function readValue(reader: Reader, { type }: ValueType): Buffer | null {
+  if (type === TYPE_NULL) return null
+  const size = binarySize(type)
+  if (size >= 0) return reader.raw(size)
+  if (size === LENGTH_BYTE) return reader.raw(reader.u8())
+  if (size === LENGTH_ENCODED) return reader.lenencBytes()
+  throw new FormError(`a parameter of unknown type ${type}`)
 }
 
 const SEND_TYPES = 128
@@ -183,13 +183,8 @@ export function readBulkExecute(
       const type = valueTypeOf(of, collation)
       const indicator = reader.u8()
       if (indicator > Indicator.ignore) throw new FormError('a parameter that says nothing')
-      row.push({
-        ...(indicator === Indicator.none
-          ? readValue(reader, type)
-          : { text: null, bytes: null, type }),
-        name: EMPTY,
-        isLong: false,
-      })
+      const value = indicator === Indicator.none ? readValue(reader, type) : null
+      row.push(parameter(type, value, EMPTY, false))
     }
     rows.push(row)
   }

@@ -15,15 +15,22 @@ import {
 import type { Verdict } from './gate'
 import { OUTPUT_BYTES_MAX, type Pieces, recordPieces } from './pieces'
 
-/** One that runs. */
-export interface RunningCommand {
-  id: Buffer
-  micros: number
-  durability: Durability
-  columns: ColumnDraft[] | undefined
-  inputBytes: number
-  inputRecordedBytes: number
-  inputHash: Hash | null
+/**
+ * One that runs; protocols extend it. A class, because what is spread into another object gets a shape of its own each time,
+ * and whatever reads its fields then looks them up anew.
+ */
+export class RunningCommand {
+  readonly micros = nowMicros()
+  readonly id = newUuid(this.micros)
+  readonly durability: Durability
+  columns: ColumnDraft[] | undefined = undefined
+  inputBytes = 0
+  inputRecordedBytes = 0
+  inputHash: Hash | null = null
+
+  constructor({ durability }: Pick<EvidenceSettings, 'durability'>, isReadOnly: boolean) {
+    this.durability = durability === 'auto' ? (isReadOnly ? 'os' : 'disk') : durability
+  }
 }
 
 export interface EvidenceSettings {
@@ -60,21 +67,6 @@ export class Evidence<C extends RunningCommand> {
   private readonly alerted = new Set<string>()
 
   constructor(private readonly parts: EvidenceParts<C>) {}
-
-  /** One that is about to be recorded. */
-  running(isReadOnly: boolean): RunningCommand {
-    const micros = nowMicros()
-    const { durability } = this.parts.settings
-    return {
-      id: newUuid(micros),
-      micros,
-      durability: durability === 'auto' ? (isReadOnly ? 'os' : 'disk') : durability,
-      columns: undefined,
-      inputBytes: 0,
-      inputRecordedBytes: 0,
-      inputHash: null,
-    }
-  }
 
   /** `masks`: of the statement itself, never of an answer that another command is still getting. */
   started(

@@ -1,11 +1,7 @@
 /** What is recorded of MySQL's commands: statements as their clients submitted them, and what of those is kept. */
 import type { RecordedSession, Recorder } from '@custody/event-log'
 import type { ParameterDraft, StatementDraft } from '@custody/schemas'
-import {
-  Evidence as CommandEvidence,
-  type EvidenceSettings,
-  type RunningCommand,
-} from '../../evidence'
+import { Evidence as CommandEvidence, type EvidenceSettings, RunningCommand } from '../../evidence'
 import type { Verdict } from '../../gate'
 import type { StatementAnalysis } from './analysis'
 import type { CommandMask } from './rows'
@@ -19,24 +15,48 @@ export interface Submitted {
   /** As it is kept: readable, and without passwords. */
   text: Buffer | string
   analysis: StatementAnalysis
-  parameters?: ParameterDraft[]
-  attributes?: Record<string, string>
+  parameters: ParameterDraft[] | undefined
+  attributes: Record<string, string> | undefined
   /** Among the statements of its request. */
   index: number
   count: number
 }
 
+/** The only one of its request. */
+export function alone(
+  by: string,
+  bytes: Buffer,
+  text: Buffer | string,
+  analysis: StatementAnalysis,
+): Submitted {
+  return {
+    by,
+    bytes,
+    text,
+    analysis,
+    parameters: undefined,
+    attributes: undefined,
+    index: 0,
+    count: 1,
+  }
+}
+
 /** One that runs. */
-export interface Command extends RunningCommand {
-  analysis: StatementAnalysis
-  mask: CommandMask | null
+export class Command extends RunningCommand {
+  constructor(
+    settings: EvidenceSettings,
+    readonly analysis: StatementAnalysis,
+    readonly mask: CommandMask | null,
+  ) {
+    super(settings, analysis.readOnly)
+  }
 }
 
 export class Evidence extends CommandEvidence<Command> {
   constructor(
     private readonly recorder: Recorder,
     private readonly session: RecordedSession,
-    settings: EvidenceSettings,
+    private readonly settings: EvidenceSettings,
   ) {
     super({
       ...{ recorder, session, settings, encoding: 'mysql', inputEncoding: 'raw' },
@@ -45,8 +65,7 @@ export class Evidence extends CommandEvidence<Command> {
   }
 
   start(submitted: Submitted, verdict: Verdict, mask: CommandMask | null): Command {
-    const { analysis } = submitted
-    const command: Command = { ...this.running(analysis.readOnly), analysis, mask }
+    const command = new Command(this.settings, submitted.analysis, mask)
     const statement = this.describe(submitted, mask)
     this.started(command, verdict, statement, mask?.takeMasks())
     return command
@@ -65,10 +84,12 @@ export class Evidence extends CommandEvidence<Command> {
   /** The statement as events carry it. */
   describe(submitted: Submitted, mask: CommandMask | null): StatementDraft {
     const { by, bytes, analysis, parameters, index, count, attributes } = submitted
+    const { text, textDigest } = this.textOf(mask?.text() ?? submitted.text)
     return {
       language: 'sql',
       interface: by,
-      ...this.textOf(mask?.text() ?? submitted.text),
+      text,
+      textDigest,
       textBytes: bytes.length,
       parameters:
         mask === null

@@ -45,7 +45,7 @@ import {
 import { Answer, ColumnMemory, Seen, type Shape } from './answers'
 import { Catalogue, reshapes } from './catalogue'
 import type { Turns } from './credential'
-import { Evidence, type Command as Running, type Submitted } from './evidence'
+import { alone, Evidence, type Command as Running, type Submitted } from './evidence'
 import { AnswerCutter, type AnswerHandler, type ClientCommand, CommandCutter } from './frames'
 import { KILL_ALONE, killStatement, readKill } from './kill'
 import type { CommandMask, RowPlan, SessionMasking } from './rows'
@@ -491,7 +491,7 @@ export class Relay {
         break
       case Command.processKill:
         if (payload.length < 5) throw new WireError('nothing to kill')
-        this.onKill(alone('process-kill', `KILL ${payload.readUInt32LE(1)}`, KILLING))
+        this.onKill(inWords('process-kill', `KILL ${payload.readUInt32LE(1)}`, KILLING))
         break
       case Command.registerReplica:
       case Command.binlogDump:
@@ -507,7 +507,10 @@ export class Relay {
       case Command.refresh:
       case Command.shutdown:
       case Command.debug:
-        this.decided(alone('command', WORDS[type]!, unanalysed('a command of the protocol')), 'ok')
+        this.decided(
+          inWords('command', WORDS[type]!, unanalysed('a command of the protocol')),
+          'ok',
+        )
         break
       default:
         this.refuseCommand(
@@ -636,7 +639,7 @@ export class Relay {
   private submitted(by: string, bytes: Buffer, analysis: StatementAnalysis): Submitted {
     const { texts } = this.parts
     const text = texts.textOf(texts.keptText(analysis, bytes))
-    return { by, bytes, text, analysis, index: 0, count: 1 }
+    return alone(by, bytes, text, analysis)
   }
 
   private onQuery(payload: Buffer): void {
@@ -748,14 +751,14 @@ export class Relay {
 
   private resolved(by: string, { bytes, text, analysis, way }: Prepared): Submitted {
     const now = this.parts.texts.stillIs(analysis, bytes, way)
-    return { by, bytes, text, analysis: now, index: 0, count: 1 }
+    return alone(by, bytes, text, now)
   }
 
   /** What was not prepared here the target does not know either. */
   private answerUnknown(by: string, payload: Buffer): void {
     const id = payload.readUInt32LE(1)
     const words = `(statement ${id === LAST_PREPARED ? 'prepared last' : id}, which is not prepared)`
-    const submitted = alone(by, words, HARMLESS)
+    const submitted = inWords(by, words, HARMLESS)
     const verdict = this.judge(submitted, false)
     if (this.stops(verdict, submitted)) return
     this.answerLocally(
@@ -776,8 +779,11 @@ export class Relay {
         ? NONE_LONG
         : new Map([...prepared.long].map(([i, { kept }]) => [i, Buffer.concat(kept)] as const))
     const { parameters, types } = readExecute(payload.subarray(1), {
-      ...{ parameters: prepared.parameters, types: prepared.types, long },
-      ...{ attributes: this.queryAttributes, collation: UTF8_COLLATION },
+      parameters: prepared.parameters,
+      types: prepared.types,
+      long,
+      attributes: this.queryAttributes,
+      collation: UTF8_COLLATION,
     })
     if (parameters.length === 0) return undefined
     prepared.types = types
@@ -909,7 +915,7 @@ export class Relay {
   }
 
   private onReplication(type: number): void {
-    const submitted = alone(
+    const submitted = inWords(
       'replication',
       type === Command.registerReplica ? 'COM_REGISTER_SLAVE' : 'COM_BINLOG_DUMP',
       unanalysed('a stream of all changes'),
@@ -1002,7 +1008,7 @@ export class Relay {
   }
 
   private onReset(): void {
-    const submitted = alone('reset', 'COM_RESET_CONNECTION', HARMLESS)
+    const submitted = inWords('reset', 'COM_RESET_CONNECTION', HARMLESS)
     const verdict = this.judge(submitted, false)
     if (this.stops(verdict, submitted)) return
     this.prepared.clear()
@@ -1068,7 +1074,7 @@ export class Relay {
   /** What is no statement, and not relayed at all. */
   private refuseCommand(code: string, reason: string): void {
     const verdict = denied(null, reason, code)
-    this.evidence.blocked(alone('command', reason, unanalysed(reason)), verdict, null)
+    this.evidence.blocked(inWords('command', reason, unanalysed(reason)), verdict, null)
     this.answerError(code, reason, 'os')
   }
 
@@ -1629,8 +1635,8 @@ const NOTHING: readonly StatementAnalysis[] = [HARMLESS]
 const UTF8_COLLATION = 45
 
 /** What has no text of its own. */
-function alone(by: string, text: string, analysis: StatementAnalysis): Submitted {
-  return { by, bytes: Buffer.from(text), text, analysis, index: 0, count: 1 }
+function inWords(by: string, words: string, analysis: StatementAnalysis): Submitted {
+  return alone(by, Buffer.from(words), words, analysis)
 }
 
 /** Of one bulk execution; one with more is refused. */
@@ -1642,18 +1648,23 @@ function parameterDraft(
   sent: { bytes: number; keptBytes: number } | undefined,
   room: { left: number },
 ): ParameterDraft {
-  const named = name.length > 0 ? { name: name.toString('utf8') } : {}
-  if (text === null) return { ...named, type: typeName(type), value: null }
+  const draft: ParameterDraft = {
+    name: name.length > 0 ? name.toString('utf8') : undefined,
+    type: typeName(type),
+    value: null,
+    bytes: undefined,
+    cut: undefined,
+  }
+  if (text === null) return draft
   const isShort = text.length * 3 <= room.left
   const value = isShort ? text : cutText(Buffer.from(text), room.left)
   room.left -= value.length
-  return {
-    ...named,
-    ...{ type: typeName(type), value, bytes: sent?.bytes ?? bytes?.length ?? 0 },
-    cut:
-      (!isShort && value.length < Buffer.byteLength(text)) ||
-      (sent !== undefined && sent.keptBytes < sent.bytes),
-  }
+  draft.value = value
+  draft.bytes = sent?.bytes ?? bytes?.length ?? 0
+  draft.cut =
+    (!isShort && value.length < Buffer.byteLength(text)) ||
+    (sent !== undefined && sent.keptBytes < sent.bytes)
+  return draft
 }
 
 const KILLING: StatementAnalysis = {

@@ -24,7 +24,7 @@ import {
 import { decodeValue, typeName } from '@custody/postgres-values'
 import type { ColumnDraft, ParameterDraft, StatementDraft } from '@custody/schemas'
 import type { Answer, Approvals, Waiting } from '../../approvals'
-import { cutText, Evidence, type EvidenceSettings, type RunningCommand } from '../../evidence'
+import { cutText, Evidence, type EvidenceSettings, RunningCommand } from '../../evidence'
 import { encodeDecision, type Grant, type Reveal, type SessionGate, type Verdict } from '../../gate'
 import { Lane } from '../../lane'
 import { type ColumnMask, MaskCounts } from '../../masks'
@@ -145,19 +145,28 @@ interface Change {
   before: unknown
 }
 
-interface Command extends RunningCommand {
+class Command extends RunningCommand {
   /** It may change settings of the session, or take a change back. */
-  maySet: boolean
-  /** It may change what the database has made its own, or what its relations are. */
-  changing: boolean
-  makesCode: boolean
-  /** It may change what names mean to masking. */
-  renaming: boolean
-  /** Null where nothing is masked. */
-  masked: CommandMask | null
-  copyIn: boolean
+  readonly maySet: boolean
+  readonly makesCode: boolean
+  copyIn = false
   /** The client has begun to send COPY data: what it sent before and the target reads while copying is ignored there. */
-  copyStarted: boolean
+  copyStarted = false
+
+  constructor(
+    settings: EvidenceSettings,
+    analysis: StatementAnalysis,
+    /** It may change what the database has made its own, or what its relations are. */
+    readonly changing: boolean,
+    /** It may change what names mean to masking. */
+    readonly renaming: boolean,
+    /** Null where nothing is masked. */
+    readonly masked: CommandMask | null,
+  ) {
+    super(settings, analysis.readOnly)
+    this.maySet = !analysis.readOnly || analysis.verbs.some((verb) => SETS_BY_READING.has(verb))
+    this.makesCode = analysis.makesCode
+  }
 }
 
 enum Kind {
@@ -867,16 +876,13 @@ export class Relay {
 
   private recordCommand(submitted: Submitted, verdict: Verdict): Command {
     const { analysis } = submitted
-    const command: Command = {
-      ...this.evidence.running(analysis.readOnly),
-      maySet: !analysis.readOnly || analysis.verbs.some((verb) => SETS_BY_READING.has(verb)),
-      changing: analysis.makesCode || this.reshapes(analysis),
-      makesCode: analysis.makesCode,
-      renaming: this.renames(analysis),
-      masked: this.maskedAs(submitted),
-      copyIn: false,
-      copyStarted: false,
-    }
+    const command = new Command(
+      this.settings,
+      analysis,
+      analysis.makesCode || this.reshapes(analysis),
+      this.renames(analysis),
+      this.maskedAs(submitted),
+    )
     const statement = this.describe(submitted, command.masked)
     this.evidence.started(command, verdict, statement, command.masked?.counts.take())
     if (command.masked !== null) this.noteMasks(command, command.masked, analysis)
