@@ -317,7 +317,7 @@ const approvals: Command = {
 }
 
 /** How long to look for what an answer brought about. */
-const OUTCOME_MS = 3000
+const OUTCOME_MS = 10_000
 const OUTCOME_POLL_MS = 150
 
 /** Looks until what is looked for has come about, or for so long that it is told as it is. */
@@ -358,19 +358,20 @@ function answering(name: 'approve' | 'deny', summary: string): Command {
       const comment = given.text('comment')
       const how = name === 'approve' && given.has('force') ? 'force' : name
       const answer = await one.post<Json>(`${path}/${how}`, comment ? { comment } : {})
+      const needsMore = ({ answers, required }: Json) =>
+        answer.answer === 'approved' && answers.length < required
       const approval = await outcome(
         async () =>
           (await one.get<Json>(`/api/v1/approvals/${answer.request}`, { wait: 500 })).approval,
-        ({ state, answers, required }) =>
-          state !== 'waiting' ||
-          // More people are needed: it goes on waiting.
-          (answer.answer === 'approved' && required > 1 && answers.length < required),
+        (seen) => seen.state !== 'waiting' || (seen.required > 1 && needsMore(seen)),
       )
       if (output.json)
         output.object({ ...answer, state: approval.state, answers: approval.answers })
       else if (approval.state === 'waiting')
         output.line(
-          `Your answer is recorded; the command waits on (${approval.answers.length} answered, needed: ${approval.required} of ${approval.approvers || 'anybody else'}).`,
+          needsMore(approval)
+            ? `Your answer is recorded; the command waits on (${approval.answers.length} answered, needed: ${approval.required} of ${approval.approvers || 'anybody else'}).`
+            : 'Your answer is recorded; the gateway has not acted on it yet: see custody approvals.',
         )
       else output.line(`${approval.state}: ${answer.request}`)
       return 0

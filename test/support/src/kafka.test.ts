@@ -16,4 +16,4 @@ test('a broker is killed, started again on the same port, and still knows its to
   } finally {
     await kafka.stop()
   }
-})
+}, 300_000)
