@@ -6,7 +6,7 @@ const { relative } = require('node:path')
 const Sequencer = require('@jest/test-sequencer').default
 
 const KINDS = [
-  /^test\//,
+  /^(test|bench)\//,
   /^services\/standalone\//,
   /\.e2e\.test\.ts$/,
   /^packages\/(event-log-kafka|warehouse)\//,
