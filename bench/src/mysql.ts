@@ -4,14 +4,13 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { join } from 'node:path'
 import { listRecorders, openReader } from '@custody/event-log'
-import { issueToken, loadTokenKeys } from '@custody/identity'
-import { freePort, type Home, prepareHome } from '@custody/kit'
+import { freePort, type Home } from '@custody/kit'
 import { decodeMessage } from '@custody/schemas'
 import { type MysqlServer, startMysql, temporaryDirectory } from '@custody/test-support'
 import { cpuSeconds, type Table } from './measure'
+import { startGateway } from './processes'
 
 export interface MysqlOptions {
   rounds: number
@@ -114,44 +113,15 @@ async function startCustody(
   durability: string,
   children: ChildProcess[],
 ): Promise<Subject> {
-  const place = join(directory, `custody-${durability}`)
-  const home = prepareHome(place)
-  const file = `${place}.yaml`
   const port = await freePort()
-  writeFileSync(
-    file,
+  const { child, pid, home, token } = await startGateway(
+    join(directory, `custody-${durability}`),
     `listen: {mysql: ${port}}\nlog: {reserveBytes: 65536}\nresources:\n  target: ${server.resource({ tls: 'disable', durability, recording: 'full' })}\n`,
   )
-  const { token } = await issueToken(await loadTokenKeys(home, 'local'), {
-    subject: 'bench',
-    ttlSeconds: 24 * 3600,
-  })
-  const main = join(dirname(require.resolve('@custody/proxy/package.json')), 'dist/main.js')
-  const profile = process.env.CUSTODY_BENCH_PROFILE
-  const told = join(home.run, 'proxy.json')
-  rmSync(told, { force: true })
-  const child = spawn(
-    process.execPath,
-    [...(profile ? ['--cpu-prof', `--cpu-prof-dir=${profile}`] : []), main],
-    {
-      env: {
-        ...process.env,
-        CUSTODY_HOME: home.directory,
-        CUSTODY_CONFIG: file,
-        CUSTODY_LOG_LEVEL: 'warn',
-      },
-      stdio: ['ignore', 'inherit', 'inherit'],
-    },
-  )
   children.push(child)
-  while (!existsSync(told)) {
-    if (child.exitCode !== null) throw new Error('the proxy did not start')
-    await new Promise((resolve) => setTimeout(resolve, 20))
-  }
-  JSON.parse(readFileSync(told, 'utf8'))
   return {
     name: `custody ${durability}`,
-    ...{ port, user: 'bench', password: token, database: 'target', pid: child.pid!, home },
+    ...{ port, user: 'bench', password: token, database: 'target', pid, home },
   }
 }
 

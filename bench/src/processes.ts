@@ -2,10 +2,12 @@
  * Parts of Custody as processes of their own, as they run in earnest: the embedded engine, ingest, a recorder under load.
  * Each has an id to read its CPU time and memory by. Ends what it started.
  */
-import { type ChildProcess, fork } from 'node:child_process'
+import { type ChildProcess, fork, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { existsSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { freePort, type Home } from '@custody/kit'
+import { issueToken, loadTokenKeys } from '@custody/identity'
+import { freePort, type Home, prepareHome } from '@custody/kit'
 
 export interface Started {
   readonly child: ChildProcess
@@ -84,4 +86,54 @@ export async function startIngest(
     ...(configuration && { CUSTODY_CONFIG: configuration }),
   })
   return ingest
+}
+
+export interface Gateway {
+  readonly child: ChildProcess
+  readonly pid: number
+  readonly home: Home
+  /** Of somebody who may use it. */
+  readonly token: string
+}
+
+const LOOK_MS = 20
+
+/**
+ * The gateway, with its state in a new directory; resolves when it listens. CUSTODY_BENCH_PROFILE names a directory that V8's
+ * CPU profile of it goes to. `output`: where it is to say what it says, a file's number.
+ */
+export async function startGateway(
+  place: string,
+  configuration: string,
+  output: 'inherit' | number = 'inherit',
+): Promise<Gateway> {
+  const home = prepareHome(place)
+  const file = `${place}.yaml`
+  writeFileSync(file, configuration)
+  const { token } = await issueToken(await loadTokenKeys(home, 'local'), {
+    subject: 'bench',
+    ttlSeconds: 24 * 3600,
+  })
+  const main = join(dirname(require.resolve('@custody/proxy/package.json')), 'dist/main.js')
+  const told = join(home.run, 'proxy.json')
+  rmSync(told, { force: true })
+  const profile = process.env.CUSTODY_BENCH_PROFILE
+  const child = spawn(
+    process.execPath,
+    [...(profile ? ['--cpu-prof', `--cpu-prof-dir=${profile}`] : []), main],
+    {
+      env: {
+        ...process.env,
+        CUSTODY_HOME: home.directory,
+        CUSTODY_CONFIG: file,
+        CUSTODY_LOG_LEVEL: 'warn',
+      },
+      stdio: ['ignore', output, output],
+    },
+  )
+  while (!existsSync(told)) {
+    if (child.exitCode !== null) throw new Error('the gateway did not start')
+    await new Promise((resolve) => setTimeout(resolve, LOOK_MS))
+  }
+  return { child, pid: child.pid!, home, token }
 }

@@ -5,20 +5,11 @@
 import { type ChildProcess, fork, spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
-import {
-  closeSync,
-  createReadStream,
-  existsSync,
-  openSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-  writeSync,
-} from 'node:fs'
-import { dirname, join } from 'node:path'
+import { closeSync, createReadStream, openSync, readFileSync, writeSync } from 'node:fs'
+import { join } from 'node:path'
 import { openReader } from '@custody/event-log'
-import { issueToken, loadSshAuthority, loadTokenKeys } from '@custody/identity'
-import { freePort, parseConfiguration, prepareHome } from '@custody/kit'
+import { loadSshAuthority } from '@custody/identity'
+import { freePort, parseConfiguration } from '@custody/kit'
 import { decodeMessage } from '@custody/schemas'
 import {
   type SshServer,
@@ -31,6 +22,7 @@ import {
 } from '@custody/test-support'
 import { Client } from 'ssh2'
 import { cpuSeconds, median, percentile, type Table } from './measure'
+import { startGateway } from './processes'
 
 export interface SshOptions {
   rounds: number
@@ -281,42 +273,15 @@ async function startCustody(
   log: number,
   children: ChildProcess[],
 ): Promise<Subject> {
-  const home = prepareHome(directory)
   const port = await freePort()
-  const file = `${directory}.yaml`
   const text = `listen: {ssh: ${port}}
 log: {reserveBytes: 65536}
 resources:
   target: ${sshResource(server, 'durability: os, recording: full')}
 `
-  writeFileSync(file, text)
-  const { token } = await issueToken(await loadTokenKeys(home, 'local'), {
-    subject: 'bench',
-    ttlSeconds: 24 * 3600,
-  })
-  const main = join(dirname(require.resolve('@custody/proxy/package.json')), 'dist/main.js')
-  const told = join(home.run, 'proxy.json')
-  rmSync(told, { force: true })
-  const profile = process.env.CUSTODY_BENCH_PROFILE
-  const child = spawn(
-    process.execPath,
-    [...(profile ? ['--cpu-prof', `--cpu-prof-dir=${profile}`] : []), main],
-    {
-      env: {
-        ...process.env,
-        CUSTODY_HOME: home.directory,
-        CUSTODY_CONFIG: file,
-        CUSTODY_LOG_LEVEL: 'warn',
-      },
-      stdio: ['ignore', log, log],
-    },
-  )
+  const { child, pid, home, token } = await startGateway(directory, text, log)
   children.push(child)
-  while (!existsSync(told)) {
-    if (child.exitCode !== null) throw new Error('the proxy did not start')
-    await new Promise((resolve) => setTimeout(resolve, 20))
-  }
-  const { identity } = parseConfiguration(text, file)
+  const { identity } = parseConfiguration(text)
   return {
     name: 'custody os',
     way: sshThrough(`${directory}-client`, {
@@ -327,7 +292,7 @@ resources:
     }),
     port,
     login: { username: 'target', password: token },
-    pid: child.pid!,
+    pid,
   }
 }
 

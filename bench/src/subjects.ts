@@ -3,12 +3,12 @@
  * each durability. All are processes of their own on loopback, and all are ended.
  */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
-import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { connect } from 'node:net'
-import { dirname, join } from 'node:path'
-import { issueToken, loadTokenKeys } from '@custody/identity'
-import { freePort, prepareHome } from '@custody/kit'
+import { join } from 'node:path'
+import { freePort } from '@custody/kit'
 import { certificateFor, type PostgresServer } from '@custody/test-support'
+import { startGateway } from './processes'
 
 export interface Subject {
   name: string
@@ -155,38 +155,13 @@ export async function startSubjects(
     durability: string,
     more = '',
   ): Promise<{ port: number; pid: number; token: string }> {
-    const place = join(directory, `custody-${children.length}`)
-    const home = prepareHome(place)
-    const file = `${place}.yaml`
     const port = await freePort()
-    writeFileSync(
-      file,
+    const { child, pid, token } = await startGateway(
+      join(directory, `custody-${children.length}`),
       `listen: {postgres: ${port}}\nlog: {reserveBytes: 65536}\nlimits: {handshakesMax: 1000}\nresources:\n  target: {protocol: postgres, address: "127.0.0.1:${server.port}", account: ${server.user}, password: {literal: ${JSON.stringify(server.password)}}, database: ${DATABASE}, tls: disable, durability: ${durability}, recording: full}\n${more}`,
     )
-    const { token } = await issueToken(await loadTokenKeys(home, 'local'), {
-      subject: 'bench',
-      ttlSeconds: 24 * 3600,
-    })
-    const main = join(dirname(require.resolve('@custody/proxy/package.json')), 'dist/main.js')
-    const child = follow(
-      spawn(process.execPath, [...profiling(), main], {
-        env: {
-          ...process.env,
-          CUSTODY_HOME: home.directory,
-          CUSTODY_CONFIG: file,
-          CUSTODY_LOG_LEVEL: 'warn',
-        },
-        stdio: ['ignore', 'inherit', 'inherit'],
-      }),
-    )
-    const told = join(home.run, 'proxy.json')
-    rmSync(told, { force: true })
-    while (!existsSync(told)) {
-      if (child.exitCode !== null) throw new Error('the proxy did not start')
-      await new Promise((resolve) => setTimeout(resolve, 20))
-    }
-    JSON.parse(readFileSync(told, 'utf8'))
-    return { port, pid: child.pid!, token }
+    follow(child)
+    return { port, pid, token }
   }
 
   return {
@@ -202,12 +177,6 @@ export async function startSubjects(
       }
     },
   }
-}
-
-/** CUSTODY_BENCH_PROFILE names a directory that V8's CPU profile of the proxy goes to. */
-function profiling(): string[] {
-  const directory = process.env.CUSTODY_BENCH_PROFILE
-  return directory ? ['--cpu-prof', `--cpu-prof-dir=${directory}`] : []
 }
 
 function installed(name: string): string | null {
