@@ -144,7 +144,7 @@ export async function benchSsh(o: SshOptions, table: Table): Promise<string[]> {
 function signIn(subject: Subject): Promise<Client> {
   return new Promise((resolve, reject) => {
     const client = new Client()
-    client.once('ready', () => resolve(client))
+    client.once('ready', () => resolve(client.setNoDelay()))
     client.once('error', reject)
     client.connect({
       host: '127.0.0.1',

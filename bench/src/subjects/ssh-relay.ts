@@ -13,6 +13,9 @@ const hostKey = privateKey.export({ type: 'pkcs1', format: 'pem' })
 
 const server = new Server({ hostKeys: [hostKey] }, (connection) => {
   const target = new Client()
+  // A byte that is typed doesn't wait for the next one: OpenSSH's programs see to that as well.
+  ;(connection as unknown as { setNoDelay(): void }).setNoDelay()
+  target.on('connect', () => target.setNoDelay())
   let ready: Promise<void>
   connection.on('error', () => target.end())
   connection.on('close', () => target.end())
