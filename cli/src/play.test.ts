@@ -1,6 +1,9 @@
 /** A recording draws, in its time, and does nothing else to the terminal that it is played in. */
 import { createCastWriter } from '@custody/terminal'
-import { harmless, play } from './play'
+import { Drawing } from './drawing'
+import { play } from './play'
+
+const harmless = (text: string) => new Drawing().push(text)
 
 const START = 1_700_000_000_000_000
 
@@ -89,6 +92,29 @@ test('what would do more than draw is left out, wherever it is cut', async () =>
     '\x1bP+q544e\x1b\\',
     '\x1b_Gf=100;AAAA\x1b\\',
     '\x1bc',
+    // What it answers to, in other words: modes, parameters, its name.
+    '\x1b[?1$p',
+    '\x1b[1x',
+    '\x1b[?1;1;0S',
+    '\x05',
+    // With control characters within, which terminals do at once and read on.
+    '\x1b[6\nn',
+    '\x1b[\x00c',
+    '\x1b]52;c;\x01YQ==\x07',
+    // The 8-bit form, as UTF-8 has it.
+    '\u009b6n',
+    '\u009d52;c;YQ==\u009c',
+    '\u0090$qm\u009c',
+    // Two in one.
+    '\x1b[?25;1000h',
+    '\x1b[\x1b[6n',
+    '\x1b]0;\x1b[6n',
+    '\x1b]8;;x\x1b]52;c;YQ==\x07',
+    '\x1b#8',
+    '\x1b%@',
+    '\x1b[>4;2m',
+    '\x1b[2 q',
+    `\x1b[${'1'.repeat(300)}n`,
   ]
   for (const one of wicked) {
     expect([one, harmless(`a${one}b`)]).toEqual([one, 'ab'])
@@ -103,7 +129,7 @@ test('what would do more than draw is left out, wherever it is cut', async () =>
     }
   }
   const drawing =
-    '\x1b[31mred\x1b[0m\x1b[2J\x1b[10;5H\x1b[?25l\x1b[?1049h\x1b(B\x1b]8;;https://example.com\x07link\x1b]8;;\x07'
+    '\x1b[31mred\x1b[0m\x1b[2J\x1b[10;5H\x1b[?25l\x1b[?1049h\x1b(B\x1b7\x1b8\x1b[1;38:2::1:2:3m\x1b[?2026h\x1b[4h\x1b[!p\x1b[s\x1b[?2J\x1b[3;9r\t\b\x0e\x0f\x1b]8;;https://example.com\x07link\x1b]8;;\x07'
   expect(harmless(drawing)).toBe(drawing)
 })
 

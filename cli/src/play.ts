@@ -4,6 +4,7 @@
  * what its owner set.
  */
 import { type CastLine, readCastHeader, readCastLine } from '@custody/terminal'
+import { Drawing } from './drawing'
 import type { Style } from './show'
 
 export interface PlayOptions {
@@ -22,25 +23,6 @@ export interface Stage {
 }
 
 const ESC = '\x1b'
-/** Questions, clipboard, titles, colours of the palette, keys, printing, mouse: not a recording's to set. */
-const UNWANTED = new RegExp(
-  [
-    // Strings for the terminal, but for links.
-    `${ESC}\\](?!8;)[^\\x07${ESC}]*(?:\\x07|${ESC}\\\\|$)`,
-    `${ESC}[PX^_][^${ESC}]*(?:${ESC}\\\\|$)`,
-    // Reports, and settings of keys and mouse.
-    `${ESC}\\[[?>=]?[0-9;]*[cnit]`,
-    `${ESC}\\[\\?(?:1000|1001|1002|1003|1004|1005|1006|1015|1016|2004|9|67|1007)(?:;[0-9;]*)?[hl]`,
-    `${ESC}\\[[>=?][0-9;]*[umq]`,
-    `${ESC}[=>Zc]`,
-  ].join('|'),
-  'g',
-)
-/** The beginning of one that the next piece goes on with. */
-const UNFINISHED = new RegExp(
-  `${ESC}(?:\\[[0-?]*[ -/]*|[\\]PX^_][^\\x07${ESC}]{0,4096}${ESC}?|[()#%])?$`,
-)
-
 /** What it leaves a terminal in: full screen, no cursor, colours. */
 const RESTORE = `${ESC}[?1049l${ESC}[?25h${ESC}[0m${ESC}[r${ESC}[?7h`
 
@@ -53,7 +35,7 @@ export async function play(
 ): Promise<void> {
   let isFirst = true
   let last = 0
-  let held = ''
+  const drawing = new Drawing()
   try {
     for await (const line of lines) {
       // A live one says so that somebody is there.
@@ -78,15 +60,9 @@ export async function play(
         remark(style.dim(`custody: ${event.data}`))
       if (event.kind !== 'o') continue
       if (pause > 0) await stage.sleep(pause * 1000)
-      const text = held + event.data
-      held = UNFINISHED.exec(text)?.[0] ?? ''
-      stage.write(harmless(text.slice(0, text.length - held.length)))
+      stage.write(drawing.push(event.data))
     }
   } finally {
     if (!isFirst) stage.write(RESTORE)
   }
-}
-
-export function harmless(text: string): string {
-  return text.replace(UNWANTED, '')
 }
