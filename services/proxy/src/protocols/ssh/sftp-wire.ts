@@ -402,6 +402,18 @@ export function parseHandle(packet: Buffer): string {
   return handle
 }
 
+/** A NAME's names; what stands beside each is passed over. */
+export function parseNames(packet: Buffer): Buffer[] {
+  const fields = new Fields(packet.subarray(9))
+  const names: Buffer[] = []
+  for (let left = fields.uint32(); left > 0; left--) {
+    names.push(fields.string())
+    fields.string(packet.length)
+    fields.attributes()
+  }
+  return names
+}
+
 /** The first of a NAME's names, and how many there are. */
 export function parseName(packet: Buffer): { count: number; first: Buffer | null } {
   const fields = new Fields(packet.subarray(9))

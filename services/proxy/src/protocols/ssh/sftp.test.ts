@@ -455,6 +455,22 @@ test.each([
   expect(host.unsettled()).toEqual([])
 })
 
+/** What `scp -r` and `get -r` would write beside where they were told to. */
+test.each(['../.ssh/authorized_keys', '/etc/passwd', 'a/b', '', 'a\0b', 'a/'])(
+  'a directory that holds %j is no directory, and nothing of it reaches the client',
+  (name) => {
+    const { host, gate } = begun()
+    gate.fromClient(request(Fxp.opendir, 9, '/a'))
+    gate.fromTarget(request(Fxp.handle, 9, 'h'))
+    gate.fromClient(request(Fxp.readdir, 1, 'h'))
+    const before = host.sent('toClient').length
+    gate.fromTarget(request(Fxp.name, 1, 3, '.', 'long', 0, 'good', 'long', 4, 0o644, name, 'l', 0))
+    expect(host.of('failed')).toMatchObject([{ code: 'CUSTODY-SSH-020' }])
+    expect(host.sent('toClient').length).toBe(before)
+    expect(host.unsettled()).toEqual([])
+  },
+)
+
 test('newer versions are not spoken, and extensions that are not known not announced', () => {
   const host = new HostUnderTest()
   const gate = createSftpGate(host)

@@ -14,7 +14,7 @@ import type { Durability } from '@custody/event-log'
 import { OpenFile } from './sftp-files'
 import { Outflow } from './sftp-outflow'
 import { PACKET_BYTES_MAX, PacketCutter } from './sftp-packets'
-import { lexical, pathText } from './sftp-paths'
+import { lexical, pathText, quoted } from './sftp-paths'
 import { access, describe, follows, namesNothing } from './sftp-requests'
 import { type Query, Whereabouts } from './sftp-whereabouts'
 import {
@@ -24,7 +24,7 @@ import {
   initPacket,
   parseHandle,
   parseHello,
-  parseName,
+  parseNames,
   parseRequest,
   parseStatus,
   type Request,
@@ -573,7 +573,7 @@ class SftpGate implements TransferGate {
     if (request.type === 'write' && status!.code !== Status.ok)
       file.written.problem ??= 'the target did not take all of it'
     if (status !== null) return
-    if (request.type === 'readdir') file.list(bytes, parseName(bytes).count)
+    if (request.type === 'readdir') file.list(bytes, listed(bytes).length)
     if (request.type === 'fstat') {
       const { size, mode } = new Fields(bytes.subarray(9)).attributes()
       file.size = size ?? null
@@ -643,6 +643,15 @@ class SftpGate implements TransferGate {
     this.end(message)
     this.host.fail('CUSTODY-SSH-020', message)
   }
+}
+
+/** Clients make paths of their own of what a directory holds: none of it may lead out of there. */
+function listed(answer: Buffer): Buffer[] {
+  const names = parseNames(answer)
+  const rogue = names.find((name) => name.length === 0 || name.includes(0x2f) || name.includes(0))
+  if (rogue !== undefined)
+    throw new SftpError(`${quoted(pathText(rogue))}, which is no name in a directory`)
+  return names
 }
 
 const UNKNOWN_EXTENSION: Refused = {
