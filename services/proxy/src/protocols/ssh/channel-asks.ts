@@ -37,6 +37,8 @@ export class ChannelAsks {
   pty: Pty | null = null
   reason: string | null = null
   private readonly env = new Map<string, string>()
+  private variables = 0
+  private readonly backward = new Set<string>()
 
   constructor(
     private readonly parts: AsksParts,
@@ -99,7 +101,8 @@ export class ChannelAsks {
       return
     }
     const isAllowed = this.parts.resource.env.some((pattern) => fits(pattern, name))
-    if (!isAllowed || this.env.size >= ENV_MAX) {
+    // Counted each time: one that is set again goes to the target again.
+    if (!isAllowed || `${name}${value}`.includes('\0') || ++this.variables > ENV_MAX) {
       reply?.(false)
       return
     }
@@ -116,7 +119,10 @@ export class ChannelAsks {
     const { resource, terms } = this.parts
     const isAgent = name === 'auth-agent-req@openssh.com'
     const isPermitted = isAgent ? terms?.permitAgentForwarding : terms?.permitX11Forwarding
+    const isAsked = this.backward.has(name)
+    this.backward.add(name)
     if (
+      isAsked ||
       !resource.allow.includes(isAgent ? 'agent' : 'x11') ||
       isPermitted === false ||
       !this.parts.mayComeBack(

@@ -203,6 +203,50 @@ test('no more channels than are allowed, and their numbers are free again', () =
   expect([one.connection.open, one.open().channel === null]).toEqual([1, false])
 })
 
+test('those that were asked for and are not answered yet count as well', () => {
+  const asked: ChannelOpen[] = []
+  const said: number[] = []
+  const connection = new Connection(
+    { send: (payload: Buffer) => said.push(payload[0]!) } as unknown as Transport,
+    { open: (one) => asked.push(one), globalRequest: () => {} },
+    2,
+  )
+  connection.start()
+  const open = (remote: number) =>
+    connection.message(
+      Message.channelOpen,
+      wire({ byte: Message.channelOpen }, 'direct-tcpip', remote, 1, 1),
+    )
+  for (let i = 0; i < 5; i++) open(i)
+  expect([asked.length, said]).toEqual([
+    2,
+    [Message.channelOpenFailure, Message.channelOpenFailure, Message.channelOpenFailure],
+  ])
+  asked[0]!.refuse(OpenFailure.connectFailed, '')
+  asked[0]!.refuse(OpenFailure.connectFailed, '')
+  asked[1]!.accept(under().handler())
+  for (let i = 5; i < 8; i++) open(i)
+  expect([asked.length, connection.open]).toEqual([3, 1])
+})
+
+test('what only asks whether anybody is there, and what comes by itself, is no use of it', () => {
+  const one = under()
+  const { channel } = one.open()
+  const before = one.connection.used
+  one.message(Message.globalRequest, 'keepalive@openssh.com', true)
+  one.message(Message.channelRequest, channel.local, 'keepalive@openssh.com', true)
+  one.message(Message.channelWindowAdjust, channel.local, 1)
+  one.message(Message.requestFailure)
+  one.message(Message.channelFailure, channel.local)
+  expect(one.connection.used).toBe(before)
+  one.message(Message.channelData, channel.local, Buffer.from('x'))
+  one.message(Message.channelExtendedData, channel.local, 1, Buffer.from('x'))
+  one.message(Message.channelRequest, channel.local, 'window-change', false)
+  one.open()
+  one.message(Message.channelEof, channel.local)
+  expect(one.connection.used).toBe(before + 5)
+})
+
 test('what waits for a side that closed is let go, and said to have gone', () => {
   const one = under()
   const { channel } = one.open(0, 100, true)

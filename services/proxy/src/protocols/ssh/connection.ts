@@ -294,6 +294,8 @@ export class Channel {
 
 export class Connection {
   private readonly channels = new Map<number, Channel>()
+  /** Asked for by the other side and not answered yet: they count as much as those that are open. */
+  private asked = 0
   private nextLocal = 0
   private readonly globalReplies: ((ok: boolean, data: Buffer) => void)[] = []
   /** Answers to the other side's global requests, in their order. */
@@ -310,6 +312,9 @@ export class Connection {
   get open(): number {
     return this.channels.size
   }
+
+  /** Messages that somebody, or what runs for somebody, had to do with; what only asks whether anybody is there is none. */
+  used = 0
 
   /** From now on channels may be opened: who is there is known. */
   start(): void {
@@ -341,6 +346,7 @@ export class Connection {
   message(type: number, payload: Buffer): void {
     if (!this.isStarted) throw new SshWireError('channels before sign-in')
     const reader = new WireReader(payload, 1)
+    if (isUse(type, payload)) this.used++
     switch (type) {
       case Message.globalRequest:
         this.onGlobalRequest(reader)
@@ -435,9 +441,11 @@ export class Connection {
     const refuse = (reason: number, words: string) => {
       if (isAnswered) return
       isAnswered = true
+      this.asked--
       this.transport.send(wire({ byte: Message.channelOpenFailure }, remote, reason, words, ''))
     }
-    if (this.channels.size >= this.channelsMax) {
+    this.asked++
+    if (this.channels.size + this.asked > this.channelsMax) {
       refuse(OpenFailure.shortage, `at most ${this.channelsMax} channels on one connection`)
       return
     }
@@ -447,6 +455,7 @@ export class Connection {
       accept: (handler) => {
         if (isAnswered) throw new Error('a channel answered twice')
         isAnswered = true
+        this.asked--
         const channel = new Channel(this, this.number(), handler)
         this.channels.set(channel.local, channel)
         channel.confirm(remote, window, packetBytes)
@@ -470,4 +479,20 @@ export class Connection {
     while (this.channels.has(this.nextLocal))
     return this.nextLocal
   }
+}
+
+const KEEP_ALIVE = Buffer.from('keepalive@openssh.com')
+
+/** Room for data, answers, and questions whether anybody is there come by themselves. */
+function isUse(type: number, payload: Buffer): boolean {
+  if (type === Message.channelData) return true
+  if (type === Message.channelRequest)
+    // byte type, uint32 channel, string name
+    return !payload.subarray(9, 9 + KEEP_ALIVE.length).equals(KEEP_ALIVE)
+  return (
+    type >= Message.channelOpen &&
+    type !== Message.channelWindowAdjust &&
+    type !== Message.channelSuccess &&
+    type !== Message.channelFailure
+  )
 }
