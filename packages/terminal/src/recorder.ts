@@ -20,6 +20,8 @@ import {
 const BURST_KEPT_BYTES = 32 * 1024
 /** After Enter, so much output without a line feed means that none belongs to it. */
 const ECHO_BYTES_MAX = 16 * 1024
+/** Characters by which a prompt is known again. */
+const PROMPT_BEGINNING_MIN = 4
 /** Rows that one line may be typed over. */
 const LINE_ROWS_MAX = 500
 const LINE_FEED = 0x0a
@@ -88,6 +90,12 @@ class Recorder implements TerminalRecorder {
   private lines: string[] = []
   /** Of the line before. */
   private lastPrompt = ''
+  /** Something was entered. */
+  private hasLines = false
+  /** Before the first line that had one. */
+  private shellPrompt = ''
+  /** As the shell's marks say; null where it sends none. */
+  private isExecuting: boolean | null = null
   private isPasteBracketed = false
   isFullScreen = false
 
@@ -183,10 +191,12 @@ class Recorder implements TerminalRecorder {
         return
       case 'prompt':
         this.hasMarks = true
+        this.isExecuting = false
         this.decide()
         return
       case 'input':
         this.hasMarks = true
+        this.isExecuting = false
         if (this.isFullScreen) return
         this.flush()
         this.inputPlace?.marker.dispose()
@@ -198,6 +208,7 @@ class Recorder implements TerminalRecorder {
         return
       case 'executed':
         this.hasMarks = true
+        this.isExecuting = true
         if (this.entered) {
           if (mark.line !== null) this.entered.told = mark.line
           this.entered.outputStart = this.written
@@ -206,6 +217,7 @@ class Recorder implements TerminalRecorder {
         return
       case 'finished':
         this.hasMarks = true
+        this.isExecuting = false
         this.decide()
         this.over(at, this.written, mark.exitStatus, false)
         return
@@ -408,6 +420,7 @@ class Recorder implements TerminalRecorder {
     const { entered } = this
     if (!entered) return
     this.entered = null
+    this.hasLines ||= entered.typing.hasKeys
     const { typing, enteredAt, outputStart, told } = entered
     if (!entered.seen) {
       this.flush()
@@ -443,6 +456,7 @@ class Recorder implements TerminalRecorder {
     const screenText = shown
     this.lines.push(screenText)
     if (!isContinued) this.lastPrompt = prompt
+    if (this.shellPrompt === '') this.shellPrompt = prompt.trimEnd()
     const text = told ?? (isContinued ? this.lines.join('\n') : screenText)
     const kept = cut(text, this.limits.lineBytesMax)
     if (Buffer.byteLength(this.lines.join('\n')) > this.limits.lineBytesMax)
@@ -521,6 +535,17 @@ class Recorder implements TerminalRecorder {
     return !this.read(typing, true).text.endsWith(expected)
   }
 
+  get isAtPrompt(): boolean {
+    if (this.isFullScreen || this.entered !== null) return false
+    if (this.isExecuting !== null) return !this.isExecuting
+    this.flush()
+    const { view, typing, shellPrompt } = this
+    const prompt = (typing?.prompt ?? this.leftOf(view.cursorRow, view.cursorColumn)).trimEnd()
+    if (prompt === '') return false
+    // Whatever asks, nobody has begun anything yet.
+    return !this.hasLines || isLike(prompt, shellPrompt)
+  }
+
   pendingLine(): PendingLine | null {
     const { typing } = this
     if (!typing || this.isFullScreen) return null
@@ -559,6 +584,18 @@ class Recorder implements TerminalRecorder {
     this.flush()
     return this.view.rows()
   }
+}
+
+/** One prompt in another directory, at another time: its beginning and its last character are the same. */
+function isLike(prompt: string, other: string): boolean {
+  if (prompt === other || other === '') return prompt === other
+  const beginning = other.slice(0, PROMPT_BEGINNING_MIN)
+  return (
+    beginning.length === PROMPT_BEGINNING_MIN &&
+    prompt.startsWith(beginning) &&
+    prompt.at(-1) === other.at(-1) &&
+    !/[\p{L}\p{N}]$/u.test(prompt)
+  )
 }
 
 /** Whether the characters of `some` stand in `text` in their order. */

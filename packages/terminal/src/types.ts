@@ -103,6 +103,11 @@ export interface TerminalRecorder {
    * on what was typed before it, and waits for this to be false, or for its patience to end.
    */
   readonly isAwaitingEcho: boolean
+  /**
+   * The shell that the terminal began with waits for a line: by its marks, or by a prompt like that of its first line. False
+   * where that can't be told, as in programs that ask for lines themselves.
+   */
+  readonly isAtPrompt: boolean
   /** The line that Enter would accept now; null where there is none to be seen: a password, a full-screen program. */
   pendingLine(): PendingLine | null
   /** Enter was not passed on, and the line taken back: what is pending is forgotten and no event made of it. */

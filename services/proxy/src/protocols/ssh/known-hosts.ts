@@ -57,7 +57,19 @@ export class MetHosts {
 
   of(resource: string): KeptHostKey | null {
     const path = this.path(resource)
-    return existsSync(path) ? (JSON.parse(readFileSync(path, 'utf8')) as KeptHostKey) : null
+    if (!existsSync(path)) return null
+    try {
+      const { address, key, since } = JSON.parse(readFileSync(path, 'utf8'))
+      typeOf(Buffer.from(key, 'base64'))
+      return { address, key, since }
+    } catch (cause) {
+      // Whoever spoils it must not have the next key taken for the first.
+      throw new CustodyError(
+        'CUSTODY-SSH-003',
+        `the host key that is kept of ${JSON.stringify(resource)} can’t be read: ${path}`,
+        { cause },
+      )
+    }
   }
 
   keep(resource: string, kept: KeptHostKey): void {

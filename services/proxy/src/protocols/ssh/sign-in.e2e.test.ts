@@ -417,6 +417,17 @@ ${lines(server)}`,
     expect((await ssh('echo first')).stdout.toString()).toBe('first\n')
     expect((await ssh('echo again')).stdout.toString()).toBe('again\n')
     expect((await own.events()).filter(({ kind }) => kind === 'target.host-key-met').length).toBe(1)
+    // What is kept of it can't be read: nobody is let through, and the gateway goes on.
+    const kept = join(own.home.keys, 'ssh-targets', 'web.json')
+    const before = readFileSync(kept)
+    for (const spoilt of ['{"address":', '{}']) {
+      writeFileSync(kept, spoilt)
+      const refused = await ssh('echo never')
+      expect([refused.code, refused.stdout.toString()]).toEqual([255, ''])
+      expect(refused.stderr).toContain('CUSTODY-SSH-003')
+    }
+    writeFileSync(kept, before)
+    expect((await ssh('echo as before')).stdout.toString()).toBe('as before\n')
     // The server gets another key, at the same address.
     await server.stop()
     rmSync(join(own.directory, 'target-0', 'host-ed25519'))
