@@ -223,6 +223,17 @@ export class Commands {
     )
   }
 
+  /** What is refused whatever policies say, by the resource, the certificate that was signed in with, or its form. */
+  notAllowed(submitted: Submitted, by: string, reason: string): void {
+    if (this.recorder.problem !== null) return
+    this.blocked(submitted, {
+      outcome: 'block',
+      code: 'CUSTODY-SSH-002',
+      reason,
+      decision: encodeDecision({ outcome: 'block', policies: [by], reason }),
+    })
+  }
+
   private kept(statement: StatementDraft): StatementDraft {
     const { statementBytesMax } = this.parts
     const text = Buffer.from(statement.text)

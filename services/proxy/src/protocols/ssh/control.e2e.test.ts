@@ -7,7 +7,9 @@ import { openRecorder, type Recorder } from '@custody/event-log'
 import { Locks, revokeToken } from '@custody/identity'
 import type { Event, Who } from '@custody/schemas'
 import type { SshServer } from '@custody/ssh-server'
+import { until } from '@custody/test-support'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import { Client } from 'ssh2'
 import type { Proxy as RunningProxy } from '../../proxy'
 import { type SshUnderTest, sshUnderTest } from './ssh-under-test'
 
@@ -19,6 +21,11 @@ forbid (principal, action in [Action::"shell:delete", Action::"shell:destroy", A
 forbid (principal, action == Action::"shell:elevate", resource) unless { context.approved };
 @id("db") @reason("no way to the database")
 forbid (principal, action == Action::"ssh:forward-local", resource) when { context has object && context.object.name like "*:5432" };
+@id("metadata") @reason("not the metadata")
+forbid (principal, action == Action::"ssh:forward-local", resource) when { context has object && context.object.name == "169.254.169.254:80" };
+@id("uptime") @reason("uptime needs somebody else") @approvers("ops") @expires("60s") @remember("session 10m")
+forbid (principal, action == Action::"shell:run", resource)
+when { context has object && context.object.name == "uptime" } unless { context.approved };
 @id("why") @reason("say why") forbid (principal, action == Action::"shell:network", resource) unless { context has reason };
 @id("root") @reason("not as this account") forbid (principal, action == Action::"ssh:exec", resource) when { context has account && context.account == "nobody" };
 `
@@ -145,6 +152,35 @@ describe('policies', () => {
     expect(target.ran().filter((line) => line.startsWith('sudo true'))).toEqual([])
   })
 
+  test('an approval is remembered by the channels of one reason, and by no others', async () => {
+    const client = await new Promise<Client>((resolve, reject) => {
+      const one = new Client()
+      one.once('ready', () => resolve(one)).once('error', reject)
+      one.connect({ host: '127.0.0.1', port, username: 'web', password: token })
+    })
+    const uptime = (reason: string) =>
+      new Promise<number>((resolve, reject) =>
+        client.exec('uptime -p', { env: { CUSTODY_REASON: reason } }, (error, channel) => {
+          if (error) reject(error)
+          else channel.resume().once('exit', resolve)
+        }),
+      )
+    const requests = async () =>
+      (await gateway.events()).filter(
+        ({ kind, statement }) => kind === 'approval.requested' && statement?.text === 'uptime -p',
+      )
+    const first = uptime('INC-1')
+    answer(await requestFor('uptime -p'), 'approved')
+    expect(await first).toBe(0)
+    expect(await uptime('INC-1')).toBe(0)
+    expect(await requests()).toHaveLength(1)
+    const other = uptime('INC-2')
+    await until(async () => (await requests()).length === 2)
+    answer((await requests())[1]!, 'denied')
+    expect(await other).toBe(1)
+    client.end()
+  })
+
   test('forwards are judged by where they lead', async () => {
     const ran = await gateway.run(
       'ssh',
@@ -161,6 +197,29 @@ describe('policies', () => {
       ).decision!.reason,
     ).toContain('no way to the database')
   })
+
+  test.each(['169.254.169.254', '2852039166', '0xa9.254.43518', '169.254.169.254.'])(
+    'whatever way the place is written: %s',
+    async (host) => {
+      const before = (await gateway.events()).length
+      const ran = await gateway.run(
+        'ssh',
+        [
+          ...gateway.options(port).map((word) => word.replace('=ERROR', '=INFO')),
+          '-W',
+          `${host}:80`,
+          'web@localhost',
+        ],
+        { token },
+      )
+      expect(ran.code).toBe(255)
+      const [blocked] = (await gateway.events())
+        .slice(before)
+        .filter(({ kind }) => kind === 'command.blocked')
+      expect(blocked!.statement!.text).toBe('direct-tcpip 169.254.169.254:80')
+      expect(blocked!.decision!.reason).toContain('not the metadata')
+    },
+  )
 
   test('what the user says why it is, policies see; which account, too', async () => {
     expect((await ssh('curl -s http://127.0.0.1:1/')).stderr).toContain('say why')

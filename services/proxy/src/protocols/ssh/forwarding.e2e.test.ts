@@ -280,6 +280,11 @@ describe('sockets of the target', () => {
   test('are not led to where the resource does not allow it', async () => {
     expect(await forwarded('bare', 'open.sock')).not.toContain('open.sock')
     expect(verbs(await last())).toEqual([])
+    // That somebody tried is.
+    await until(async () => (await last()).some(({ kind }) => kind === 'command.blocked'))
+    const blocked = (await last()).find(({ kind }) => kind === 'command.blocked')!
+    expect(blocked.statement!.text).toBe(`direct-streamlocal ${at('open.sock')}`)
+    expect(blocked.decision!.policies).toEqual(['custody.resource'])
   })
 
   test('are where it does, each connection a command; not to one that a policy forbids', async () => {

@@ -211,6 +211,7 @@ class Ssh implements Protocol {
         isReplicated: resource?.durability === 'replicated',
       })
     const ordinary = openGate(null)
+    let given: { reason: string; gate: typeof ordinary } | null = null
     // Refused here already when nothing can be recorded: better no session than a mute one.
     if (recorder.problem) throw recorder.problem
     recorder.record({
@@ -237,7 +238,12 @@ class Ssh implements Protocol {
       asked: asked.name,
       terms,
       limits,
-      gate: (reason) => (reason === null ? ordinary : openGate(reason)),
+      gate: (reason) => {
+        if (reason === null) return ordinary
+        // Approvals are remembered by a gate: the channels of one reason have one.
+        if (given?.reason !== reason) given = { reason, gate: openGate(reason) }
+        return given.gate
+      },
       rules:
         resource === null
           ? null
@@ -245,7 +251,8 @@ class Ssh implements Protocol {
               { name: asked.name, labels: resource.labels },
               principal.who.groups,
             ) ?? null),
-      reachTarget: (handler, ended) =>
+      // What is wrong with what is kept of its host keys is told as what is wrong with the target.
+      reachTarget: async (handler, ended) =>
         signInAtTarget({
           resource: resource!,
           account: account!,

@@ -84,6 +84,11 @@ export class WireReader {
     return this.string().toString('utf8')
   }
 
+  /** What stands behind the last field nobody has judged. */
+  end(): void {
+    if (this.left > 0) throw new SshWireError(`a message with ${this.left} bytes too many`)
+  }
+
   rest(): Buffer {
     const found = this.bytes.subarray(this.at)
     this.at = this.bytes.length

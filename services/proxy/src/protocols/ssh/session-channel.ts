@@ -16,7 +16,7 @@ import { type AsksParts, ChannelAsks, Replies } from './channel-asks'
 import type { Commands, Pending, Ruling, Started, Submitted } from './commands'
 import type { Channel, ChannelHandler } from './connection'
 import { Flow } from './flow'
-import { WireReader, wire } from './numbers'
+import { SshWireError, WireReader, wire } from './numbers'
 import { Outbox } from './outbox'
 import { CommandOutput } from './output'
 import { PlainLane } from './plain-lane'
@@ -32,6 +32,9 @@ import { printable } from './transport'
 const EXIT_REFUSED = 1
 /** As ssh itself exits where there is no connection. */
 const EXIT_NO_TARGET = 255
+/** Of a window's size or a signal, with room to spare. */
+const LATE_BYTES_MAX = 1024
+const LATE_REQUESTS_MAX = 10_000
 const SFTP = Buffer.from('sftp')
 const SFTP_SERVER: Transfer = { program: 'sftp-server' }
 
@@ -89,9 +92,12 @@ export class SessionChannel {
   private exit: { name: string; data: Buffer; code: string; isOk: boolean } | null = null
   private targetEof = false
   private isStarted = false
+  private isShell = false
   private transfer: Transfer | null = null
   private traffic: TransferGate | null = null
   private openProblem: string | null = null
+  /** Since the target said something last. */
+  private lateRequests = 0
 
   constructor(
     private readonly doors: SessionDoors,
@@ -243,10 +249,6 @@ export class SessionChannel {
     }
     const kind = forced !== null ? 'exec' : name
     const line = forced !== null ? Buffer.from(forced) : asked
-    if (!resource.allow.includes(kind)) {
-      this.turnAway(reply, `this resource does not allow ${kind}`, 'CUSTODY-SSH-002', EXIT_REFUSED)
-      return
-    }
     const asIs: Submitted & { transfer?: Transfer | null } =
       kind === 'exec'
         ? execRequest(line, attributes)
@@ -254,6 +256,14 @@ export class SessionChannel {
           ? shellRequest(attributes)
           : subsystemRequest(line.toString('utf8'), attributes)
     const submitted = keptOf(asIs, doors.rules)
+    const isAllowed = resource.allow.includes(kind)
+    // What one reads up to there, another reads beyond.
+    if (!isAllowed || line.includes(0)) {
+      const words = isAllowed ? 'a NUL within it' : `this resource does not allow ${kind}`
+      doors.commands.notAllowed(submitted, isAllowed ? 'custody.form' : 'custody.resource', words)
+      this.turnAway(reply, words, 'CUSTODY-SSH-002', EXIT_REFUSED)
+      return
+    }
     // With a terminal too, though it may spoil what goes through it: it would be a way past this otherwise.
     this.transfer =
       kind === 'subsystem' && line.equals(SFTP) ? SFTP_SERVER : (submitted.transfer ?? null)
@@ -295,6 +305,7 @@ export class SessionChannel {
     }
     const command = commands.started(submitted, ruling)
     this.command = command
+    this.isShell = name === 'shell'
     this.stage = 'running'
     this.openTraffic(command, gate)
     this.output = new CommandOutput(
@@ -391,6 +402,13 @@ export class SessionChannel {
   /** Behind the one that starts something. */
   private onLateRequest(name: string, data: Buffer, reply: ((ok: boolean) => void) | null): void {
     const { commands } = this.doors
+    if (data.length > LATE_BYTES_MAX) {
+      reply?.(false)
+      return
+    }
+    // No window holds them back, and a target that takes nothing must not have them all wait here.
+    if (++this.lateRequests > LATE_REQUESTS_MAX)
+      throw new SshWireError('more requests than are taken while the target says nothing')
     const resized = name === 'window-change' ? this.asks.resized(new WireReader(data)) : null
     if (resized !== null) {
       this.terminal?.resize(resized.columns, resized.rows)
@@ -503,6 +521,7 @@ export class SessionChannel {
   }
 
   private onTargetData(bytes: Buffer, isError: boolean): void {
+    this.lateRequests = 0
     this.fromTarget.take(bytes.length)
     // Before anything runs there is nothing to say.
     if (this.output === null || this.stage !== 'running') {
@@ -682,6 +701,11 @@ export class SessionChannel {
     const bytes = Buffer.from(lines.map((line) => `custody: ${printable(line)}${end}`).join(''))
     this.fromTarget.queue(bytes.length)
     this.toClient.push({ kind: 'data', bytes, isError: true }, durability)
+  }
+
+  /** A shell at its prompt: what is open waits for a person, and nothing is lost if it does not come. */
+  get isIdle(): boolean {
+    return this.stage === 'running' && this.isShell && (this.terminal?.isAtPrompt ?? false)
   }
 
   get isForwarded(): boolean {

@@ -9,8 +9,9 @@ import { type CustodyError, isCustodyError, type Limits, type SshResource } from
 import type { SessionRules } from '@custody/masking'
 import type { Approvals } from '../../approvals'
 import { encodeDecision, type SessionGate } from '../../gate'
+import { addressText, socketText } from './addresses'
 import { type ForwardVerb, forwardRequest } from './analysis'
-import { type Allowed, Commands, type Pending, type Started } from './commands'
+import { type Allowed, Commands, type Pending, type Started, type Submitted } from './commands'
 import {
   type Channel,
   type ChannelHandler,
@@ -61,7 +62,7 @@ export class SshSession {
   readonly commands: Commands
   readonly connection: Connection
   private readonly target: LateConnection
-  private readonly channels = new Set<{ end(reason: string): void }>()
+  private readonly channels = new Set<{ end(reason: string): void; readonly isIdle?: boolean }>()
   private readonly listening = new Map<string, Listening>()
   private readonly pendings = new Set<Pending>()
   private readonly back = new Map<string, Allowed>()
@@ -70,6 +71,8 @@ export class SshSession {
   private isOver = false
   private movedBytes = -1
   private movedMs = 0
+  private usedMessages = -1
+  private usedMs = 0
   private busyMs = 0
 
   constructor(private readonly parts: SessionParts) {
@@ -120,19 +123,32 @@ export class SshSession {
     if (moved !== this.movedBytes) {
       this.movedBytes = moved
       this.movedMs = nowMs
-      return
+    }
+    // Keep-alives move bytes too, and nobody uses a session for them.
+    const used = this.connection.used + this.target.used
+    if (used !== this.usedMessages) {
+      this.usedMessages = used
+      this.usedMs = nowMs
     }
     const stillMs = nowMs - this.movedMs
+    const idleMs = nowMs - this.usedMs
     if (waiting > 0 && stalledMsMax > 0 && stillMs > stalledMsMax)
       this.abort(
         'CUSTODY-SESSION-002',
         `one side took no byte for ${Math.round(stillMs / 1000)} seconds`,
       )
-    else if (waiting === 0 && idleMsMax > 0 && stillMs > idleMsMax)
-      this.abort(
-        'CUSTODY-SESSION-001',
-        `nothing was sent for ${Math.round(stillMs / 1000)} seconds`,
-      )
+    else if (waiting === 0 && idleMsMax > 0 && idleMs > idleMsMax)
+      this.abort('CUSTODY-SESSION-001', `nothing was sent for ${Math.round(idleMs / 1000)} seconds`)
+  }
+
+  /** Shells at their prompts, and nothing else. */
+  isAtRest(): boolean {
+    const { channels, pendings, listening } = this
+    return (
+      channels.size > 0 &&
+      pendings.size + listening.size === 0 &&
+      [...channels].every(({ isIdle }) => isIdle === true)
+    )
   }
 
   /** An exit status is not with the client before it has closed the channel too, and has had a moment to leave by itself. */
@@ -185,7 +201,7 @@ export class SshSession {
   }
 
   private onClientOpen(asked: ChannelOpen): void {
-    const { resource, terms } = this.parts
+    const { terms } = this.parts
     switch (asked.type) {
       case 'session':
         if (this.noMoreSessions)
@@ -194,39 +210,38 @@ export class SshSession {
         return
       case 'direct-tcpip': {
         const reader = new WireReader(asked.data)
-        const host = reader.text()
+        const host = reader.string()
         const port = reader.uint32()
-        const from = `${reader.text()}:${reader.uint32()}`
-        const address = `${printable(host)}:${port}`
-        const jump = this.parts.jump(host, port)
-        if (jump === null && !resource?.allow.includes('forward-local'))
-          asked.refuse(OpenFailure.prohibited, NOT_ALLOWED)
-        else if (terms?.permitPortForwarding === false)
-          asked.refuse(OpenFailure.prohibited, NOT_ALLOWED)
-        else if (jump !== null) this.jump(address, printable(from), asked, jump)
+        const from = printable(`${reader.text()}:${reader.uint32()}`)
+        reader.end()
+        const address = addressText(host, port)
+        const jump = this.parts.jump(host.toString(), port)
+        if (address === null) asked.refuse(OpenFailure.connectFailed, 'custody: not an address')
+        else if (jump !== null && terms?.permitPortForwarding !== false)
+          this.jump(address, from, asked, jump)
+        else
+          this.forward('ssh:forward-local', 'forward-local', asked.type, address, { from }, asked)
+        return
+      }
+      case 'direct-streamlocal@openssh.com': {
+        const reader = new WireReader(asked.data)
+        const path = socketText(reader.string())
+        // Both are reserved.
+        reader.string()
+        reader.uint32()
+        reader.end()
+        if (path === null) asked.refuse(OpenFailure.connectFailed, 'custody: not a path')
         else
           this.forward(
-            'ssh:forward-local',
-            asked.type,
-            address,
-            { from: printable(from) },
+            'ssh:forward-socket',
+            'forward-socket',
+            'direct-streamlocal',
+            path,
+            {},
             asked,
-            (handler) => this.openAtTarget(asked.type, asked.data, handler),
           )
         return
       }
-      case 'direct-streamlocal@openssh.com':
-        if (resource?.allow.includes('forward-socket') && terms?.permitPortForwarding !== false)
-          this.forward(
-            'ssh:forward-socket',
-            'direct-streamlocal',
-            printable(new WireReader(asked.data).text()),
-            {},
-            asked,
-            (handler) => this.openAtTarget(asked.type, asked.data, handler),
-          )
-        else asked.refuse(OpenFailure.prohibited, NOT_ALLOWED)
-        return
       default:
         asked.refuse(OpenFailure.unknownType, `custody: channels of type ${printable(asked.type)}`)
     }
@@ -257,15 +272,20 @@ export class SshSession {
     this.carry(command, 'client', asked, reach, true)
   }
 
+  /** `kind`: what the resource must allow. */
   private forward(
     verb: ForwardVerb,
+    kind: SshResource['allow'][number],
     by: string,
     address: string,
     attributes: Record<string, string>,
     asked: ChannelOpen,
-    reach: (handler: ChannelHandler) => End,
   ): void {
     const submitted = forwardRequest(verb, by, address, attributes)
+    if (!this.mayForward(kind, submitted)) {
+      asked.refuse(OpenFailure.prohibited, NOT_ALLOWED)
+      return
+    }
     let pending: Pending | null = null
     pending = this.commands.decide(
       this.parts.gate(null),
@@ -281,10 +301,32 @@ export class SshSession {
           return
         }
         const command = this.commands.started(submitted, ruling)
-        this.carry(command, 'client', asked, reach)
+        this.carry(command, 'client', asked, (handler) =>
+          this.openAtTarget(asked.type, asked.data, handler),
+        )
       },
     )
     if (pending) this.pendings.add(pending)
+  }
+
+  /** By the resource and the certificate; that somebody tried is recorded. */
+  private mayForward(kind: SshResource['allow'][number], submitted: Submitted): boolean {
+    const { resource, terms } = this.parts
+    const isAllowed = resource?.allow.includes(kind) ?? false
+    if (isAllowed && terms?.permitPortForwarding !== false) return true
+    if (isAllowed)
+      this.commands.notAllowed(
+        submitted,
+        'custody.certificate',
+        'the certificate does not permit forwarding',
+      )
+    else
+      this.commands.notAllowed(
+        submitted,
+        'custody.resource',
+        `this resource does not allow ${kind}`,
+      )
+    return false
   }
 
   private carry(
@@ -342,20 +384,20 @@ export class SshSession {
   }
 
   private onListen(data: Buffer, reply: ((ok: boolean, data?: Buffer) => void) | null): void {
-    const { resource, terms } = this.parts
     const reader = new WireReader(data)
-    const host = reader.text()
+    const host = reader.string()
     const port = reader.uint32()
-    if (
-      !resource?.allow.includes('forward-remote') ||
-      terms?.permitPortForwarding === false ||
-      this.listening.size >= LISTENERS_MAX
-    ) {
+    reader.end()
+    const address = addressText(host, port, true)
+    if (address === null || this.listening.size >= LISTENERS_MAX) {
       reply?.(false)
       return
     }
-    const address = `${printable(host) || '*'}:${port}`
     const submitted = forwardRequest('ssh:forward-remote', 'tcpip-forward', address, {})
+    if (!this.mayForward('forward-remote', submitted)) {
+      reply?.(false)
+      return
+    }
     let pending: Pending | null = null
     pending = this.commands.decide(
       this.parts.gate(null),
@@ -380,7 +422,7 @@ export class SshSession {
               this.listening.set(wire(host, chosen).toString('latin1'), {
                 command,
                 ruling,
-                text: `${printable(host) || '*'}:${chosen}`,
+                text: addressText(host, chosen, true) ?? address,
               })
             }
             reply?.(ok, Buffer.from(answer))
@@ -579,6 +621,10 @@ class LateConnection {
   get waitingBytes(): number {
     const { connection } = this
     return connection ? connection.waitingBytes + connection.transport.queuedBytes : 0
+  }
+
+  get used(): number {
+    return this.connection?.used ?? 0
   }
 
   get movedBytes(): number {

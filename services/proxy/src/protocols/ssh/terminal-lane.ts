@@ -275,6 +275,11 @@ export class TerminalLane {
     )
   }
 
+  /** Nothing runs that anybody began, as far as can be seen: the shell waits for a line. */
+  get isAtPrompt(): boolean {
+    return !this.isOver && this.state === 'open' && this.recorder.isAtPrompt
+  }
+
   get heldBytes(): number {
     return this.masker?.heldBytes ?? 0
   }
