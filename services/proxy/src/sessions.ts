@@ -17,6 +17,8 @@ export interface Live {
     abort(code: string, reason: string): void
     /** Nothing runs in it by the record, and yet its client is not through with what ran. */
     isBusy?(nowMs: number): boolean
+    /** What runs in it by the record only waits for a person: a shell at its prompt. */
+    isAtRest?(): boolean
   } | null
 }
 
@@ -74,8 +76,11 @@ export class Sessions<K, L extends Live> extends Map<K, L> {
     const until = Date.now() + drainMsMax
     const end = ({ relay }: L) => relay?.abort('CUSTODY-ACCESS-003', 'the gateway is stopping')
     while (this.size > 0 && Date.now() < until) {
-      for (const live of [...this.values()])
-        if (live.session.open.size === 0 && !live.relay?.isBusy?.(Date.now())) end(live)
+      for (const live of [...this.values()]) {
+        const { session, relay } = live
+        if (relay?.isAtRest?.() || (session.open.size === 0 && !relay?.isBusy?.(Date.now())))
+          end(live)
+      }
       await new Promise((resolve) => setTimeout(resolve, LOOK_MS))
     }
     for (const timer of this.timers) clearInterval(timer)

@@ -33,11 +33,12 @@ async function withGateway<T>(limits: string, what: (one: Gateway) => Promise<T>
   }
 }
 
-function spawn({ port, token }: Gateway, line: string) {
+function spawn({ port, token }: Gateway, line: string, more: string[] = []) {
   const child = gateway.spawn(
     'ssh',
     [
       ...gateway.options(port).map((word) => word.replace('LogLevel=ERROR', 'LogLevel=INFO')),
+      ...more,
       'web@localhost',
       line,
     ],
@@ -73,7 +74,8 @@ const completed = async () =>
 test('a session in which nothing moves for too long is ended, and one in which something does is not', async () => {
   await withGateway('idleMsMax: 3000', async (one) => {
     const busy = spawn(one, 'for i in $(seq 1 12); do echo $i; sleep 0.5; done')
-    const idle = spawn(one, 'echo ready; sleep 600')
+    // Whose client asks every second whether anybody is there: nobody uses it for that.
+    const idle = spawn(one, 'echo ready; sleep 600', ['-o', 'ServerAliveInterval=1'])
     expect(await idle.ended).toBe(255)
     expect(idle.seen.out).toBe('ready\n')
     expect(idle.seen.error).toContain('(CUSTODY-SESSION-001)')
@@ -130,6 +132,50 @@ test('a gateway that stops lets what runs end, takes nobody new, and ends what n
   })
 })
 
+test('a shell at its prompt does not keep a gateway from stopping, and one in which something runs does', async () => {
+  await withGateway('drainMsMax: 25000', async (one) => {
+    const shell = () => {
+      const child = gateway.spawn(
+        'ssh',
+        [
+          '-tt',
+          ...gateway.options(one.port).map((word) => word.replace('=ERROR', '=INFO')),
+          'web@localhost',
+        ],
+        { token: one.token },
+      )
+      const seen = { out: '', error: '' }
+      child.stdout!.on('data', (chunk) => {
+        seen.out += chunk
+      })
+      child.stderr!.on('data', (chunk) => {
+        seen.error += chunk
+      })
+      const ended = new Promise<number | null>((resolve) => child.once('close', resolve))
+      const shows = (text: RegExp) => until(() => text.test(seen.out))
+      return { child, seen, ended, shows }
+    }
+    const PROMPT = /[$#] $/
+    const [fresh, used, busy] = [shell(), shell(), shell()]
+    for (const { shows } of [fresh, used, busy]) await shows(PROMPT)
+    used.child.stdin!.write('cd /tmp; echo so"me"thing\r')
+    await used.shows(/something\r\n[^\n]*[$#] $/)
+    // Half a line is no command yet.
+    used.child.stdin!.write('rm half')
+    await used.shows(/rm half$/)
+    busy.child.stdin!.write('read x; echo got-$x; exit 3\r')
+    await busy.shows(/exit 3\r\n/)
+    const stopped = one.proxy.stop()
+    for (const { ended, seen } of [fresh, used]) {
+      expect(await ended).toBe(255)
+      expect(seen.error).toContain('CUSTODY-ACCESS-003')
+    }
+    busy.child.stdin!.write('it\r')
+    expect([await busy.ended, busy.seen.out.includes('got-it')]).toEqual([3, true])
+    await stopped
+  })
+})
+
 test('what does not end in time is ended, and says so', async () => {
   await withGateway('drainMsMax: 300', async (one) => {
     const running = spawn(one, 'echo ready; sleep 600')
@@ -180,6 +226,22 @@ describe('channels of one connection', () => {
       client.end()
     })
     expect(target.ran()).not.toContain('echo one too many')
+  })
+
+  test('requests that no window holds back are bounded while the target says nothing', async () => {
+    await withGateway('drainMsMax: 10', async (one) => {
+      const client = await signedIn(one)
+      const gone = new Promise<void>((resolve) => client.once('close', () => resolve()))
+      client.on('error', () => {})
+      const channel = (await new Promise<ClientChannel>((resolve, reject) =>
+        client.exec('sleep 600', { pty: true }, (error, opened) =>
+          error ? reject(error) : resolve(opened),
+        ),
+      )) as ClientChannel
+      for (let i = 0; i <= 10_000; i++) channel.setWindow(24, 80 + (i % 2), 0, 0)
+      await gone
+      expect((await closed()).lifecycle!.reason).toContain('while the target says nothing')
+    })
   })
 
   test('each hold back their own sender, and no other', async () => {
