@@ -261,7 +261,13 @@ async function connectBySsh(
     body,
     Object.keys(body).length > 0,
   )
-  const words = [...sshWords(files, wanted, host, port, given.text('reason')), ...given.rest]
+  const words = [
+    ...sshWords(files, wanted, host, port, {
+      reason: given.text('reason'),
+      reveal: given.has('reveal'),
+    }),
+    ...given.rest,
+  ]
   if (output.json) output.object({ command: ['ssh', ...words], subject, expires, id })
   else if (given.has('print')) output.line(shellLine(['ssh', ...words]))
   if (output.json || given.has('print')) return 0

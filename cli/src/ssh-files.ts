@@ -118,8 +118,13 @@ export function sshWords(
   wanted: string,
   host: string,
   port: number,
-  reason: string | undefined,
+  { reason, reveal }: { reason?: string | undefined; reveal?: boolean },
 ): string[] {
+  // OpenSSH takes the first SetEnv alone.
+  const variables = [
+    ...(reason === undefined ? [] : [`"CUSTODY_REASON=${reason.replace(/["\\\r\n]/g, ' ')}"`]),
+    ...(reveal ? ['CUSTODY_REVEAL=on'] : []),
+  ]
   const option = (name: string, value: string) => ['-o', `${name}=${value}`]
   return [
     ...option('Port', String(port)),
@@ -131,9 +136,7 @@ export function sshWords(
     ...option('IdentityFile', quoted(files.key)),
     ...option('CertificateFile', quoted(files.certificate)),
     ...option('IdentitiesOnly', 'yes'),
-    ...(reason === undefined
-      ? []
-      : option('SetEnv', `"CUSTODY_REASON=${reason.replace(/["\\\r\n]/g, ' ')}"`)),
+    ...(variables.length === 0 ? [] : option('SetEnv', variables.join(' '))),
     host.replace(/^\[|\]$/g, ''),
   ]
 }

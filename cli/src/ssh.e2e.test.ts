@@ -70,6 +70,7 @@ test('connect runs ssh with a certificate of its own', async () => {
     'ada',
     '--reason',
     'INC 42',
+    '--reveal',
     '--',
     'echo',
     'connected',
@@ -82,6 +83,7 @@ test('connect runs ssh with a certificate of its own', async () => {
     .map((line) => JSON.parse(line))
     .find((one) => JSON.stringify(one).includes('echo connected'))
   expect(JSON.stringify(event)).toContain('INC 42')
+  expect(JSON.stringify(event)).toMatch(/"reveal(?:"|\W+on)/)
   expect(JSON.stringify(event)).toContain('"ada"')
 })
 

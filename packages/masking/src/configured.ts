@@ -13,13 +13,21 @@ import {
   type Secrets,
   writeFileAtomic,
 } from '@custody/kit'
-import { type Counts, createDetection, type Edit, type ValueDetector } from './detection'
+import {
+  type Counts,
+  createDetection,
+  type Detection,
+  type Edit,
+  type ValueDetector,
+} from './detection'
 import { type ColumnFacts, type ColumnRule, createRules } from './rules'
 import { DEFAULT_DETECTORS, DETECTORS, type DetectorName } from './scan'
 import type { ActionSpec, ValueType } from './types'
 
 /** Kept for as many names of columns. */
 const DETECTORS_MAX = 10_000
+/** Sets of detectors whose finds somebody is shown. */
+const WITHOUT_MAX = 100
 /** Fewer bytes can be guessed. */
 const KEY_BYTES_MIN = 16
 
@@ -40,10 +48,14 @@ export interface SessionRules {
   detector(column: ColumnFacts | null, name: string, type: ValueType): ValueDetector | null
   /** Whether anything is looked for in free text. */
   readonly looksIntoText: boolean
+  /** Names of what looks: detectors, and patterns of one's own. */
+  readonly detectors: readonly string[]
   /** Free text with finds replaced, or null where nothing was found. */
   maskText(bytes: Buffer, counts: Counts): Buffer | null
   /** The same, for who replaces it: what stands where, and what takes its place; null: nothing. Not counted. */
-  findText(bytes: Buffer): readonly Edit[] | null
+  findText(bytes: Buffer): readonly TextFind[] | null
+  /** The same, but what these detectors find stays as it is, and is told to be shown. What others find in it as well does not. */
+  showing(detectors: ReadonlySet<string>): Pick<SessionRules, 'findText'>
   /** What detectors put in a value's place. */
   readonly detectorAction: string
   readonly key: Buffer
@@ -51,6 +63,11 @@ export interface SessionRules {
   readonly copies: 'deny' | 'report'
   isTrustedFunction(name: string): boolean
   isTrustedChannel(name: string): boolean
+}
+
+export interface TextFind extends Edit {
+  /** Nothing takes its place. */
+  isShown?: boolean
 }
 
 export interface Masking {
@@ -109,6 +126,9 @@ class ConfiguredMasking implements Masking {
   private readonly functions: ReadonlySet<string>
   private readonly channels: readonly RegExp[]
   private readonly opened = new Map<string, SessionRules>()
+  private readonly detectors: readonly string[]
+  /** Detections without some detectors, by the names of those. */
+  private readonly without = new Map<string, Detection>()
 
   constructor(
     private readonly settings: MaskingSettings,
@@ -117,6 +137,7 @@ class ConfiguredMasking implements Masking {
     const { detectors } = settings
     try {
       const use = detectorNames(detectors.use)
+      this.detectors = [...use, ...detectors.patterns.map(({ name }) => name)]
       this.detection =
         use.length + detectors.patterns.length === 0
           ? null
@@ -184,6 +205,41 @@ class ConfiguredMasking implements Masking {
     return rules
   }
 
+  private finderShowing(
+    all: Detection,
+    shown: ReadonlySet<string>,
+  ): (bytes: Buffer) => readonly TextFind[] | null {
+    const key = this.detectors.filter((name) => shown.has(name)).join('\0')
+    let others = this.without.get(key)
+    if (others === undefined) {
+      const { detectors } = this.settings
+      others = createDetection(
+        {
+          use: detectorNames(detectors.use).filter((name) => !shown.has(name)),
+          patterns: detectors.patterns.filter(({ name }) => !shown.has(name)),
+          action: specOf(detectors),
+        },
+        this.key,
+      )
+      if (this.without.size >= WITHOUT_MAX) this.without.clear()
+      this.without.set(key, others)
+    }
+    const masking = others
+    return (bytes) => {
+      const finds = all.finds(bytes)
+      if (finds === null) return null
+      // One alone of two that overlap is told of: the other may be in it all the same.
+      const masked: readonly TextFind[] = masking.finds(bytes) ?? []
+      const seen = finds.filter(
+        ({ detector, start, end }) =>
+          shown.has(detector) && !masked.some((one) => one.start < end && one.end > start),
+      )
+      return [...masked, ...seen.map((one) => ({ ...one, isShown: true }))].sort(
+        (a, b) => a.start - b.start,
+      )
+    }
+  }
+
   private rulesOf(
     signature: string,
     columns: readonly ColumnRule[],
@@ -212,6 +268,10 @@ class ConfiguredMasking implements Masking {
       looksIntoText: detection !== null,
       maskText: (bytes, counts) => detection?.text(bytes, counts) ?? null,
       findText: (bytes) => detection?.finds(bytes) ?? null,
+      detectors: detection === null ? [] : this.detectors,
+      showing: (shown) => ({
+        findText: detection === null ? () => null : this.finderShowing(detection, shown),
+      }),
       detectorAction: settings.detectors.action,
       key,
       unproven: settings.unproven,

@@ -149,6 +149,9 @@ export function decide(
   }
 }
 
+/** What values are masked by: the column that they are of, or the detector that finds them in text. */
+export type MaskedKind = 'column' | 'detector'
+
 /** Which masked columns may be seen as they are, and which could be with an approval. */
 export interface RevealDecision {
   revealed: ReadonlySet<string>
@@ -161,7 +164,7 @@ export interface RevealDecision {
 export const REVEAL = 'data:reveal'
 
 /**
- * Of masked columns, `schema.relation.column`. Only policies that name the action count: what permits everything was not
+ * Of masked columns, `schema.relation.column`, or of detectors, where values are found in text. Only policies that name the action count: what permits everything was not
  * written with this in mind. What forbids it holds whether it names it or not.
  */
 export function decideReveal(
@@ -169,8 +172,9 @@ export function decideReveal(
   principal: PrincipalFacts,
   resource: ResourceFacts,
   command: CommandFacts,
-  columns: readonly string[],
+  masked: readonly string[],
   circumstances: Circumstances,
+  kind: MaskedKind = 'column',
 ): RevealDecision {
   const entities = entitiesOf(principal, resource)
   const base = contextOf(principal, command, circumstances)
@@ -179,8 +183,8 @@ export function decideReveal(
   const deciding = new Set<string>()
   const heldBy = new Set<string>()
   const held: Asked[] = []
-  for (const name of columns) {
-    const asked: Asked = { action: REVEAL, object: { kind: 'column', name } }
+  for (const name of masked) {
+    const asked: Asked = { action: REVEAL, object: { kind, name } }
     const askAs = (asApproved: boolean, at: Circumstances) => {
       const context = withAction(base, command, asked, asApproved, at)
       const answer = ask(set, principal, resource, entities, context, asked)
@@ -341,7 +345,7 @@ function withAction(
 /** Of a qualified name; what is no name of a database has dots of its own. */
 function partsOf({ kind, name }: { kind: string; name: string }): string[] {
   if (kind === 'program') return [name.slice(name.lastIndexOf('/') + 1)]
-  if (kind === 'path' || kind === 'host' || kind === 'service') return [name]
+  if (kind === 'path' || kind === 'host' || kind === 'service' || kind === 'detector') return [name]
   return name.split('.')
 }
 

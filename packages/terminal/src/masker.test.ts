@@ -136,3 +136,19 @@ describe('a masked stream', () => {
     expect(out).toContain('after\r\n')
   })
 })
+
+test('what may be seen stays as it is, and is counted', () => {
+  const counts = new Map<string, number>()
+  const one = createStreamMasker(
+    {
+      findText: (some) =>
+        detection.finds(some)?.map((find) => ({ ...find, isShown: find.detector === 'email' })) ??
+        null,
+    },
+    { add: (name) => counts.set(name, (counts.get(name) ?? 0) + 1) },
+  )
+  const text = `ada@example.com paid with ${CARD}\r\n`
+  const out = Buffer.concat([one.push(Buffer.from(text), 0), one.end()]).toString()
+  expect(out).toBe(`ada@example.com paid with [masked]********\r\n`)
+  expect(Object.fromEntries(counts)).toEqual({ email: 1, card: 1 })
+})

@@ -111,9 +111,10 @@ class Masker implements StreamMasker {
     if (finds === null) return bytes
     const out = Buffer.from(bytes)
     const gone = new Set<number>()
-    for (const { start, end, text, detector } of finds) {
+    for (const { start, end, text, detector, isShown } of finds) {
       if (end <= before) continue
       this.counts.add(detector)
+      if (isShown) continue
       replace(
         out,
         gone,

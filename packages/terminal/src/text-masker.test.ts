@@ -280,3 +280,23 @@ describe('what is no text', () => {
     expect(one.push(Buffer.from('no end'), 0).shown.toString()).toBe('no end')
   })
 })
+
+test('what may be seen stays as it is, and is counted, wherever the stream is cut', () => {
+  const text = `${KEY}\nada@example.com paid with ${CARD}\n`
+  const shown = new Set(['email', 'private-key'])
+  const bytes = Buffer.from(text)
+  for (let at = 0; at <= bytes.length; at += 7) {
+    const counts = new Map<string, number>()
+    const one = createTextMasker(
+      {
+        findText: (some) =>
+          detection.finds(some)?.map((find) => ({ ...find, isShown: shown.has(find.detector) })) ??
+          null,
+      },
+      { add: (name) => counts.set(name, (counts.get(name) ?? 0) + 1) },
+    )
+    const out = [bytes.subarray(0, at), bytes.subarray(at)].map((piece) => one.push(piece, 0).shown)
+    expect(Buffer.concat([...out, one.end().shown]).toString()).toBe(text.replace(CARD, '[masked]'))
+    expect(Object.fromEntries(counts)).toEqual({ 'private-key': 1, email: 1, card: 1 })
+  }
+})

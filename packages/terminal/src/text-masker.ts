@@ -6,7 +6,7 @@
  */
 import { isAmongText, TextOrNot } from './binary'
 import { type Plain, plainOf } from './plain'
-import type { Released, StreamMasking, TextMasker, TextMaskerLimits } from './types'
+import type { Released, StreamFind, StreamMasking, TextMasker, TextMaskerLimits } from './types'
 
 export const TEXT_MASKER_LIMITS: TextMaskerLimits = {
   lineBytesMax: 32 * 1024,
@@ -52,7 +52,9 @@ class Masker implements TextMasker {
     private readonly limits: TextMaskerLimits,
   ) {
     this.findsKeys =
-      masking.findText(KEY_PROBE)?.some(({ detector }) => detector === 'private-key') ?? false
+      masking
+        .findText(KEY_PROBE)
+        ?.some(({ detector, isShown }) => detector === 'private-key' && !isShown) ?? false
   }
 
   get heldBytes(): number {
@@ -182,10 +184,11 @@ class Masker implements TextMasker {
       if (until > 0) replace(0, until, '')
       first = Math.max(0, until)
     }
-    for (const { start, end, text, detector } of finds ?? []) {
+    for (const { start, end, text, detector, isShown } of finds ?? []) {
       const [from, to] = [start - before, Math.min(end - before, own.length)]
       if (to <= first || from >= own.length) continue
       this.counts.add(detector)
+      if (isShown) continue
       if (from < first) replace(first, to, first > 0 ? '' : '*'.repeat(to - first))
       else replace(from, to, text)
       first = to
@@ -213,7 +216,7 @@ class Masker implements TextMasker {
   }
 }
 
-type Finds = readonly { start: number; end: number; detector: string; text: string }[] | null
+type Finds = readonly StreamFind[] | null
 
 /** Where a private key begins that does not end, or -1. */
 function unfinishedKey(text: string): number {

@@ -129,9 +129,16 @@ export interface TerminalRecorderOptions {
 
 /** What detectors find in a text and what takes its place; a part of packages/masking's SessionRules. */
 export interface StreamMasking {
-  findText(
-    bytes: Buffer,
-  ): readonly { start: number; end: number; detector: string; text: string }[] | null
+  findText(bytes: Buffer): readonly StreamFind[] | null
+}
+
+export interface StreamFind {
+  start: number
+  end: number
+  detector: string
+  text: string
+  /** Counted, and left as it is. */
+  isShown?: boolean
 }
 
 export interface StreamMaskerLimits {

@@ -12,6 +12,7 @@ import {
   type Decision,
   decide,
   decideReveal,
+  type MaskedKind,
   type PolicySet,
   type PreApproval,
   type PrincipalFacts,
@@ -30,11 +31,11 @@ export interface Verdict {
   terms: ApprovalTerms | null
   /** For an allow: what somebody is to be told of it. */
   alert: string | null
-  /** For a hold: it is about seeing these masked columns; without it the command would run. */
+  /** For a hold: it is about seeing what is masked by these; without it the command would run. */
   reveals?: readonly string[]
 }
 
-/** Masked columns that a command may show, and what would have to be approved for more of them. */
+/** Masked columns that a command may show, or detectors whose finds it may, and what would have to be approved for more of them. */
 export interface Reveal {
   revealed: ReadonlySet<string>
   /** For the record; null where none is shown. */
@@ -217,24 +218,32 @@ export class SessionGate {
 
   /**
    * Which of the masked columns this command may show as they are. Only policies that name the action count: one that
-   * permits everything does not mean this. `columns`: `schema.relation.column`. `grant`: an approval given for it.
+   * permits everything does not mean this. `columns`: `schema.relation.column`, or names of detectors as `kind` says.
+   * `grant`: an approval given for it.
    */
-  reveal(command: CommandFacts, columns: readonly string[], grant: Grant | null): Reveal {
+  reveal(
+    command: CommandFacts,
+    columns: readonly string[],
+    grant: Grant | null,
+    kind: MaskedKind = 'column',
+  ): Reveal {
     const { current } = this.policies
     if (current === null || this.recorder.problem !== null) return NOTHING_REVEALED
     const nowMs = Date.now()
     const known = this.knownNow(current, nowMs)
     const kept = known.reveals.get(command)
-    const key = columns.join('\0')
+    const key = [kind, ...columns].join('\0')
     let reveal = kept?.reveal
     if (kept?.columns !== key || reveal === undefined) {
-      reveal = this.evaluateReveal(current, command, columns, nowMs, null)
+      reveal = this.evaluateReveal(current, command, columns, nowMs, null, kind)
       known.reveals.set(command, { columns: key, reveal })
     }
     if (reveal.held === null) return reveal
     const relied =
       grant ?? this.recall(command.fingerprint, reveal.held.terms!, nowMs, reveal.held.reveals!)
-    return relied === null ? reveal : this.evaluateReveal(current, command, columns, nowMs, relied)
+    return relied === null
+      ? reveal
+      : this.evaluateReveal(current, command, columns, nowMs, relied, kind)
   }
 
   private evaluateReveal(
@@ -243,6 +252,7 @@ export class SessionGate {
     columns: readonly string[],
     nowMs: number,
     grant: Grant | null,
+    kind: MaskedKind,
   ): Reveal {
     const { principal, resource } = this.facts
     const started = process.hrtime.bigint()
@@ -253,6 +263,7 @@ export class SessionGate {
       command,
       columns,
       this.circumstances(nowMs, grant, null),
+      kind,
     )
     return {
       revealed,

@@ -36,6 +36,8 @@ export interface Pty {
 export class ChannelAsks {
   pty: Pty | null = null
   reason: string | null = null
+  /** It asks to be shown what is masked. */
+  wantsReveal = false
   private readonly env = new Map<string, string>()
   private variables = 0
   private readonly backward = new Set<string>()
@@ -76,6 +78,7 @@ export class ChannelAsks {
     const found: Record<string, string> = {
       ...(pty && { term: pty.term, columns: String(pty.columns), rows: String(pty.rows) }),
       ...(reason !== null && { reason }),
+      ...(this.wantsReveal && { reveal: 'on' }),
     }
     for (const [key, value] of this.env) found[`env.${key}`] = value.slice(0, ENV_CHARACTERS_KEPT)
     return found
@@ -98,6 +101,11 @@ export class ChannelAsks {
     if (name === 'CUSTODY_REASON') {
       this.reason = value.trim().slice(0, REASON_CHARACTERS_MAX) || null
       reply?.(true)
+      return
+    }
+    if (name === 'CUSTODY_REVEAL') {
+      this.wantsReveal = value === 'on'
+      reply?.(value === 'on' || value === 'off')
       return
     }
     const isAllowed = this.parts.resource.env.some((pattern) => fits(pattern, name))

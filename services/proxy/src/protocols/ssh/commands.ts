@@ -15,7 +15,7 @@ import {
   type StatementDraft,
 } from '@custody/schemas'
 import type { Approvals } from '../../approvals'
-import { encodeDecision, type SessionGate, type Verdict } from '../../gate'
+import { encodeDecision, type Grant, type Reveal, type SessionGate, type Verdict } from '../../gate'
 
 export interface Submitted {
   facts: CommandFacts
@@ -35,6 +35,8 @@ export interface Allowed {
   outcome: 'allow'
   decision: Encoded
   alert: string | null
+  /** The approval that it rests on. */
+  grant?: Grant
 }
 
 export interface Refused {
@@ -81,12 +83,86 @@ export class Commands {
     held: (words: string[]) => void,
     ruled: (ruling: Ruling) => void,
   ): Pending | null {
-    const { facts, statement } = submitted
+    const { facts } = submitted
     const verdict = gate.decide(facts, null, text === null ? null : () => text)
     if (verdict.outcome !== 'hold') {
       ruled(rulingOf(verdict))
       return null
     }
+    return this.ask(
+      gate,
+      submitted,
+      verdict,
+      held,
+      (grant) => ruled(this.decideAgain(gate, facts, grant)),
+      ruled,
+    )
+  }
+
+  /** After some time, in which the policies may have become others. */
+  private decideAgain(gate: SessionGate, facts: CommandFacts, grant: Grant | null): Ruling {
+    const again = gate.decide(facts, grant, null)
+    if (again.outcome === 'hold')
+      return refusedBy(again, 'CUSTODY-POLICY-002', 'the policies ask for another approval now')
+    return { ...rulingOf(again), ...(grant && { grant }) }
+  }
+
+  /**
+   * For what is to run: which detectors' finds it may show as they are. Where that needs people, and who runs it `wants` it,
+   * it waits for them; if they say no it does not run.
+   */
+  reveal(
+    gate: SessionGate,
+    submitted: Submitted,
+    ruling: Allowed,
+    detectors: readonly string[],
+    wants: boolean,
+    held: (words: string[]) => void,
+    ruled: (ruling: Ruling, reveal: Reveal | null) => void,
+  ): Pending | null {
+    const { facts } = submitted
+    const reveal = gate.reveal(facts, detectors, null, 'detector')
+    if (reveal.held === null || !wants) {
+      ruled(ruling, reveal)
+      return null
+    }
+    return this.ask(
+      gate,
+      submitted,
+      reveal.held,
+      held,
+      (grant) =>
+        ruled(
+          this.decideAgain(gate, facts, ruling.grant ?? null),
+          gate.reveal(facts, detectors, grant, 'detector'),
+        ),
+      (refused) => ruled(refused, null),
+    )
+  }
+
+  /** What is shown that would be masked otherwise. */
+  revealed(command: Started, { revealed, decision }: Reveal): void {
+    if (decision === null) return
+    this.recorder.record(
+      {
+        kind: 'mask.revealed',
+        command: command.id,
+        decision,
+        lifecycle: { state: 'changed', reason: `shows ${[...revealed].sort().join(', ')}` },
+      },
+      this.session,
+    )
+  }
+
+  /** Puts it before people; `null` where no more can wait, and it was refused. */
+  private ask(
+    gate: SessionGate,
+    { facts, statement }: Submitted,
+    verdict: Verdict,
+    held: (words: string[]) => void,
+    approved: (grant: Grant) => void,
+    ruled: (refused: Refused) => void,
+  ): Pending | null {
     if (this.parts.approvals.full) {
       ruled(refusedBy(verdict, 'CUSTODY-POLICY-006', 'too many commands wait for approval already'))
       return null
@@ -102,15 +178,9 @@ export class Commands {
       },
       (answer) => {
         if (answer.state === 'approved') {
-          gate.remember(answer.grant, terms, facts.fingerprint)
+          gate.remember(answer.grant, terms, facts.fingerprint, verdict.reveals ?? null)
           held([`approved by ${answer.by}`])
-          // The policies may be others by now.
-          const again = gate.decide(facts, answer.grant, null)
-          ruled(
-            again.outcome === 'hold'
-              ? refusedBy(again, 'CUSTODY-POLICY-002', 'the policies ask for another approval now')
-              : rulingOf(again),
-          )
+          approved(answer.grant)
         } else if (answer.state === 'denied')
           ruled(
             refusedBy(

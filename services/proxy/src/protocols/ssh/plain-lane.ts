@@ -6,12 +6,15 @@
 import type { SessionRules } from '@custody/masking'
 import { nowMicros } from '@custody/schemas'
 import { createTextMasker, type Released, type TextMasker } from '@custody/terminal'
+import { type FoundMask, FoundMasks } from './found-masks'
 import type { CommandOutput } from './output'
 
 export interface PlainLaneParts {
   output: CommandOutput
   /** Null where nothing is masked. */
   rules: SessionRules | null
+  /** Detectors whose finds are shown to the client, and so in the record of what it got. */
+  shown: ReadonlySet<string>
   /** Its output and input are a protocol's: recorded as they are, but for what it says of errors. */
   isProtocol: boolean
   toTarget(bytes: Buffer): void
@@ -54,25 +57,30 @@ class Side {
 }
 
 export class PlainLane {
-  private readonly masks = new Map<string, number>()
+  private readonly masks: FoundMasks
   private readonly output: Side | null
   private readonly error: Side | null
   private readonly input: Side | null
 
   constructor(private readonly parts: PlainLaneParts) {
-    const { rules, isProtocol } = parts
-    const masked = (release: (released: Released) => void) =>
+    const { rules, isProtocol, shown } = parts
+    this.masks = new FoundMasks(rules)
+    const masked = (sees: ReadonlySet<string>, release: (released: Released) => void) =>
       rules?.looksIntoText
         ? new Side(
-            createTextMasker(rules, {
-              add: (name) => this.masks.set(name, (this.masks.get(name) ?? 0) + 1),
-            }),
+            createTextMasker(
+              sees.size > 0 ? rules.showing(sees) : rules,
+              this.masks.counting(sees),
+            ),
             release,
           )
         : null
-    this.output = isProtocol ? null : masked(({ shown }) => this.say(shown, false))
-    this.error = masked(({ shown }) => this.say(shown, true))
-    this.input = isProtocol ? null : masked(({ raw, shown }) => this.tell(raw, shown))
+    this.output = isProtocol ? null : masked(shown, (released) => this.say(released.shown, false))
+    this.error = masked(shown, (released) => this.say(released.shown, true))
+    // What it sends is recorded, and shown to nobody here.
+    this.input = isProtocol
+      ? null
+      : masked(new Set(), (released) => this.tell(released.raw, released.shown))
   }
 
   // ── from the client ──────────────────────────────────────────────────────────────────────────────────────────
@@ -129,14 +137,7 @@ export class PlainLane {
     this.endOutput()
   }
 
-  /** What detectors found, for the command's end. */
-  get found(): { rule: string; detector: string; action: string; count: number }[] {
-    const action = this.parts.rules?.detectorAction ?? 'redact'
-    return [...this.masks].map(([detector, count]) => ({
-      rule: 'detectors',
-      detector,
-      action,
-      count,
-    }))
+  get found(): FoundMask[] {
+    return this.masks.found
   }
 }

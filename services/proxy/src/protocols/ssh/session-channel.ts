@@ -10,7 +10,7 @@
 import type { Durability } from '@custody/event-log'
 import { NotReplicatedError } from '@custody/event-log'
 import type { SessionRules } from '@custody/masking'
-import type { SessionGate } from '../../gate'
+import type { Reveal, SessionGate } from '../../gate'
 import { execRequest, keptOf, shellRequest, subsystemRequest } from './analysis'
 import { type AsksParts, ChannelAsks, Replies } from './channel-asks'
 import type { Commands, Pending, Ruling, Started, Submitted } from './commands'
@@ -35,6 +35,7 @@ const EXIT_NO_TARGET = 255
 /** Of a window's size or a signal, with room to spare. */
 const LATE_BYTES_MAX = 1024
 const LATE_REQUESTS_MAX = 10_000
+const NOTHING_SHOWN: ReadonlySet<string> = new Set()
 const SFTP = Buffer.from('sftp')
 const SFTP_SERVER: Transfer = { program: 'sftp-server' }
 
@@ -92,6 +93,8 @@ export class SessionChannel {
   private exit: { name: string; data: Buffer; code: string; isOk: boolean } | null = null
   private targetEof = false
   private isStarted = false
+  /** Detectors whose finds are shown as they are. */
+  private shown: ReadonlySet<string> = NOTHING_SHOWN
   private isShell = false
   private transfer: Transfer | null = null
   private traffic: TransferGate | null = null
@@ -270,22 +273,58 @@ export class SessionChannel {
     const gate = doors.gate(this.asks.reason)
     this.stage = 'deciding'
     let isHeld = false
-    this.pending = doors.commands.decide(
-      gate,
-      submitted,
-      kind === 'exec' ? asIs.statement.text.toString() : null,
-      (words) => {
-        // The client must be let go on before it can be told.
-        if (!isHeld) reply?.(true)
-        isHeld = true
-        this.say(words)
-      },
-      (ruling) => {
-        this.pending = null
-        this.ruled(ruling, submitted, gate, kind, line, isHeld ? null : reply)
-      },
+    const held = (words: string[]) => {
+      // The client must be let go on before it can be told.
+      if (!isHeld) reply?.(true)
+      isHeld = true
+      this.say(words)
+    }
+    const ruled = (ruling: Ruling, reveal: Reveal | null) =>
+      this.ruled(ruling, submitted, gate, kind, line, isHeld ? null : reply, reveal)
+    this.waitFor((done) =>
+      doors.commands.decide(
+        gate,
+        submitted,
+        kind === 'exec' ? asIs.statement.text.toString() : null,
+        held,
+        (ruling) => {
+          done()
+          const detectors = this.isFollowed ? [] : (doors.rules?.detectors ?? [])
+          if (ruling.outcome === 'block' || detectors.length === 0 || !gate.mayReveal)
+            ruled(ruling, null)
+          else
+            this.waitFor((over) =>
+              doors.commands.reveal(
+                gate,
+                submitted,
+                ruling,
+                detectors,
+                this.asks.wantsReveal,
+                held,
+                (last, reveal) => {
+                  over()
+                  ruled(last, reveal)
+                },
+              ),
+            )
+        },
+      ),
     )
-    if (this.stage !== 'deciding') this.pending = null
+  }
+
+  /** Files are followed one by one: what they hold is not masked. */
+  private get isFollowed(): boolean {
+    return this.transfer?.program === 'scp' || this.transfer?.program === 'sftp-server'
+  }
+
+  /** `begin` may be through at once, and says so; else what it waits for can be withdrawn. */
+  private waitFor(begin: (done: () => void) => Pending | null): void {
+    let isDone = false
+    const pending = begin(() => {
+      isDone = true
+      this.pending = null
+    })
+    if (!isDone) this.pending = pending
   }
 
   private ruled(
@@ -295,6 +334,7 @@ export class SessionChannel {
     name: 'exec' | 'shell' | 'subsystem',
     line: Buffer,
     reply: ((ok: boolean) => void) | null,
+    reveal: Reveal | null,
   ): void {
     const { commands, outputBytesMax } = this.doors
     if (this.stage !== 'deciding') return
@@ -304,6 +344,8 @@ export class SessionChannel {
       return
     }
     const command = commands.started(submitted, ruling)
+    if (reveal !== null) commands.revealed(command, reveal)
+    this.shown = reveal?.revealed ?? NOTHING_SHOWN
     this.command = command
     this.isShell = name === 'shell'
     this.stage = 'running'
@@ -319,6 +361,7 @@ export class SessionChannel {
     this.plain = new PlainLane({
       output: this.output,
       rules: this.doors.rules,
+      shown: this.shown,
       isProtocol:
         this.doors.rules !== null &&
         (name === 'subsystem' || (name === 'exec' && carriesProtocol(line.toString('latin1')))),
@@ -354,8 +397,7 @@ export class SessionChannel {
   /** Files that are moved: followed one by one. */
   private openTraffic(command: Started, gate: SessionGate): void {
     const { transfer, doors } = this
-    if (transfer === null || (transfer.program !== 'scp' && transfer.program !== 'sftp-server'))
-      return
+    if (transfer === null || !this.isFollowed) return
     const record = new TransferRecord({
       ...doors.transfers,
       gate,
@@ -558,6 +600,7 @@ export class SessionChannel {
       output: this.output!,
       gate,
       rules,
+      shown: this.shown,
       size: pty,
       toTarget: (bytes, line) => {
         if (this.stage !== 'running') return

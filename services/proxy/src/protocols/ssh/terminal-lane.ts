@@ -19,6 +19,7 @@ import {
 } from '@custody/terminal'
 import type { SessionGate } from '../../gate'
 import type { Commands, Pending, Started, Submitted } from './commands'
+import { type FoundMask, FoundMasks } from './found-masks'
 import type { CommandOutput } from './output'
 
 /** Longer lines are not read, and not understood. */
@@ -39,6 +40,8 @@ export interface TerminalLaneParts {
   gate: SessionGate
   /** Null where nothing is masked. */
   rules: SessionRules | null
+  /** Detectors whose finds are shown, and so in the record of what was. Lines that are typed are recorded without them. */
+  shown: ReadonlySet<string>
   size: { columns: number; rows: number }
   /** Keys go on; `isLine`: only once what was recorded of their line is durable. */
   toTarget(bytes: Buffer, line: Started | null): void
@@ -53,7 +56,7 @@ export interface TerminalLaneParts {
 export class TerminalLane {
   private readonly recorder: TerminalRecorder
   private readonly masker: StreamMasker | null
-  private readonly masks = new Map<string, number>()
+  private readonly masks: FoundMasks
   private waiting: Buffer[] = []
   private waitingBytes = 0
   private state: 'open' | 'awaiting' | 'judging' = 'open'
@@ -68,11 +71,13 @@ export class TerminalLane {
 
   constructor(private readonly parts: TerminalLaneParts) {
     this.recorder = createTerminalRecorder(parts.size)
-    const { rules } = parts
+    const { rules, shown } = parts
+    this.masks = new FoundMasks(rules)
     this.masker = rules
-      ? createStreamMasker(rules, {
-          add: (name) => this.masks.set(name, (this.masks.get(name) ?? 0) + 1),
-        })
+      ? createStreamMasker(
+          shown.size > 0 ? rules.showing(shown) : rules,
+          this.masks.counting(shown),
+        )
       : null
   }
 
@@ -367,15 +372,8 @@ export class TerminalLane {
     })
   }
 
-  /** What detectors found, for the command's end. */
-  get found(): { rule: string; detector: string; action: string; count: number }[] {
-    const action = this.parts.rules?.detectorAction ?? 'redact'
-    return [...this.masks].map(([detector, count]) => ({
-      rule: 'detectors',
-      detector,
-      action,
-      count,
-    }))
+  get found(): FoundMask[] {
+    return this.masks.found
   }
 
   /** No more is shown: what was held back goes on. */
