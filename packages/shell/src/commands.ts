@@ -92,8 +92,7 @@ function permissions(w: Walker, args: readonly Field[], base: string): void {
     args.some(({ text }) => text.startsWith('--reference')) && mode ? [mode, ...rest] : rest
   const isRecursive = hasOption(args, 'R', 'recursive')
   found.verb('shell:permission', 'program', base)
-  if (base === 'chmod' && mode && /^0*[4-7][0-7]{3}$|(?:^|,)[ugoa]*[+=][rwxXt]*s/.test(mode.text))
-    found.verb('shell:elevate', 'program', base)
+  if (base === 'chmod' && mode && isSetuid(mode.text)) found.verb('shell:elevate', 'program', base)
   for (const field of paths) {
     const at = w.at(field)
     const plain = plainPath(at.text)
@@ -104,6 +103,11 @@ function permissions(w: Walker, args: readonly Field[], base: string): void {
     if (/^\/etc\/(?:passwd|shadow|group|gshadow|sudoers)/.test(plain))
       found.path('shell:account', plain)
   }
+}
+
+/** A mode that has a program run as whom it belongs to. */
+function isSetuid(mode: string): boolean {
+  return /^0*[4-7][0-7]{3}$|(?:^|,)[ugoa]*[+=][rwxXt]*s/.test(mode)
 }
 
 function firewall(looks: RegExp, changes?: RegExp): Does {
@@ -176,6 +180,11 @@ export const COMMANDS: Readonly<Record<string, Does | undefined>> = {
     for (const field of operands(args)) {
       const host = /^(?:[^@\s/:]+@)?([\w.-]+|\[[0-9a-f:]+\]):/i.exec(field.text)?.[1]
       if (host && /^(?:rsync|scp)$/.test(base)) w.found.verb('shell:network', 'host', host)
+    }
+    if (base === 'install') {
+      const at = args.findIndex(({ text }) => /^(?:-m|--mode)/.test(text))
+      const mode = args[at]?.text.replace(/^(?:-m|--mode=?)/, '') || args[at + 1]?.text
+      if (at >= 0 && isSetuid(mode ?? '')) w.found.verb('shell:elevate', 'program', base)
     }
     if (
       base === 'ln' &&
@@ -556,6 +565,13 @@ export const COMMANDS: Readonly<Record<string, Does | undefined>> = {
     )
       w.found.fail('what make is given can’t be told')
   }),
+  login: (w) => w.found.verb('shell:elevate', 'program', 'login'),
+  unzip: (w, args) => {
+    const at = args.findIndex(({ text }) => /^-d/.test(text))
+    const directory = args[at]?.text === '-d' ? args[at + 1] : args[at]
+    if (at >= 0 && directory)
+      w.write({ ...directory, text: directory.text.replace(/^-d/, '').replace(/\/?$/, '/*') })
+  },
   ...list('zip', (w, args) => {
     if (args.some(({ text }) => /^-\w*TT|^--unzip-command/.test(text)))
       w.found.fail('what zip is told to run')

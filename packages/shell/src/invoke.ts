@@ -152,12 +152,7 @@ export function code(
   isOwnShell = false,
 ): void {
   if (field === undefined) return
-  if (field.from.some((name) => name !== null && DOWNLOADERS.has(name)))
-    w.found.verb(
-      'shell:remote-code',
-      'program',
-      field.from.find((name) => name !== null && DOWNLOADERS.has(name))!,
-    )
+  runsFetched(w, field)
   if (!known(field)) {
     w.found.fail('code that only the running shell knows')
     return
@@ -283,6 +278,12 @@ function shell(
   runsFile(w, base, script, one, isBourne)
 }
 
+/** What another machine says is run. */
+function runsFetched(w: Walker, { from }: Field): void {
+  const source = from.find((name) => name !== null && DOWNLOADERS.has(name))
+  if (source) w.found.verb('shell:remote-code', 'program', source)
+}
+
 /** A script in a file is a program like any other; one that is no file is what it reads. */
 export function runsFile(
   w: Walker,
@@ -293,8 +294,7 @@ export function runsFile(
 ): void {
   const { found } = w
   if (script.from.length > 0) {
-    const source = script.from.find((name) => name !== null && DOWNLOADERS.has(name))
-    if (source) found.verb('shell:remote-code', 'program', source)
+    runsFetched(w, script)
     found.fail(`${base} runs what a program says`)
     return
   }
@@ -394,18 +394,13 @@ function wrapped(
       return
     }
     if (has('i') || has('login') || has('s') || has('shell')) {
-      if (un.rest.length === 0) {
-        found.verb('shell:interactive', 'program', base)
-        return
-      }
-      code(w, joined(un.rest), here)
+      if (un.rest.length === 0) reads(w, base, one, true)
+      else code(w, joined(un.rest), here)
       return
     }
-    const shell = un.options.find(({ name }) => name === 'D' || name === 'chdir')
-    if (shell?.value) w.directory = known(shell.value) ? shell.value.text : null
   }
   if (base === 'doas' && has('s') && un.rest.length === 0) {
-    found.verb('shell:interactive', 'program', base)
+    reads(w, base, one, true)
     return
   }
   if (base === 'systemd-run' && un.options.some(({ name }) => name.startsWith('on-')))
@@ -426,6 +421,13 @@ function wrapped(
   const fields = wrapper.appends
     ? xargs(un.rest, un.options.find(({ name }) => name === 'I' || name === 'replace')?.value)
     : un.rest
+  // There, and nowhere else: what comes behind it is where it was.
+  const there = un.options.find(({ name }) => (MOVES[base] ?? []).includes(name))?.value
+  const { directory } = w
+  if (there) {
+    const at = w.at(there)
+    w.directory = known(at) ? at.text : null
+  }
   invoke(w, {
     ...here,
     stdin: wrapper.appends ? null : one.stdin,
@@ -433,6 +435,14 @@ function wrapped(
     redirections: one.redirections,
     assignments: un.assignments,
   })
+  if (there) w.directory = directory
+}
+
+/** Options by which a program is run in another directory. */
+const MOVES: Readonly<Record<string, readonly string[]>> = {
+  sudo: ['D', 'chdir'],
+  run0: ['D', 'chdir'],
+  env: ['C', 'chdir'],
 }
 
 /** What it reads becomes further words, or stands where the mark is. */
@@ -485,6 +495,7 @@ function interpreter(w: Walker, base: string, args: readonly Field[], one: Invoc
   const isNode = /^(?:node|nodejs|bun|deno)$/.test(base)
   for (const [at, text] of known_.entries()) {
     if (text === UNKNOWN) {
+      runsFetched(w, args[at]!)
       found.fail(`what ${base} is given can’t be told`)
       return
     }
@@ -523,6 +534,7 @@ function interpreter(w: Walker, base: string, args: readonly Field[], one: Invoc
         /\b(?:sh|bash|dup2|exec|spawn|pty|popen|system)\b/.test(source)
       )
         found.verb('shell:reverse-shell', 'program', base)
+      for (const field of args.slice(at)) runsFetched(w, field)
       found.fail(`a program in ${base}`)
       return
     }

@@ -22,6 +22,9 @@ function su(
   found.verb('shell:elevate', 'program', base)
   let isCode = false
   const rest: Field[] = []
+  // With a user named so, what follows is a program and its own words.
+  const isWrapper =
+    base === 'runuser' && args.some(({ text }) => text === '-u' || text.startsWith('--user'))
   for (let at = 0; at < args.length; at++) {
     const field = args[at]!
     if (!known(field)) {
@@ -42,17 +45,17 @@ function su(
       at++
     else if (/^(?:-|-l|-m|-p|-f|-P|--login|--preserve-environment|--fast|--pty|--)$/.test(text))
       continue
+    else if (/^--(?:shell|group|supp-group|whitelist-environment|user)=/.test(text)) continue
     else if (text.startsWith('-')) {
       found.fail(`${base} ${text} is not known`)
       return
+    } else if (isWrapper) {
+      rest.push(...args.slice(at))
+      break
     } else rest.push(field)
   }
   if (isCode) return
-  if (
-    base === 'runuser' &&
-    rest.length > 0 &&
-    args.some(({ text }) => text === '-u' || text.startsWith('--user'))
-  )
+  if (isWrapper && rest.length > 0)
     return void invoke(w, {
       ...here,
       fields: rest,
@@ -359,6 +362,9 @@ function find(w: Walker, args: readonly Field[], one: Invocation, here: Surround
         const words = own
           .filter(({ text: word }) => !(isNarrowRemoval && /^-[rRfv]+$/.test(word)))
           .map((word) => ({ ...word, text: word.text.replaceAll('{}', found) }))
+        // Each of what stands below it, without being told to go there.
+        if (!isNarrow && /^(?:rm|unlink|shred|srm)$/.test(own[0]?.text ?? ''))
+          classify(w, 'rm -r', starts.length > 0 ? starts : [literal('.')], one)
         inner(w, words, { ...one, redirections: [] }, here, null)
         if (isNarrowRemoval)
           for (const start of starts)
