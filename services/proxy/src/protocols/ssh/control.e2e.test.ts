@@ -299,6 +299,46 @@ describe('signing in by browser', () => {
     ).toMatchObject({ method: 'browser' })
   })
 
+  test('who gives up the question, and says no more, is not waited for longer than others', async () => {
+    const own = sshUnderTest('ssh-browser')
+    const { port: its } = await own.start({
+      target,
+      more: 'console: {url: "http://127.0.0.1:9"}\nlimits: {handshakeMsMax: 1500}\n',
+    })
+    const client = new Client()
+    const gone = new Promise<void>((resolve) => client.once('close', () => resolve()))
+    client.on('error', () => {})
+    let isAsked = false
+    client.connect({
+      host: '127.0.0.1',
+      port: its,
+      username: 'web',
+      readyTimeout: 0,
+      // Asked, and never answered again.
+      authHandler: (_methods, _partial, next) => {
+        if (isAsked) return
+        isAsked = true
+        next({
+          type: 'keyboard-interactive',
+          username: 'web',
+          prompt: (_name, _words, _language, _prompts, finish) => finish(['']),
+        })
+      },
+    })
+    await until(async () =>
+      (await own.events()).some(({ kind }) => kind === 'access.sign-in-asked'),
+    )
+    const { _protocol: protocol } = client as unknown as {
+      _protocol: { authNone(user: string): void }
+    }
+    protocol.authNone('web')
+    await gone
+    const kinds = (await own.events()).map(({ kind, access }) => `${kind} ${access?.code ?? ''}`)
+    expect(kinds).toContain('access.sign-in-asked ')
+    expect(kinds.at(-1)).toBe('access.refused CUSTODY-ACCESS-004')
+    await own.stop()
+  })
+
   test('somebody says no: nobody is let in', async () => {
     const { exit, shown } = await byBrowser('refused')
     expect(exit).toBe(255)

@@ -113,7 +113,7 @@ class Ssh implements Protocol {
       let session: SshSession | null = null
       let isRecorded = false
       const { handshakeMsMax } = configuration.limits
-      const timer = setTimeout(() => {
+      const tooLate = () => {
         const error = new CustodyError(
           'CUSTODY-ACCESS-004',
           `not signed in within ${handshakeMsMax} ms`,
@@ -121,7 +121,8 @@ class Ssh implements Protocol {
         this.recordRefusal(null, path, error)
         isRecorded = true
         transport.disconnect(Disconnect.byApplication, `custody: ${error.message} (${error.code})`)
-      }, handshakeMsMax)
+      }
+      let timer = setTimeout(tooLate, handshakeMsMax)
       const signIn = new SignIn({
         configuration,
         authority: this.authority,
@@ -134,6 +135,11 @@ class Ssh implements Protocol {
           return asked
         },
         waiting: () => clearTimeout(timer),
+        waited: () => {
+          if (transport.isOver || session !== null) return
+          clearTimeout(timer)
+          timer = setTimeout(tooLate, handshakeMsMax)
+        },
         refused: (error) => {
           isRecorded = true
           path.clientApplication = transport.software || null

@@ -28,6 +28,8 @@ const METHODS = ['publickey', 'keyboard-interactive', 'password']
 const REQUESTS_MAX = 50
 /** Credentials refused on one connection. */
 const REFUSED_MAX = 10
+/** Times that somebody is asked in a browser on one connection. */
+const QUESTIONS_MAX = 3
 const TOKEN_BYTES_MAX = 64 * 1024
 const QUESTION = 'Custody token as password, or Enter to sign in by browser: '
 
@@ -50,6 +52,8 @@ export interface SignInOptions {
   refused(error: unknown): void
   /** Somebody is asked elsewhere: the time for signing in is theirs now. */
   waiting(): void
+  /** It came to something or to nothing: the time is the client's again. */
+  waited(): void
   /** Who it is; called once. What is to be recorded first is, before `let in`. */
   signedIn(who: SignedIn, letIn: () => void): void
 }
@@ -66,6 +70,7 @@ export class SignIn {
   private transport: Transport | null = null
   private requests = 0
   private refusals = 0
+  private questions = 0
   private isOver = false
   /** The request that is being looked at; a later one takes its place. */
   private current = 0
@@ -192,6 +197,8 @@ export class SignIn {
     protocol.authInfoReq('', '', [{ prompt: QUESTION, echo: false }])
     const token = (await responses)[0] ?? ''
     if (token.trim() !== '') return this.byToken(token)
+    if (++this.questions > QUESTIONS_MAX)
+      throw new CustodyError('CUSTODY-ACCESS-006', 'somebody was asked often enough')
     const asked = await this.options.ask()
     if (!isCurrent()) {
       asked.withdraw('the client went away')
@@ -209,6 +216,7 @@ export class SignIn {
       return await asked.answered
     } finally {
       this.asked = null
+      this.options.waited()
       asked.withdraw('the sign-in came to nothing')
     }
   }
