@@ -228,6 +228,25 @@ describe('channels of one connection', () => {
     expect(target.ran()).not.toContain('echo one too many')
   })
 
+  test('no more listeners than may be, asked for at once or not', async () => {
+    await withGateway('drainMsMax: 10', async (one) => {
+      const client = await signedIn(one)
+      const listen = () =>
+        new Promise<number | null>((resolve) =>
+          client.forwardIn('127.0.0.1', 0, (error, port) => resolve(error ? null : port)),
+        )
+      const ports = await Promise.all(Array.from({ length: 120 }, listen))
+      const open = ports.filter((port) => port !== null)
+      expect(open).toHaveLength(100)
+      expect(await listen()).toBeNull()
+      await new Promise<void>((resolve) =>
+        client.unforwardIn('127.0.0.1', open[0]!, () => resolve()),
+      )
+      expect(await listen()).not.toBeNull()
+      client.end()
+    })
+  })
+
   test('requests that no window holds back are bounded while the target says nothing', async () => {
     await withGateway('drainMsMax: 10', async (one) => {
       const client = await signedIn(one)

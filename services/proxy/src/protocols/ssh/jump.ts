@@ -17,6 +17,8 @@ export class JumpSocket extends Duplex implements End {
   /** What the inner end has sent and the outer has not passed on. */
   private pending: (() => void) | null = null
   private outstanding = 0
+  /** What the outer end has sent and the inner has not taken. */
+  private unread = 0
 
   constructor(
     private readonly handler: ChannelHandler,
@@ -34,8 +36,9 @@ export class JumpSocket extends Duplex implements End {
   // ── as the end of a forwarded connection ─────────────────────────────────────────────────────────────────────
 
   data(bytes: Buffer): void {
-    this.push(bytes)
-    this.handler.sent(bytes.length)
+    // Gone on only when the inner end has room for more: else all that an outer client sends would wait here.
+    if (this.push(bytes)) this.handler.sent(bytes.length)
+    else this.unread += bytes.length
   }
 
   eof(): void {
@@ -61,7 +64,11 @@ export class JumpSocket extends Duplex implements End {
 
   // ── as a socket ──────────────────────────────────────────────────────────────────────────────────────────────
 
-  override _read(): void {}
+  override _read(): void {
+    const { unread } = this
+    this.unread = 0
+    if (unread > 0) this.handler.sent(unread)
+  }
 
   override _write(chunk: Buffer, _encoding: string, done: () => void): void {
     this.outstanding += chunk.length

@@ -64,6 +64,8 @@ export class SshSession {
   private readonly target: LateConnection
   private readonly channels = new Set<{ end(reason: string): void; readonly isIdle?: boolean }>()
   private readonly listening = new Map<string, Listening>()
+  /** … and those that it was asked for and has not answered. */
+  private listenersAsked = 0
   private readonly pendings = new Set<Pending>()
   private readonly back = new Map<string, Allowed>()
   private noMoreSessions = false
@@ -389,7 +391,7 @@ export class SshSession {
     const port = reader.uint32()
     reader.end()
     const address = addressText(host, port, true)
-    if (address === null || this.listening.size >= LISTENERS_MAX) {
+    if (address === null || this.listening.size + this.listenersAsked >= LISTENERS_MAX) {
       reply?.(false)
       return
     }
@@ -398,6 +400,7 @@ export class SshSession {
       reply?.(false)
       return
     }
+    this.listenersAsked++
     let pending: Pending | null = null
     pending = this.commands.decide(
       this.parts.gate(null),
@@ -408,6 +411,7 @@ export class SshSession {
         if (pending) this.pendings.delete(pending)
         if (this.isOver) return
         if (ruling.outcome === 'block') {
+          this.listenersAsked--
           this.commands.blocked(submitted, ruling)
           reply?.(false)
           return
@@ -415,6 +419,7 @@ export class SshSession {
         const command = this.commands.started(submitted, ruling)
         this.recorded(command, () =>
           this.target.globalRequest('tcpip-forward', Buffer.from(data), (ok, answer) => {
+            this.listenersAsked--
             if (!ok)
               this.commands.completed(command, { status: 'error', message: 'the target refused' })
             else {
