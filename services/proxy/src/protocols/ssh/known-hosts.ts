@@ -95,7 +95,7 @@ export function hostKeysOf({ name, resource, met, noted }: HostKeysOptions): Hos
   const authorities = resource.hostKeyCa?.map(publicKeyBlob) ?? []
   const isPinned = pinned.length + authorities.length > 0
   const kept = isPinned ? null : met.of(name)
-  const known = kept && kept.address === resource.address ? Buffer.from(kept.key, 'base64') : null
+  let known = kept && kept.address === resource.address ? Buffer.from(kept.key, 'base64') : null
   const { host } = splitAddress(resource.address)
   /** Asked again when keys are exchanged anew. */
   let accepted: Buffer | null = null
@@ -126,6 +126,14 @@ export function hostKeysOf({ name, resource, met, noted }: HostKeysOptions): Hos
       }
       if (isPinned || known !== null)
         return refused(presented, isPinned ? 'it is none of those that the settings name' : null)
+      // Another session may have met it while this one was on its way.
+      const meanwhile = met.of(name)
+      if (meanwhile?.address === resource.address) {
+        known = Buffer.from(meanwhile.key, 'base64')
+        if (!known.equals(presented)) return refused(presented, null)
+        accepted = Buffer.from(presented)
+        return null
+      }
       met.keep(name, {
         address: resource.address,
         key: presented.toString('base64'),
