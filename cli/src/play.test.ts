@@ -133,6 +133,22 @@ test('what would do more than draw is left out, wherever it is cut', async () =>
   expect(harmless(drawing)).toBe(drawing)
 })
 
+test('markers that are told are those of who recorded, and draw nothing', async () => {
+  const writer = createCastWriter({ width: 80, height: 24, timestamp: 1_700_000_000 }, START)
+  const mark = (label: string) => writer.event({ kind: 'm', atMicros: START, label })
+  const lines = [
+    writer.header(),
+    mark('17 bytes were not recorded'),
+    mark('\x1b]52;c;YQ==\x07 not recorded'),
+    mark('watching ended: \x1b[6n\u009b6n'),
+  ]
+  const { remarks } = await played(lines.join('').trimEnd().split('\n'))
+  expect(remarks.slice(1)).toEqual([
+    'custody: 17 bytes were not recorded',
+    'custody: watching ended:  [6n 6n',
+  ])
+})
+
 test('what is no recording is refused', async () => {
   await expect(played(['{"version":1}'])).rejects.toThrow('not an asciicast')
   await expect(played([...cast([]), '["x"]'])).rejects.toThrow('not an event')

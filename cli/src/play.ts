@@ -56,8 +56,9 @@ export async function play(
       if (event === null) continue
       const pause = Math.min(idleSecondsMax, Math.max(0, event.seconds - last)) / speed
       last = event.seconds
-      if (event.kind === 'm' && / not recorded$|^watching ended: /.test(event.data))
-        remark(style.dim(`custody: ${event.data}`))
+      // Lines that were typed are markers as well, in whatever words.
+      if (event.kind === 'm' && /^\d+ bytes were not recorded$|^watching ended: /.test(event.data))
+        remark(style.dim(`custody: ${event.data.replace(/\p{C}+/gu, ' ')}`))
       if (event.kind !== 'o') continue
       if (pause > 0) await stage.sleep(pause * 1000)
       stage.write(drawing.push(event.data))
