@@ -143,7 +143,7 @@ test('what it makes of a session', () => {
     ['fsetstat /home/ann/b mode=0600', 'ssh:file-change'],
     ['opendir /srv', 'ssh:file-list'],
     ['posix-rename /srv/a /srv/z', 'ssh:file-rename'],
-    ['symlink /home/ann/z /srv/l', 'ssh:file-link'],
+    ['symlink /srv/z /srv/l', 'ssh:file-link'],
     ['remove /srv/l', 'ssh:file-remove'],
     ['mkdir /srv/d', 'ssh:file-create'],
     ['rmdir /srv/d', 'ssh:file-remove'],
@@ -453,6 +453,23 @@ test.each([
   gate.fromTarget(bytes)
   expect(host.of('failed')).toMatchObject([{ code: 'CUSTODY-SSH-020' }])
   expect(host.unsettled()).toEqual([])
+})
+
+test.each([
+  ['../secret/a', '/srv/public/l', '/srv/secret/a'],
+  ['a', 'l', '/home/ann/a'],
+  ['/etc/x', '/srv/public/l', '/etc/x'],
+  ['etc/x', '/l', '/etc/x'],
+])('a link to %s at %s leads to %s, asked of the target or not', (text, link, leads) => {
+  for (const restricted of [false, true]) {
+    const { host } = hold([INIT, request(Fxp.symlink, 1, text, link)], whole, {
+      restricted,
+      forbid: /./,
+    })
+    expect(host.of('blocked').map((deed) => deed.text)).toEqual([
+      `symlink ${leads} ${resolve(link)}`,
+    ])
+  }
 })
 
 /** What `scp -r` and `get -r` would write beside where they were told to. */

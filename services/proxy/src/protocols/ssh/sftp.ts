@@ -350,7 +350,8 @@ class SftpGate implements TransferGate {
     }
     this.wait((done) => {
       this.whereabouts.whenHome((home) => {
-        const texts = asked.map((path) => lexical(path, home))
+        const own = asked.map((path) => lexical(path, home))
+        const texts = type === 'symlink' ? linked(asked[0]!, own[1]!) : own
         if (!this.host.restricted) {
           done()
           this.decide(request, bytes, describe(request, texts, asked))
@@ -362,7 +363,7 @@ class SftpGate implements TransferGate {
           done()
           if ('code' in found) this.leadsNowhere(request, describe(request, texts, asked), found)
           else {
-            const paths = type === 'symlink' ? [texts[0]!, found.paths[0]!] : found.paths
+            const paths = type === 'symlink' ? linked(asked[0]!, found.paths[0]!) : found.paths
             this.decide(request, bytes, describe(request, paths, asked))
           }
         })
@@ -643,6 +644,12 @@ class SftpGate implements TransferGate {
     this.end(message)
     this.host.fail('CUSTODY-SSH-020', message)
   }
+}
+
+/** A link leads from the directory that it is in, wherever the session began: what it leads to, and where it is. */
+function linked(text: string, link: string): string[] {
+  const slash = link.lastIndexOf('/')
+  return [lexical(text, slash < 0 ? null : link.slice(0, slash) || '/'), link]
 }
 
 /** Clients make paths of their own of what a directory holds: none of it may lead out of there. */
