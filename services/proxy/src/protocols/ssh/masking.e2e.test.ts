@@ -186,6 +186,14 @@ describe('what is no text comes through as it is', () => {
       )
       expect([down.code, down.stderr]).toEqual([0, ''])
       expect(same(at('down'))).toBe(true)
+      // Of its name what detectors find is not kept, as of a command line.
+      const kept = (await last()).filter(({ statement }) => statement != null)
+      const texts = kept.map(({ statement }) => statement!.text)
+      expect(texts.some((text) => text.includes(at('there', '[masked]')))).toBe(true)
+      for (const { statement } of kept)
+        expect(
+          JSON.stringify([statement!.text, statement!.objects, statement!.attributes]),
+        ).not.toContain(MAIL)
     }
     const rsync = await gateway.run(
       'rsync',

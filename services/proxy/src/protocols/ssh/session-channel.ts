@@ -403,6 +403,7 @@ export class SessionChannel {
       gate,
       attributes: {},
       parent: command.id,
+      rules: doors.rules,
       tell: (words) => this.say(words.replace(/^custody:? ?/, '').split('\n')),
     })
     const host: TransferHost = {

@@ -4,9 +4,11 @@
  * Refuses to start what can't be recorded: the gate of the session sees to that in every verdict.
  */
 import type { Durability, RecordedSession, Recorder } from '@custody/event-log'
+import type { SessionRules } from '@custody/masking'
 import { newUuid, nowMicros } from '@custody/schemas'
 import type { Approvals, Waiting } from '../../approvals'
 import { encodeDecision, type SessionGate, type Verdict } from '../../gate'
+import { keptOf } from './analysis'
 import type {
   Allowed,
   Completion,
@@ -31,6 +33,8 @@ export interface TransferRecordParts {
   tell(words: string): void
   /** What somebody was told already in this session. */
   alerted: Set<string>
+  /** Null where nothing is masked; else paths are recorded without what detectors find in them, as command lines are. */
+  rules: SessionRules | null
 }
 
 export class TransferRecord
@@ -174,8 +178,9 @@ export class TransferRecord
     this.waiting.clear()
   }
 
-  private statementOf({ statement }: FileOperation) {
-    return { ...statement, attributes: { ...this.parts.attributes, ...statement.attributes } }
+  private statementOf({ facts, statement }: FileOperation) {
+    const kept = keptOf({ facts, statement }, this.parts.rules).statement
+    return { ...kept, attributes: { ...this.parts.attributes, ...kept.attributes } }
   }
 }
 
