@@ -50,6 +50,8 @@ export interface State {
   /** Whether something is among these that is no receipt itself, and since when. */
   unreceiptedSinceMs: number | null
   counts: Counts
+  /** By origin: what the log let go before it was delivered, told already; until delivery is past it. */
+  letGo?: Record<string, { from: number; to: number }>
   /** What an alert channel remembers of what it has said. */
   alerts?: unknown
   /** What correlations of Sigma rules remember, as it was behind `progress`. */
@@ -93,7 +95,8 @@ export class StateFiles {
   private readonly file: string
   private readonly letters: string
   private readonly requests: string
-  private letterCount: number
+  /** Dead letters that lie there. */
+  letterCount: number
 
   constructor(siemDirectory: string, destination: string) {
     this.directory = join(siemDirectory, destination)
@@ -105,10 +108,21 @@ export class StateFiles {
     this.letterCount = this.letterIds().length
   }
 
+  /**
+   * What was saved last, or the state of a destination that is new. What can't be read, such as what a loss of power made of it, is kept
+   * beside it: then everything behind the position in the log is this destination's.
+   */
   load(sinceMicros: () => number): State {
-    if (existsSync(this.file)) return JSON.parse(readFileSync(this.file, 'utf8')) as State
+    const isNew = !existsSync(this.file)
+    if (!isNew)
+      try {
+        return JSON.parse(readFileSync(this.file, 'utf8')) as State
+      } catch (error) {
+        if (!(error instanceof SyntaxError)) throw error
+        renameSync(this.file, `${this.file}.unreadable`)
+      }
     const state: State = {
-      sinceMicros: sinceMicros(),
+      sinceMicros: isNew ? sinceMicros() : 0,
       progress: {},
       unreceipted: {},
       unreceiptedSinceMs: null,
@@ -136,6 +150,8 @@ export class StateFiles {
   putAside(letter: Letter): void {
     const base = join(this.letters, letter.id)
     if (!existsSync(`${base}.json`)) {
+      // Somebody may have removed some by hand.
+      if (this.letterCount >= DEAD_LETTERS_MAX) this.letterCount = this.letterIds().length
       if (this.letterCount >= DEAD_LETTERS_MAX)
         throw new CustodyError(
           'CUSTODY-SIEM-004',

@@ -1,11 +1,14 @@
 /** Delivery against a real log and a destination that does as it is told. */
 import { createHash, randomUUID } from 'node:crypto'
+import { writeFileSync } from 'node:fs'
 import { listSegments, openReader, type Recorder } from '@custody/event-log'
 import type { Home } from '@custody/kit'
-import { readEnvelope, uuidBytes, uuidText } from '@custody/schemas'
+import { encodeMessage, readEnvelope, uuidBytes, uuidText } from '@custody/schemas'
+import type { ReceiptRange } from '@custody/siem-state'
 import { deliveryTo, path, recorderIn, Told, temporaryHome, until, who } from '../testing'
 import { Undelivered } from './destination'
 import { forgetDestinations } from './log-source'
+import type { EventSource, Slice } from './source'
 
 let home: Home & { remove(): void }
 let recorder: Recorder
@@ -60,7 +63,7 @@ test('everything arrives once, in order, and a receipt says so with a digest any
   }
 })
 
-test('a failure of our own, such as a full disk, delays and skips nothing', async () => {
+test('a failure of our own, such as a full disk, delays, skips nothing and sends nothing twice', async () => {
   await say(100)
   const expected = await all()
   const wrong = expected[24]!
@@ -68,25 +71,150 @@ test('a failure of our own, such as a full disk, delays and skips nothing', asyn
     const index = records.findIndex(({ id }) => id === wrong)
     return index < 0 ? {} : { refused: [{ index, code: 'CUSTODY-SIEM-003', reason: 'no' }] }
   })
-  const { delivery, files } = deliveryTo(home, told, { settings: { batch: { eventsMax: 10 } } })
+  let records = 0
+  const { delivery, files } = deliveryTo(home, told, {
+    settings: { batch: { eventsMax: 10 } },
+    record: async () => {
+      if (++records <= 2) throw new Error('the log takes nothing')
+    },
+    receiptsMs: 3_600_000,
+  })
   const [save, putAside] = [files.save.bind(files), files.putAside.bind(files)]
   let saves = 0
   files.save = (state) => {
-    if (++saves === 2) throw new Error('ENOSPC')
+    if (++saves > 1 && saves < 4) throw new Error('ENOSPC')
     save(state)
   }
   let letters = 0
   files.putAside = (letter) => {
-    if (++letters === 1) throw new Error('ENOSPC')
+    if (++letters < 3) throw new Error('ENOSPC')
     putAside(letter)
   }
   delivery.start()
   await until(() => told.taken.includes(expected.at(-1)!))
   await delivery.stop()
+  expect([letters, records > 2, saves > 4]).toEqual([3, true, true])
   expect(files.letterIds()).toEqual([wrong])
-  expect([...new Set(told.taken)]).toEqual(expected.filter((id) => id !== wrong))
-  // Of each failure the batch that was under way.
-  expect(told.taken.length - expected.length).toBeLessThanOrEqual(2 * 10)
+  expect(told.taken).toEqual(expected.filter((id) => id !== wrong))
+})
+
+/** One slice, handed out once, of a message whose schema nobody knows. */
+class StrangeSource implements EventSource {
+  private slice: Slice | null
+  constructor(
+    strange: Buffer,
+    readonly schema: (fingerprint: string) => Promise<string | null>,
+  ) {
+    const message = Buffer.from(strange)
+    message.fill(0xab, 2, 10)
+    this.slice = {
+      ...{ origin: 'partition:0', messages: [message], places: [7], next: 8, base: '7' },
+      ...{ full: false, gapless: false },
+    }
+  }
+  async start() {}
+  async stop() {}
+  async tend() {}
+  async next() {
+    const { slice } = this
+    this.slice = null
+    return slice
+  }
+  async commit() {
+    return true
+  }
+  async lag() {
+    return []
+  }
+  problem() {
+    return null
+  }
+  async *range() {}
+}
+
+test('while schemas can’t be asked for, what needs one waits; what stays unreadable is not let go by sending it again', async () => {
+  let asked = 0
+  const strange = encodeMessage({ kind: 'audit.read' })
+  const told = new Told()
+  const { delivery, files } = deliveryTo(home, told, {
+    source: new StrangeSource(strange, async () => {
+      if (++asked < 3) throw new Error('Kafka is away')
+      return null
+    }),
+  })
+  delivery.start()
+  await until(() => files.letterIds().length === 1)
+  const id = randomUUID()
+  files.ask({ id, by: 'me', what: 'dead-letters' })
+  await until(() => files.answerOf(id)?.done === true)
+  expect(files.answerOf(id)).toMatchObject({ sent: 0, aside: 1, leftOut: 0 })
+  expect(files.letterIds()).toEqual([uuidText(readEnvelope(strange).id)])
+  await delivery.stop()
+})
+
+test('while the log takes no receipts they wait, each range of them', async () => {
+  const told = new Told()
+  let refused = 0
+  const ranges: ReceiptRange[] = []
+  const { delivery } = deliveryTo(home, told, {
+    record: async (fact) => {
+      if (fact.type !== 'acknowledged') return
+      if (refused < 3) {
+        refused++
+        // Delivery goes on meanwhile.
+        const taken = told.taken.length
+        await say(5)
+        await until(() => told.taken.length >= taken + 5)
+        throw new Error('the log takes nothing')
+      }
+      ranges.push(...fact.ranges)
+    },
+  })
+  delivery.start()
+  await say(5)
+  await until(() => ranges.length > 0)
+  await delivery.stop()
+  expect(refused).toBe(3)
+  ranges.sort((one, other) => one.from - other.from)
+  expect(ranges[0]!.from).toBe(0)
+  for (const [i, { from }] of ranges.slice(1).entries()) expect(from).toBe(ranges[i]!.to)
+  expect(ranges.reduce((sum, { acknowledged }) => sum + acknowledged, 0)).toBe(told.taken.length)
+})
+
+test('an alert that was not delivered when the process died is said at its next start', async () => {
+  const blocked = (subject: string) =>
+    recorder.record({ kind: 'command.blocked', who: { ...who, subject, email: null }, path })
+  const settings = { type: 'slack', url: { literal: 'https://x' }, from: 'beginning' }
+  const o = { settings: { ...settings, batch: { eventsMax: 2 } } }
+  const ids = ['ada', 'bea', 'cid', 'dan'].map((subject) => uuidText(blocked(subject)))
+  await recorder.recorded('os')
+  const told = new Told((_, n) => (n === 1 ? {} : new Promise<never>(() => {})))
+  const first = deliveryTo(home, told, o)
+  first.delivery.start()
+  await until(() => told.batches.length === 2)
+  // Never answered: as if the process were gone. What it knows is on disk.
+  const other = new Told()
+  const second = deliveryTo(home, other, o)
+  second.delivery.start()
+  await until(() => new Set([...told.taken, ...other.taken]).size >= ids.length)
+  await second.delivery.stop()
+  expect([...told.taken, ...other.taken]).toEqual(ids)
+})
+
+test('a state that a loss of power left unreadable: what is behind the position is delivered', async () => {
+  await say(5)
+  const told = new Told()
+  const first = deliveryTo(home, told, { settings: { from: 'now' } })
+  first.delivery.start()
+  await until(() => first.delivery.status().counts.before >= 6)
+  await first.delivery.stop()
+  writeFileSync(`${first.files.directory}/state.json`, '')
+  const fresh = await say(3)
+  const second = deliveryTo(home, told, { settings: { from: 'now' } })
+  second.delivery.start()
+  await until(() => told.taken.length >= 3)
+  await second.delivery.stop()
+  expect(told.taken).toEqual(fresh)
 })
 
 test('an outage delays and loses nothing; a restart repeats one batch at most', async () => {
@@ -243,6 +371,8 @@ test('a slow destination holds so much of the log, lets go of the rest, and says
     await say(20)
     return (listSegments(`${home.log}/proxy-g`)[0] ?? 0) > 1
   })
+  // Told while it is away still.
+  await until(() => facts.some(({ type }) => type === 'lost'))
   told.answer = () => ({})
   const last = (await say(1))[0]!
   await until(() => told.taken.includes(last))
@@ -254,6 +384,24 @@ test('a slow destination holds so much of the log, lets go of the rest, and says
   // What it has and what it was told that it has not is all there ever was.
   const sequence = Number((await read(last))!)
   expect(new Set(told.taken).size + gone).toBe(sequence + 1)
+})
+
+test('a destination that is new lets go of no more than it may hold, and says what', async () => {
+  await recorder.close()
+  recorder = await recorderIn(home, { segmentBytes: 64 * 1024, retentionBytesMax: 1 << 30 })
+  while (listSegments(`${home.log}/proxy-g`).length < 8) await say(200)
+  const told = new Told()
+  const { delivery, facts } = deliveryTo(home, told, { heldBytesMax: 256 * 1024 })
+  delivery.start()
+  const last = (await say(1))[0]!
+  await until(() => told.taken.includes(last) && facts.some(({ type }) => type === 'lost'))
+  await delivery.stop()
+  const gone = facts.reduce(
+    (sum, fact) => sum + (fact.type === 'lost' ? fact.to - fact.from : 0),
+    0,
+  )
+  expect(gone).toBeGreaterThan(0)
+  expect(told.taken.length + gone).toBe((await read(last))! + 1)
 })
 
 async function read(id: string): Promise<number | null> {
@@ -335,6 +483,28 @@ test('reconciliation names what is missing, and sends just that', async () => {
   expect(told.taken.at(-1)).toBe(gone)
   expect(new Set(told.taken).size).toBe(31)
   await delivery.stop()
+})
+
+test('what is recorded while it is compared is not missing: it comes by itself', async () => {
+  await say(10)
+  const told = new Told()
+  const { delivery, files } = deliveryTo(home, told)
+  told.holdings = {
+    async *ids() {
+      yield* told.taken
+      await say(10)
+    },
+  }
+  delivery.start()
+  await until(() => told.taken.length >= 11)
+  const id = randomUUID()
+  const toMicros = Date.now() * 1000 + 60e6
+  files.ask({ id, by: 'me', what: 'reconcile', fromMicros: 0, toMicros })
+  await until(() => files.answerOf(id)?.done === true)
+  expect(files.answerOf(id)).toMatchObject({ expected: 11, missing: 0, sent: 0 })
+  await until(() => told.taken.length >= 21)
+  await delivery.stop()
+  expect(told.taken).toEqual(await all())
 })
 
 test('a destination that is no more keeps nothing from being freed', async () => {

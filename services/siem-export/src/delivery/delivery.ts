@@ -13,7 +13,7 @@ import type { Detected } from '../alerts/detector'
 import { type Batch, type Destination, type Outgoing, Undelivered } from './destination'
 import { learnSchemas, type Step, stepOf, type Writer } from './prepare'
 import type { Route } from './routing'
-import type { EventSource, Lag, Slice } from './source'
+import type { EventSource, Lag, Loss, Slice } from './source'
 
 export interface DeliveryOptions {
   destination: Destination
@@ -83,6 +83,7 @@ interface Prepared {
   steps: Step[]
   /** Of these so many are dealt with. */
   at: number
+  isLossTold: boolean
   learnt: unknown
 }
 
@@ -105,6 +106,11 @@ export class Delivery {
   private lastTimeMicros: number | null = null
   private inFlight = 0
   private lag: Lag[] = []
+  /** Handed out by the source, which does so once, and not prepared yet. */
+  private fetched: Slice | null = null
+  /** The state is further than what is on disk. */
+  private isUnsaved = false
+  private isServing = false
   private lastSliceAt = 0
   /** Origins that had a turn since the last wait. */
   private readonly round = new Set<string>()
@@ -153,7 +159,7 @@ export class Delivery {
       lastTimeMicros: this.lastTimeMicros,
       inFlight: this.inFlight,
       lag: this.lag,
-      deadLetters: this.o.files.letterIds().length,
+      deadLetters: this.o.files.letterCount,
       ranges: [...this.said, ...Object.values(this.state.unreceipted)].slice(-50),
     }
   }
@@ -170,11 +176,12 @@ export class Delivery {
         if (!isStarted) await source.start()
         isStarted = true
         await this.serve()
-        const extra = this.o.extra?.() ?? []
+        // Not within a slice: what is kept of them is as it is behind it.
+        const extra = current === null ? (this.o.extra?.() ?? []) : []
         if (extra.length > 0) {
           await this.deliverAll(extra.map((take) => stepFor(take)))
           this.state.alerts = this.o.extraState?.()
-          this.o.files.save(this.state)
+          this.save()
         }
         if (current === null) {
           const made: Promise<Prepared | null> = ahead ?? this.prepareNext()
@@ -185,8 +192,8 @@ export class Delivery {
           await this.pause(POLL_MS)
           continue
         }
-        // While this one is on its way the next one is made.
-        if (current.slice.full && ahead === null) {
+        // While this one is on its way the next one is made, unless what making it tells would be kept with this one's place.
+        if (current.slice.full && ahead === null && !this.o.extraState) {
           ahead = this.prepareNext()
           ahead.catch(() => {})
         }
@@ -211,6 +218,7 @@ export class Delivery {
     while (!this.stopping) {
       try {
         await this.o.source.tend()
+        await this.tellLetGo()
         this.lag = await this.o.source.lag()
         await this.receipt(false)
       } catch (error) {
@@ -226,15 +234,17 @@ export class Delivery {
       await this.pause(Math.min(wait, POLL_MS))
       if (wait > POLL_MS) return null
     }
-    const slice = await this.o.source.next()
+    this.fetched ??= await this.o.source.next()
+    const slice = this.fetched
     if (slice === null) return null
+    await learnSchemas(slice.messages, (fingerprint) => this.o.source.schema(fingerprint))
+    this.fetched = null
     // Each origin once before what comes next is waited for: many partitions with little in each must not take turns at waiting.
     const isRoundOver = this.round.has(slice.origin)
     if (isRoundOver) this.round.clear()
     this.round.add(slice.origin)
     if (slice.full) this.lastSliceAt = Number.NEGATIVE_INFINITY
     else if (isRoundOver) this.lastSliceAt = performance.now()
-    await learnSchemas(slice.messages, (fingerprint) => this.o.source.schema(fingerprint))
     const known = this.state.progress[slice.origin]
     const from = known && known.base === slice.base ? known.next : Number.NEGATIVE_INFINITY
     const steps: Step[] = []
@@ -243,12 +253,13 @@ export class Delivery {
       if (place < from) continue
       steps.push(stepOf(slice.messages[i]!, place, this.o.route, this.o.writer))
     }
-    return { slice, steps, at: 0, learnt: this.o.learnt?.() }
+    return { slice, steps, at: 0, isLossTold: false, learnt: this.o.learnt?.() }
   }
 
   private async deliverSlice(prepared: Prepared): Promise<void> {
     const { slice, steps, learnt } = prepared
-    if (prepared.at === 0) await this.tellLoss(slice)
+    if (!prepared.isLossTold) await this.tellLoss(slice)
+    prepared.isLossTold = true
     const { eventsMax, bytesMax } = this.limits()
     while (prepared.at < steps.length) {
       const { at } = prepared
@@ -273,8 +284,10 @@ export class Delivery {
         learnt,
       })
       prepared.at = to
+      this.save()
     }
-    // All of it was dealt with before: what is remembered is further on already.
+    // What was acknowledged is not sent again because a disk is full: it is only told once more.
+    if (this.isUnsaved) this.save()
     if (!(await this.o.source.commit(slice)))
       this.o.logger.info({ origin: slice.origin }, 'somebody else has these events by now')
   }
@@ -464,12 +477,17 @@ export class Delivery {
     // A receipt that only told of receipts would never end.
     if (isNews) state.unreceiptedSinceMs ??= Date.now()
     // What was learnt is of the whole slice; a place within it would leave out what was learnt up to there.
-    if (isWhole || !this.o.learnt) {
+    if (isWhole || !(this.o.learnt || this.o.extraState)) {
       state.progress[slice.origin] = { base: slice.base, next }
       if (this.o.learnt) state.windows = learnt
+      if (this.o.extraState) state.alerts = this.o.extraState()
     }
-    if (this.o.extraState) state.alerts = this.o.extraState()
-    this.o.files.save(state)
+  }
+
+  private save(): void {
+    this.isUnsaved = true
+    this.o.files.save(this.state)
+    this.isUnsaved = false
   }
 
   /** Says what was acknowledged since it was last said: at most once in so long, and not about receipts alone. */
@@ -487,21 +505,28 @@ export class Delivery {
           ranges,
           acknowledges: this.o.destination.acknowledges,
         })
-        this.said.push(...ranges)
-        if (this.said.length > 50) this.said.splice(0, this.said.length - 50)
-        this.o.files.save(state)
       } catch (error) {
         // The log takes nothing just now: it is said later, together with what came since.
         for (const range of ranges) mergeBefore(state, range)
         state.unreceiptedSinceMs = Date.now()
         this.o.logger.warn({ err: error }, 'a receipt can’t be recorded now')
+        return
+      }
+      this.said.push(...ranges)
+      if (this.said.length > 50) this.said.splice(0, this.said.length - 50)
+      try {
+        this.save()
+      } catch (error) {
+        this.o.logger.warn({ err: error }, 'what was said in a receipt can’t be noted now')
       }
     })
     return this.receipting
   }
 
+  /** What is missing before a slice, but for what was told when it was let go. */
   private async tellLoss(slice: Slice): Promise<void> {
-    const known = this.state.progress[slice.origin]
+    const { origin } = slice
+    const known = this.state.progress[origin]
     const first = slice.places[0]
     const lost =
       slice.lost ??
@@ -509,20 +534,42 @@ export class Delivery {
         ? { from: known.next, to: first }
         : undefined)
     if (!lost) return
-    const { name } = this.o.destination
+    const told = this.state.letGo?.[origin] ?? { from: lost.to, to: lost.to }
+    await this.lose({ origin, from: lost.from, to: Math.min(lost.to, told.from) })
+    await this.lose({ origin, from: Math.max(lost.from, told.to), to: lost.to })
+    delete this.state.letGo?.[origin]
+  }
+
+  /** What the source let go is told at once, and not when the destination is there again. */
+  private async tellLetGo(): Promise<void> {
+    const { letGo } = this.o.source
+    for (let loss = letGo?.[0]; loss; loss = letGo?.[0]) {
+      const { origin, from, to } = loss
+      this.state.letGo ??= {}
+      const before = this.state.letGo[origin]
+      this.state.letGo[origin] = { from: Math.min(from, before?.from ?? from), to }
+      await this.lose(loss)
+      letGo!.shift()
+      this.save()
+    }
+  }
+
+  private async lose({ origin, from, to }: Loss): Promise<void> {
+    if (to <= from) return
+    await this.o.record({ type: 'lost', origin, from, to })
+    this.state.counts.lost += to - from
     this.o.logger.error(
-      { code: 'CUSTODY-SIEM-005', destination: name, origin: slice.origin, ...lost },
+      { code: 'CUSTODY-SIEM-005', destination: this.o.destination.name, origin, from, to },
       'events were gone before they could be delivered',
     )
-    this.state.counts.lost += Math.max(0, lost.to - lost.from)
-    await this.o.record({ type: 'lost', origin: slice.origin, ...lost })
   }
 
   private async letter(
     { id, message, code, reason }: Omit<Letter, 'at'>,
     kind: string | null = null,
   ): Promise<void> {
-    this.o.files.putAside({ id, message, code, reason, at: new Date().toISOString() })
+    const at = new Date().toISOString()
+    await this.insist(() => this.o.files.putAside({ id, message, code, reason, at }))
     this.state.counts.deadLettered++
     this.o.logger.error(
       { code, destination: this.o.destination.name, event: id },
@@ -530,19 +577,38 @@ export class Delivery {
     )
     // Receipts count all of them; what says that such an event was put aside could go the same way itself, for ever.
     if (kind?.startsWith('siem.') || !this.lettersTold.take()) return
-    await this.o.record({ type: 'put-aside', id, code, reason })
+    await this.insist(() => this.o.record({ type: 'put-aside', id, code, reason }))
+  }
+
+  /** Until it is done: were it given up, the batch that it is about would be sent again, and again while a disk is full. */
+  private async insist(work: () => void | Promise<void>): Promise<void> {
+    for (let tries = 1; ; tries++) {
+      try {
+        return await work()
+      } catch (error) {
+        this.trouble(error)
+        await this.wait(tries, 'retry')
+        if (this.stopping) throw error
+      }
+      // Where there is no room for a letter more, sending some is what makes it.
+      await this.serve()
+    }
   }
 
   private async serve(): Promise<void> {
-    const request = this.o.serve && this.o.files.asked()
+    if (!this.o.serve || this.isServing) return
+    const request = this.o.files.asked()
     if (!request) return
     const { id, by, what, ...detail } = request
+    this.isServing = true
     try {
       await this.o.record({ type: 'asked', by, what, detail })
       const answer = await this.o.serve!(request, this)
       this.o.files.answer(id, { done: true, ...answer })
     } catch (error) {
       this.o.files.answer(id, { done: true, problem: (error as Error).message })
+    } finally {
+      this.isServing = false
     }
   }
 
@@ -572,6 +638,10 @@ export class Delivery {
       bytes = 0
     }
     for (const step of steps) {
+      if ('letter' in step) {
+        await this.letter(step.letter)
+        aside++
+      }
       if (!('take' in step)) continue
       if (part.length >= eventsMax || bytes + step.take.bytes > bytesMax) await flush()
       part.push(step)
@@ -617,15 +687,10 @@ function stepFor(take: Outgoing): Taken {
   return { place: 0, take, message: Buffer.alloc(0), isReceipt: false }
 }
 
-/** Puts a range back that could not be said, before what came since. */
+/** Puts a range back that could not be said, beside what came since. */
 function mergeBefore(state: State, range: ReceiptRange): void {
-  const after = state.unreceipted[range.origin]
-  if (!after) {
-    state.unreceipted[range.origin] = range
-    return
-  }
-  // Digests of two ranges do not add up: the later one stays a range of its own under a name that can't be an origin's.
-  state.unreceipted[`${range.origin} before ${after.from}`] = range
+  // Digests of two ranges do not add up: it stays a range of its own, under a name that can't be an origin's nor another range's.
+  state.unreceipted[`${range.origin} from ${range.from}`] = range
 }
 
 /** Since when, for a destination that is new. */

@@ -96,10 +96,11 @@ export class KafkaSource implements EventSource {
 
   async *range(fromMicros: number, toMicros: number): AsyncGenerator<readonly Buffer[]> {
     const { Duplicates } = require('@custody/event-log-kafka') as typeof Shared
-    for (const { partition, first, end } of await this.o.kafka.positions(this.o.group)) {
+    for (const { partition, first, committed } of await this.o.kafka.positions(this.o.group)) {
+      if (committed === null) continue
       // What a shipper sent once more is one event.
       const duplicates = new Duplicates()
-      for await (const records of this.o.kafka.read(partition, first, end)) {
+      for await (const records of this.o.kafka.read(partition, first, committed)) {
         const wanted = records
           .map(({ message }) => message)
           .filter((message) => {

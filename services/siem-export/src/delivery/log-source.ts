@@ -20,7 +20,7 @@ import {
   segmentName,
 } from '@custody/event-log'
 import { readEnvelope } from '@custody/schemas'
-import type { EventSource, Lag, Slice } from './source'
+import type { EventSource, Lag, Loss, Slice } from './source'
 
 export interface LogSourceOptions {
   /** CUSTODY_HOME/log */
@@ -56,6 +56,7 @@ interface LogSlice extends Slice {
 }
 
 export class LogSource implements EventSource {
+  readonly letGo: Loss[] = []
   private readonly origins = new Map<string, Origin>()
   private turn = 0
   /** One thing at a time: letting go moves the reader that a slice is being cut from. */
@@ -137,18 +138,18 @@ export class LogSource implements EventSource {
   }
 
   async *range(fromMicros: number, toMicros: number): AsyncGenerator<readonly Buffer[]> {
-    for (const recorder of await listRecorders(this.o.directory)) {
+    for (const { recorder, committed } of [...this.origins.values()]) {
+      const end = committed.sequence
       const reader = openReader({ directory: this.o.directory, recorder })
       try {
         for (
           let read = await reader.read(RANGE_BYTES);
-          read;
+          read && read.firstSequence < end;
           read = await reader.read(RANGE_BYTES)
         ) {
-          const wanted = read.messages.filter((message) => {
-            const { time } = readEnvelope(message)
-            return time >= fromMicros && time < toMicros
-          })
+          const wanted = read.messages
+            .slice(0, end - read.firstSequence)
+            .filter((message) => isWithin(message, fromMicros, toMicros))
           if (wanted.length > 0) yield wanted
         }
       } finally {
@@ -219,7 +220,8 @@ export class LogSource implements EventSource {
         if (first === undefined) continue
         let committed = await committedPosition(directory, this.consumer, recorder)
         if (committed === null) {
-          committed = { segment: first, offset: 0, sequence: 0 }
+          committed = await this.startOf(recorder, first)
+          if (committed === null) continue
           // From now on retention waits for this destination too.
           await commitPosition(directory, this.consumer, recorder, committed)
         }
@@ -233,11 +235,24 @@ export class LogSource implements EventSource {
         }
         this.origins.set(recorder, origin)
       }
-      if (!this.o.required) await this.letGo(origin, path)
+      if (!this.o.required) await this.release(origin, path)
     }
   }
 
-  private async letGo(origin: Origin, path: string): Promise<void> {
+  /** A segment's beginning; null while nothing is in it. */
+  private async startOf(recorder: string, segment: number): Promise<Position | null> {
+    const from: Position = { segment, offset: 0, sequence: 0 }
+    const probe = openReader({ directory: this.o.directory, recorder, from })
+    try {
+      const found = await probe.read(64 * 1024)
+      return found && { ...from, sequence: found.firstSequence }
+    } finally {
+      probe.close()
+    }
+  }
+
+  private async release(origin: Origin, path: string): Promise<void> {
+    const { recorder, reader, rest } = origin
     const segments = listSegments(path).filter((one) => one >= origin.committed.segment)
     let held = heldBytes(path, origin.committed)
     if (held <= this.o.heldBytesMax || segments.length < 2) return
@@ -246,24 +261,25 @@ export class LogSource implements EventSource {
       held -= sizeOf(path, segments[i]!)
       goOn = segments[i + 1]!
     }
-    const from: Position = { segment: goOn, offset: 0, sequence: 0 }
-    const probe = openReader({ directory: this.o.directory, recorder: origin.recorder, from })
-    const found = await probe.read(64 * 1024)
-    probe.close()
-    if (found === null) return
-    origin.committed = { ...from, sequence: found.firstSequence }
-    // What is read already is delivered all the same.
-    if (origin.reader.position.segment < goOn) {
-      origin.reader.close()
+    const start = await this.startOf(recorder, goOn)
+    if (start === null) return
+    origin.committed = start
+    // What was handed out already is delivered all the same.
+    if (reader.position.segment < goOn) {
+      const from = rest?.first ?? reader.position.sequence
+      if (from < start.sequence)
+        this.letGo.push({ origin: `${ORIGIN}${recorder}`, from, to: start.sequence })
+      reader.close()
       origin.rest = null
-      origin.reader = openReader({
-        directory: this.o.directory,
-        recorder: origin.recorder,
-        from: origin.committed,
-      })
+      origin.reader = openReader({ directory: this.o.directory, recorder, from: start })
     }
-    await commitPosition(this.o.directory, this.consumer, origin.recorder, origin.committed)
+    await commitPosition(this.o.directory, this.consumer, recorder, start)
   }
+}
+
+function isWithin(message: Buffer, fromMicros: number, toMicros: number): boolean {
+  const { time } = readEnvelope(message)
+  return time >= fromMicros && time < toMicros
 }
 
 function sizeOf(path: string, segment: number): number {

@@ -28,6 +28,13 @@ export interface Lag {
   bytes: number
 }
 
+/** Of an origin [from, to). */
+export interface Loss {
+  origin: string
+  from: number
+  to: number
+}
+
 export interface EventSource {
   start(): Promise<void>
   /** Null: nothing now. Slices may be handed out before the ones before them are committed. */
@@ -39,8 +46,13 @@ export interface EventSource {
   /** Called about once a second, whatever the destination does. */
   tend(): Promise<void>
   lag(): Promise<Lag[]>
+  /** What was let go before it was handed out, the first of it first; whoever has told it takes it out. */
+  readonly letGo?: Loss[]
   problem(): string | null
-  /** Everything that is still there with a time in the range, in order within each origin; apart from positions. */
+  /**
+   * Everything that was committed, is still there and has a time in the range, in order within each origin; apart from
+   * positions. What is not committed comes by itself.
+   */
   range(fromMicros: number, toMicros: number): AsyncIterable<readonly Buffer[]>
   stop(): Promise<void>
 }

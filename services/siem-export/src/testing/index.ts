@@ -13,11 +13,13 @@ import {
 } from '@custody/kit'
 import type { Path, Who } from '@custody/schemas'
 import { StateFiles } from '@custody/siem-state'
+import { createAlertStage, isAlertChannel } from '../alerts/stage'
 import { Delivery, type Fact, sinceOf } from '../delivery/delivery'
 import type { Batch, Destination, Receipt } from '../delivery/destination'
 import { LogSource } from '../delivery/log-source'
 import { createServe } from '../delivery/requests'
 import { createRoute } from '../delivery/routing'
+import type { EventSource } from '../delivery/source'
 import { createWriter } from '../delivery/writers'
 
 export const who: Who = {
@@ -57,14 +59,14 @@ export function settingsOf(destination: Record<string, unknown>): SiemDestinatio
 
 export function recorderIn(
   home: Home,
-  o: { name?: string; segmentBytes?: number } = {},
+  o: { name?: string; segmentBytes?: number; retentionBytesMax?: number } = {},
 ): Promise<Recorder> {
   return openRecorder({
     directory: home.log,
     recorder: o.name ?? 'proxy-g',
     consumers: [],
     segmentBytes: o.segmentBytes ?? 1024 * 1024,
-    retentionBytesMax: 1,
+    retentionBytesMax: o.retentionBytesMax ?? 1,
   })
 }
 
@@ -110,32 +112,39 @@ export function deliveryTo(
     settings?: Record<string, unknown>
     heldBytesMax?: number
     receiptsMs?: number
+    source?: EventSource
     record?(fact: Fact): Promise<void>
   } = {},
 ): Made {
   const settings = settingsOf({
     type: 'http',
-    url: 'http://127.0.0.1:1',
+    ...(o.settings?.type === undefined && { url: 'http://127.0.0.1:1' }),
     ...o.settings,
     batch: { lingerMs: 0, ...(o.settings?.batch as object) },
   })
   const files = new StateFiles(join(home.directory, 'siem'), 'one')
   const state = files.load(() => sinceOf(settings.from))
   const facts: Fact[] = []
+  const alerts = isAlertChannel(settings)
+    ? createAlertStage(settings, { consoleUrl: undefined, gateway: 'g', state: state.alerts })
+    : null
   const delivery = new Delivery({
     destination,
-    source: new LogSource({
-      directory: home.log,
-      destination: 'one',
-      sliceEventsMax: settings.batch.eventsMax,
-      sliceBytesMax: settings.batch.bytesMax,
-      heldBytesMax: o.heldBytesMax ?? 1 << 30,
-      required: settings.required,
-    }),
+    source:
+      o.source ??
+      new LogSource({
+        directory: home.log,
+        destination: 'one',
+        sliceEventsMax: settings.batch.eventsMax,
+        sliceBytesMax: settings.batch.bytesMax,
+        heldBytesMax: o.heldBytesMax ?? 1 << 30,
+        required: settings.required,
+      }),
     files,
     state,
     route: createRoute(settings, state.sinceMicros),
-    writer: createWriter(settings, { version: '1', consoleUrl: undefined }),
+    writer: alerts?.writer ?? createWriter(settings, { version: '1', consoleUrl: undefined }),
+    ...(alerts && { extra: () => alerts.extra(), extraState: () => alerts.state() }),
     batch: settings.batch,
     record:
       o.record ??
