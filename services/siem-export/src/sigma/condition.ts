@@ -64,9 +64,7 @@ export function compileCondition<F>(text: string, searches: ReadonlyMap<string, 
   function named(pattern: string): Test<F>[] {
     const names = [...searches.keys()].filter((name) => !name.startsWith('_'))
     const found =
-      pattern.toLowerCase() === 'them'
-        ? names
-        : [...searches.keys()].filter((name) => matches(pattern, name))
+      pattern.toLowerCase() === 'them' ? names : names.filter((name) => matches(pattern, name))
     if (found.length === 0) throw new SigmaError(`no search ${pattern}`)
     return found.map((name) => searches.get(name)!)
   }

@@ -117,6 +117,8 @@ export class Correlator {
   private kept(hits: Hit[], hit: Hit): Hit[] {
     switch (this.rule.correlation) {
       case 'event_count':
+        // Once each, though it comes again after a crash or several of the rules match it.
+        if (hits.some(({ id }) => id === hit.id)) return hits
         return inOrder([...hits, hit]).slice(-this.rule.count)
       case 'value_count':
       case 'temporal':

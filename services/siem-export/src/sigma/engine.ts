@@ -98,7 +98,10 @@ export function createSigma(
       feeds: [],
     }
     compiled.set(rule.id, one)
-    if (rule.name !== null) compiled.set(rule.name, one)
+    if (rule.name === null) continue
+    if (compiled.has(rule.name))
+      throw new SigmaError(`${rule.title}: its name ${rule.name} is another rule's too`)
+    compiled.set(rule.name, one)
   }
   const correlations: Correlation[] = []
   for (const rule of rules) {

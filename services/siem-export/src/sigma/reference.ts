@@ -35,14 +35,16 @@ A field that an event has not matches nothing but \`null\` and \`exists: false\`
 A search is a mapping, all of whose items must match, or a list of mappings. Searches for words without a field are not understood. Text is compared without regard to case;
 \`*\` and \`?\` are wildcards unless a backslash is before them.
 
-Modifiers: ${MODIFIERS.map((one) => `\`${one}\``).join(', ')}. \`re\` is RE2's syntax and finds the expression anywhere; \`i\`, \`m\` and \`s\` are its flags. \`neq\` is not fulfilled by a field that is not there.
+Modifiers: ${MODIFIERS.map((one) => `\`${one}\``).join(', ')}. \`re\` is RE2's syntax and finds the expression anywhere; \`i\`, \`m\` and \`s\` are its flags. \`neq\` is not fulfilled by a field that is not there,
+and with several values means none of them. A modifier that would do nothing beside the others is refused.
 
-Conditions: \`and\`, \`or\`, \`not\`, parentheses, \`1 of\` and \`all of\` with \`them\` or a pattern. One condition a rule. No \`timeframe\`, no aggregations after a bar: use a correlation.
+Conditions: \`and\`, \`or\`, \`not\`, parentheses, \`1 of\` and \`all of\` with \`them\` or a pattern, neither of
+which stands for searches whose names begin with an underscore. One condition a rule. No \`timeframe\`, no aggregations after a bar: use a correlation.
 
 ## Correlations
 
 \`event_count\` and \`value_count\` with \`gte\` or \`gt\` up to ${COUNT_MAX}, \`temporal\` and \`temporal_ordered\`; \`group-by\`, \`timespan\` up to ${TIMESPAN_DAYS_MAX} days in
-\`s\`, \`m\`, \`h\`, \`d\`, \`aliases\`, \`generate\`. Of detection rules, not of other correlations. Time is the events' own. What told once counts no more. Each correlation
+\`s\`, \`m\`, \`h\`, \`d\`, \`aliases\`, \`generate\`. Of detection rules, not of other correlations. Time is the events' own. An event counts once, and what told counts no more. Each correlation
 remembers ${GROUPS_MAX} groups and ${HITS_MAX} hits, and of each group no more than it takes to tell; least recently touched ones are forgotten first, and counted. A detection names at most
 ${NAMED_MAX} of the events that it is made of.
 

@@ -1,6 +1,6 @@
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { decodeMessage, type Event, encodeMessage } from '@custody/schemas'
+import { decodeMessage, type Event, encodeMessage, newUuid } from '@custody/schemas'
 import { SAMPLE_MICROS, sampleOf, samples } from '../formats/testing/samples'
 import { type Oracle, startOracle } from '../testing/oracle'
 import { createSigma, parseRules } from './index'
@@ -15,6 +15,7 @@ const read = (name: string) => readFileSync(join(directory, `${name}.yml`), 'utf
 type Change = (event: Event) => void
 const like = (sample: string, change: Change = () => undefined): Event => {
   const event = sampleOf(sample)
+  event.id = newUuid()
   change(event)
   // Through the codec, so that a test event is one that could be recorded.
   return decodeMessage(encodeMessage(event))

@@ -33,6 +33,19 @@ export const MODIFIERS = [
 ] as const
 type Modifier = (typeof MODIFIERS)[number]
 
+/** Modifiers that say how values are compared, and what may stand beside them; else they are compared as text. */
+const COMPARED: Partial<Record<Modifier, readonly Modifier[]>> = {
+  exists: [],
+  ...{ lt: ['all'], lte: ['all'], gt: ['all'], gte: ['all'] },
+  re: ['i', 'm', 's', 'all', 'neq'],
+  cidr: ['all', 'neq'],
+  fieldref: ['contains', 'startswith', 'endswith', 'all', 'neq'],
+}
+const TEXT: readonly Modifier[] = [
+  ...(['contains', 'startswith', 'endswith', 'cased', 'base64', 'base64offset'] as const),
+  ...(['all', 'neq'] as const),
+]
+
 const VALUES_MAX = 1000
 
 export function compileSearch(search: unknown): Test<Fields> {
@@ -59,18 +72,27 @@ function compileItem(key: string, value: unknown): Test<Fields> {
     if (!(MODIFIERS as readonly string[]).includes(word))
       throw new SigmaError(`modifier ${word} of ${name} is not understood`)
   const modifiers = new Set(words as Modifier[])
+  // One that would be without effect is not understood.
+  const compared = (words as Modifier[]).find((word) => COMPARED[word] !== undefined)
+  const fitting = compared === undefined ? TEXT : [compared, ...COMPARED[compared]!]
+  for (const word of modifiers)
+    if (!fitting.includes(word))
+      throw new SigmaError(
+        `${key}: ${word} ${compared === undefined ? 'comes with re' : `means nothing with ${compared}`}`,
+      )
   const field = fieldNumber(name!)
   const values = Array.isArray(value) ? value : [value]
   if (values.length === 0) throw new SigmaError(`${key} has no values`)
   if (values.length > VALUES_MAX) throw new SigmaError(`${key} has more than ${VALUES_MAX} values`)
   if (modifiers.has('exists')) {
-    if (values.length !== 1 || typeof values[0] !== 'boolean' || modifiers.size > 1)
+    if (values.length !== 1 || typeof values[0] !== 'boolean')
       throw new SigmaError(`${key} is true or false`)
     const wanted = values[0]
     return (fields) => fields.values(field).length > 0 === wanted
   }
   const tests = values.map((one) => compileValue(field, one, modifiers, key))
-  return modifiers.has('all') ? allOf(tests) : anyOf(tests)
+  // Unequal to a list is unequal to each of it.
+  return modifiers.has('all') || modifiers.has('neq') ? allOf(tests) : anyOf(tests)
 }
 
 function compileValue(

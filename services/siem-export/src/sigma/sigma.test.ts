@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process'
 import { join } from 'node:path'
-import type { Event } from '@custody/schemas'
+import { type Event, newUuid } from '@custody/schemas'
 import fc from 'fast-check'
 import { SAMPLE_MICROS, sampleOf } from '../formats/testing/samples'
 import { type Oracle, startOracle } from '../testing/oracle'
@@ -65,6 +65,8 @@ describe('values', () => {
     ['response.rows|lte: 0', false],
     ['response.rows: 1', true],
     ['response.rows|neq: 1', false],
+    ['response.rows|neq: [1, 2]', false],
+    ['response.rows|neq: [2, 3]', true],
     ['response.code: null', true],
     ['response.status: null', false],
     ['response.code|exists: false', true],
@@ -101,6 +103,7 @@ describe('conditions', () => {
     ['all of sel_*', ['sel_2'], false],
     ['all of sel_*', ['sel_1', 'sel_2'], true],
     ['1 of them', ['_quiet'], false],
+    ['1 of *', ['_quiet'], false],
     ['all of them', ['a', 'b', 'sel_1', 'sel_2'], true],
     ['any of them', ['b'], true],
     ['NOT a AND b', ['b'], true],
@@ -127,6 +130,13 @@ describe('what is not understood is refused, by name', () => {
     ['  a:\n    kind: x\n  condition: a | count() > 5', /not expected/],
     ['  a:\n    kind: x\n  timeframe: 5m\n  condition: a', /timeframe/],
     ['  a:\n    kind: x', /no condition/],
+    ['  a:\n    kind|i: x\n  condition: a', /i comes with re/],
+    ['  a:\n    kind|contains|re: x\n  condition: a', /contains means nothing with re/],
+    ['  a:\n    client.ip|cidr|cased: 10.0.0.0/8\n  condition: a', /cased means nothing with cidr/],
+    ['  a:\n    response.rows|gt|lt: 5\n  condition: a', /lt means nothing with gt/],
+    ['  a:\n    kind|fieldref|cased: recorder\n  condition: a', /cased means nothing/],
+    ['  a:\n    kind|exists|neq: true\n  condition: a', /neq means nothing/],
+    ['  _a:\n    kind: x\n  condition: 1 of _*', /no search _\*/],
   ])('%p', (detection, message) => {
     expect(() => createSigma(parseRules(ruleText(detection)))).toThrow(message)
     expect(() => createSigma(parseRules(ruleText(detection)))).toThrow(SigmaError)
@@ -139,6 +149,10 @@ describe('what is not understood is refused, by name', () => {
     expect(() => parseRules('a: &x [1]\nb: *x')).toThrow()
     const one = parseRules(ruleText('  a:\n    kind: x\n  condition: a'))
     expect(() => createSigma([...one, ...one])).toThrow(/another rule/)
+    const named = (id: string) =>
+      parseRules(`name: n\n${ruleText('  a:\n    kind: x\n  condition: a').replace(ID, id)}`)
+    const other = ID.replace(/1$/, '2')
+    expect(() => createSigma([...named(ID), ...named(other)])).toThrow(/name n is another/)
   })
 })
 
@@ -149,6 +163,7 @@ describe('correlations', () => {
     `title: Together\nid: ${ID}\ncorrelation:\n${text}\nlevel: high\n`
   const at = (sample: string, seconds: number, subject = 'ada', resource = 'orders'): Event => {
     const event = sampleOf(sample)
+    event.id = newUuid()
     event.time = SAMPLE_MICROS + seconds * 1e6
     event.who!.subject = subject
     event.path!.resource = resource
@@ -185,6 +200,15 @@ describe('correlations', () => {
     expect(
       run(text, [at('sign-in', 0), at('sign-in', 1, 'bob'), at('sign-in', 2), at('sign-in', 3)]),
     ).toEqual([0, 0, 0, 1])
+    // The same once more is no other, and neither is one that two of the rules match.
+    const twice = at('sign-in', 0)
+    expect(run(text, [twice, twice, at('sign-in', 1)])).toEqual([0, 0, 0])
+    expect(
+      run(
+        base('other', 'access.sign-in', 4) + text.replace('rules: one', 'rules: [one, other]'),
+        [0, 1, 2].map((s) => at('sign-in', s)),
+      ),
+    ).toEqual([0, 0, 1])
     // A little out of order.
     expect(
       run(
