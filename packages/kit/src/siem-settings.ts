@@ -444,6 +444,10 @@ export function siemSettings<Sasl extends z.ZodType>({
           wrong('template', 'comes with body: template')
         if (one.type === 'syslog' && one.transport !== 'tls' && one.tls !== undefined)
           wrong('tls', 'comes with transport: tls')
+        if (one.type === 'syslog' && one.recordBytesMax > 0)
+          if (one.format !== 'cef' && one.format !== 'leef')
+            wrong('recordBytesMax', 'comes with format cef or leef')
+          else if (one.recordBytesMax < KiB) wrong('recordBytesMax', 'is 0, or at least 1024')
         if (one.type === 'email' && one.security === 'none' && !isLoopback(one.host))
           wrong('security', 'none is for a mail server on this machine only')
       }

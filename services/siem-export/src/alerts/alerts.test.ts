@@ -1,5 +1,6 @@
 /** Alerts: which events are some, how often they are said, and what each channel gets. */
 
+import dns from 'node:dns'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer, type Server } from 'node:http'
 import { tmpdir } from 'node:os'
@@ -272,6 +273,22 @@ test.each<[string, (url: string) => Record<string, unknown>, (heard: Heard) => v
   },
 )
 
+/** What name servers say of mail.test, and of nothing else. */
+function named(address: string): () => void {
+  const asked = dns.lookup
+  const lookup = jest
+    .spyOn(dns, 'lookup')
+    .mockImplementation(((
+      name: string,
+      options: dns.LookupAllOptions,
+      callback: (error: Error | null, addresses: dns.LookupAddress[]) => void,
+    ) =>
+      name === 'mail.test'
+        ? callback(null, [{ address, family: 4 }])
+        : asked(name, options, callback)) as never)
+  return () => lookup.mockRestore()
+}
+
 test('e-mail: a real SMTP server gets each alert once, over STARTTLS with its certificate verified', async () => {
   const directory = mkdtempSync(join(tmpdir(), 'custody-smtp-'))
   const { certificate, key } = await certificateFor()
@@ -308,6 +325,19 @@ test('e-mail: a real SMTP server gets each alert once, over STARTTLS with its ce
   expect(mails.map(({ secure }) => secure)).toEqual([true, true])
   expect(mails[0]!.to).toEqual(['soc@example.com', 'on-call@example.com'])
   expect(mails[0]!.text).toContain('Message-ID: <evil-id@example.com>')
+  // Its name is looked up once, and what it stands for is looked at before it is connected to.
+  const named1 = named('127.0.0.1')
+  await deliverAll({ ...settings, host: 'mail.test' }, [alert('named')])
+  named1()
+  expect(mails.pop()!.text).toContain('named-id@example.com')
+  const named2 = named('169.254.169.254')
+  await expect(
+    createDestination({
+      ...{ name: 'mail', gateway: 'g', secrets, logger: silentLogger() },
+      settings: settingsOf({ ...settings, host: 'mail.test' }),
+    }).deliver(batchOf(alert('x')), AbortSignal.timeout(20_000)),
+  ).rejects.toMatchObject({ fault: 'setting', message: expect.stringContaining('EDENIED') })
+  named2()
   // Another authority's certificate: nothing is sent.
   const other = await certificateFor(['elsewhere'])
   writeFileSync(join(directory, 'ca.pem'), other.certificate)

@@ -220,8 +220,7 @@ export class LogSource implements EventSource {
         if (first === undefined) continue
         let committed = await committedPosition(directory, this.consumer, recorder)
         if (committed === null) {
-          committed = await this.startOf(recorder, first)
-          if (committed === null) continue
+          committed = { segment: first, offset: 0, sequence: 0 }
           // From now on retention waits for this destination too.
           await commitPosition(directory, this.consumer, recorder, committed)
         }
@@ -266,7 +265,9 @@ export class LogSource implements EventSource {
     origin.committed = start
     // What was handed out already is delivered all the same.
     if (reader.position.segment < goOn) {
-      const from = rest?.first ?? reader.position.sequence
+      const { position } = reader
+      const next = position.offset > 0 ? position : await this.startOf(recorder, position.segment)
+      const from = rest?.first ?? next?.sequence ?? start.sequence
       if (from < start.sequence)
         this.letGo.push({ origin: `${ORIGIN}${recorder}`, from, to: start.sequence })
       reader.close()

@@ -1,7 +1,7 @@
 /**
  * Elasticsearch and OpenSearch, by the bulk interface, into an index or a data stream: `create` with the event's identifier
- * as `_id`, so that what arrives twice is there once (409 is success). Items fail by themselves: 429 and 5xx come again alone,
- * what is refused is named. A body that is too large comes again in halves.
+ * as `_id`, so that what arrives twice is there once (409 is success). Items fail by themselves: what is refused for what it is
+ * (400) is named, everything else comes again alone. A body that is too large comes again in halves.
  * In a data stream a document is found again only in the backing index that it was written to: after a rollover a second copy
  * would be a document of its own, with the same `event.id`.
  */
@@ -22,6 +22,13 @@ const PAGE = 5000
 interface BulkAnswer {
   errors?: boolean
   items?: Record<string, { status: number; error?: { type?: string; reason?: string } }>[]
+}
+
+interface SearchAnswer {
+  _scroll_id?: string
+  timed_out?: boolean
+  _shards?: { failed?: number }
+  hits?: { hits?: { _id: string }[] }
 }
 
 export function createElasticsearch(context: DestinationContext<Settings>): Destination {
@@ -75,13 +82,16 @@ export function createElasticsearch(context: DestinationContext<Settings>): Dest
     holdings: {
       async *ids(fromMicros, toMicros, signal) {
         const post = async (path: string, body: object) =>
-          jsonOf<{ _scroll_id?: string; hits?: { hits?: { _id: string }[] } }>(
+          whole(
             name,
-            await ask(path, {
-              headers: { 'content-type': 'application/json' },
-              body: JSON.stringify(body),
-              signal,
-            }),
+            jsonOf<SearchAnswer>(
+              name,
+              await ask(path, {
+                headers: { 'content-type': 'application/json' },
+                body: JSON.stringify(body),
+                signal,
+              }),
+            ),
           )
         const at = `/${encodeURIComponent(target)}`
         await ask(`${at}/_refresh`, { signal })
@@ -104,6 +114,13 @@ export function createElasticsearch(context: DestinationContext<Settings>): Dest
       outbound.close()
     },
   }
+}
+
+/** A part of what is there would make the rest of it missing. */
+export function whole(name: string, answer: SearchAnswer): SearchAnswer {
+  if (answer.timed_out || (answer._shards?.failed ?? 0) > 0)
+    throw new Undelivered(`${name} answered a search for a part of its shards`, 'retry')
+  return answer
 }
 
 /** What is no ECS has no `@timestamp`, which data streams and time ranges need. */
@@ -135,10 +152,13 @@ export function receiptOf(name: string, sent: number, answer: BulkAnswer): Recei
     // 409: it is there already, as it is written once.
     if ((status >= 200 && status < 300) || status === 409) return
     const reason = `${status} ${error?.type ?? ''} ${(error?.reason ?? '').slice(0, 300)}`.trim()
-    if (status === 429 || status >= 500) {
+    // Permissions, a block on the index or one that is not there are nothing that is wrong with the event.
+    if (status === 400 || status === 413 || status === 422)
+      refused.push({ index, code: 'CUSTODY-SIEM-003', reason })
+    else {
       again.push(index)
       why ||= reason
-    } else refused.push({ index, code: 'CUSTODY-SIEM-003', reason })
+    }
   })
   return {
     ...(refused.length > 0 && { refused }),

@@ -3,38 +3,45 @@
  * that a mail that arrives twice is seen to be one. Refuses mail servers without TLS beyond this machine.
  */
 
-import { lookup } from 'node:dns/promises'
 import { readFileSync } from 'node:fs'
-import { isIP } from 'node:net'
+import { connect, type Socket } from 'node:net'
 import type { SiemDestinationSettings } from '@custody/kit'
 import type { Alert } from '../alerts/alert'
 import { type Destination, type Fault, Undelivered } from '../delivery/destination'
 import type { DestinationContext } from './context'
 import { oneByOne } from './one-by-one'
-import { checkHost } from './outbound'
+import { checkHost, guardedLookup } from './outbound'
 
 type Settings = Extract<SiemDestinationSettings, { type: 'email' }>
 
 const SUBJECT_CHARACTERS_MAX = 200
-const SETTING_ERRORS = ['EAUTH', 'ETLS', 'ENOAUTH']
+const SETTING_ERRORS = ['EAUTH', 'ETLS', 'ENOAUTH', 'EDENIED']
 
 export function createEmail({
   name,
   settings,
   secrets,
 }: DestinationContext<Settings>): Destination {
-  async function checkAddress(): Promise<void> {
-    const { host, allowMetadataAddresses } = settings
+  /** By itself the client would ask a name server once more, which may say something else then. */
+  function connected(): Promise<Socket> {
+    const { host, port, allowMetadataAddresses, requestMsMax } = settings
     checkHost(name, host, allowMetadataAddresses)
-    if (isIP(host)) return
-    for (const { address } of await lookup(host, { all: true }))
-      checkHost(name, address, allowMetadataAddresses)
+    const socket = connect({ host, port, lookup: guardedLookup(allowMetadataAddresses) })
+    return new Promise((resolve, reject) => {
+      socket.setTimeout(requestMsMax, () =>
+        socket.destroy(Object.assign(new Error(), { code: 'ETIMEDOUT' })),
+      )
+      socket.on('error', reject)
+      socket.once('connect', () => resolve(socket.setTimeout(0)))
+    })
   }
 
   async function mail(alert: Alert): Promise<void> {
     const { createTransport } = require('nodemailer') as typeof import('nodemailer')
     const { tls } = settings
     const transport = createTransport({
+      getSocket: (_, callback) =>
+        void connected().then((connection) => callback(null, { connection }), callback),
       host: settings.host,
       port: settings.port,
       secure: settings.security === 'implicit',
@@ -79,7 +86,6 @@ export function createEmail({
     deliver: (batch) =>
       oneByOne(batch, async (alert) => {
         try {
-          await checkAddress()
           await mail(alert)
         } catch (error) {
           throw undelivered(name, error)

@@ -5,7 +5,7 @@
  */
 import type { Topic } from '@custody/event-log-kafka'
 import type { KafkaSettings, SiemDestinationSettings } from '@custody/kit'
-import { type Destination, Undelivered } from '../delivery/destination'
+import { type Destination, type Fault, Undelivered } from '../delivery/destination'
 import type { DestinationContext } from './context'
 
 type Settings = Extract<SiemDestinationSettings, { type: 'kafka' }>
@@ -14,6 +14,14 @@ const ID = Buffer.from('custody-id')
 const KIND = Buffer.from('custody-kind')
 /** A broker's own default for one message, and room for what is around it. */
 const RECORD_BYTES_MAX = 1024 * 1024 - 4096
+/** The same bound is for the batch of a partition as it is sent; what is compressed finds its halves where it has to. */
+const PLAIN_BYTES_MAX = 700_000
+
+const FAULTS: Readonly<Record<string, Fault>> = {
+  'CUSTODY-KAFKA-002': 'setting',
+  'CUSTODY-KAFKA-003': 'setting',
+  'CUSTODY-KAFKA-004': 'too-large',
+}
 
 export function createKafkaTopic({
   name,
@@ -44,7 +52,10 @@ export function createKafkaTopic({
   return {
     name,
     acknowledges: 'stored',
-    limits: { recordBytesMax: RECORD_BYTES_MAX },
+    limits: {
+      recordBytesMax: RECORD_BYTES_MAX,
+      ...(settings.compression === 'none' && { bytesMax: PLAIN_BYTES_MAX }),
+    },
 
     async deliver({ records }, signal) {
       try {
@@ -63,9 +74,12 @@ export function createKafkaTopic({
         return {}
       } catch (cause) {
         const { message, code } = cause as { message: string; code?: string }
-        const fault =
-          code === 'CUSTODY-KAFKA-002' || code === 'CUSTODY-KAFKA-003' ? 'setting' : 'retry'
-        throw new Undelivered(`${name}: ${message}`, fault, undefined, cause)
+        throw new Undelivered(
+          `${name}: ${message}`,
+          FAULTS[code ?? ''] ?? 'retry',
+          undefined,
+          cause,
+        )
       }
     },
 

@@ -1,7 +1,10 @@
 /** Where requests may go, and what answers mean. */
 import { createServer } from 'node:http'
+import { silentLogger } from '@custody/kit'
 import { Undelivered } from '../delivery/destination'
-import { receiptOf } from './elasticsearch'
+import { secrets, settingsOf } from '../testing'
+import { createDestination } from '.'
+import { receiptOf, whole } from './elasticsearch'
 import { createOutbound, faultOf, guardedLookup, isMetadataAddress, retryAfterMs } from './outbound'
 import { sign } from './s3'
 
@@ -17,16 +20,21 @@ test.each([
   'fd20:ce::254',
   '100.100.100.200',
   '168.63.129.16',
+  '64:ff9b::a9fe:a9fe',
+  '64:ff9b::100.100.100.200',
+  '2002:a9fe:a9fe::1',
+  '::a9fe:a9fe',
+  '::ffff:a83f:8110',
 ])('%s is denied', (address) => {
   expect(isMetadataAddress(address)).toBe(true)
 })
 
-test.each(['10.0.0.1', '192.168.1.1', '127.0.0.1', '::1', '8.8.8.8', 'fd12::1', 'name'])(
-  '%s is not',
-  (address) => {
-    expect(isMetadataAddress(address)).toBe(false)
-  },
-)
+test.each([
+  ...['10.0.0.1', '192.168.1.1', '127.0.0.1', '::1', '8.8.8.8', 'fd12::1', 'name'],
+  ...['64:ff9b::808:808', '2002:808:808::1', '::ffff:10.0.0.1'],
+])('%s is not', (address) => {
+  expect(isMetadataAddress(address)).toBe(false)
+})
 
 test.each([
   'https://169.254.169.254/latest',
@@ -94,8 +102,33 @@ test('a bulk answer, item by item', () => {
     again: { indices: [2], reason: 'one: 429 t r' },
   })
   expect(receiptOf('one', 1, { errors: false, items: [item(201)] })).toEqual({})
+  // A block on an index that is full, a permission, an index that is not there yet: not the event's fault.
+  expect(
+    receiptOf('one', 6, { errors: true, items: [403, 401, 404, 201, 413, 422].map(item) }),
+  ).toMatchObject({
+    refused: [{ index: 4 }, { index: 5 }],
+    again: { indices: [0, 1, 2] },
+  })
   expect(() => receiptOf('one', 2, { errors: false, items: [item(201)] })).toThrow(Undelivered)
   expect(() => receiptOf('one', 2, {})).toThrow(Undelivered)
+})
+
+test('a search that was answered for a part only tells nothing of what is missing', () => {
+  const _shards = { failed: 0 }
+  expect(whole('one', { _shards, timed_out: false, hits: { hits: [] } })).toBeTruthy()
+  expect(() => whole('one', { _shards: { failed: 1 } })).toThrow(Undelivered)
+  expect(() => whole('one', { _shards, timed_out: true })).toThrow(Undelivered)
+})
+
+test('what a column of Sentinel would cut off is not sent', () => {
+  const { limits } = createDestination({
+    ...{ name: 'one', gateway: 'g', secrets, logger: silentLogger() },
+    settings: settingsOf({
+      ...{ type: 'sentinel', url: 'https://dce.example', ruleId: 'dcr-0123456789abcdef' },
+      ...{ stream: 'Custom-Custody', tenantId: 't', clientId: 'c', clientSecret: { literal: 's' } },
+    }),
+  })
+  expect(limits!.recordBytesMax).toBeLessThan(64 * 1024)
 })
 
 test('requests to S3 are signed as AWS’s own documentation has it', () => {

@@ -22,11 +22,20 @@ const SHOWN_CHARACTERS_MAX = 300
 const GZIP_LEVEL = 1
 /** Where clouds tell machines their credentials. */
 const METADATA = new BlockList()
-METADATA.addSubnet('169.254.0.0', 16, 'ipv4')
 METADATA.addSubnet('fe80::', 10, 'ipv6')
 METADATA.addSubnet('fd00:ec2::', 32, 'ipv6')
-for (const one of ['100.100.100.200', '192.0.0.192', '168.63.129.16']) METADATA.addAddress(one)
 METADATA.addAddress('fd20:ce::254', 'ipv6')
+for (const [address, bits] of [
+  ...[['169.254.0.0', 16] as const, ['100.100.100.200', 32] as const],
+  ...[['192.0.0.192', 32] as const, ['168.63.129.16', 32] as const],
+]) {
+  METADATA.addSubnet(address, bits, 'ipv4')
+  const hex = Buffer.from(address.split('.').map(Number)).toString('hex').replace(/^..../, '$&:')
+  // The same as translators and tunnels carry it: NAT64 (RFC 6052), 6to4 (RFC 3056), IPv4-compatible (RFC 4291).
+  METADATA.addSubnet(`64:ff9b::${hex}`, 96 + bits, 'ipv6')
+  METADATA.addSubnet(`2002:${hex}::`, 16 + bits, 'ipv6')
+  METADATA.addSubnet(`::${hex}`, 96 + bits, 'ipv6')
+}
 
 export interface OutboundOptions {
   /** What messages call it. */
@@ -81,6 +90,15 @@ export function guardedLookup(allowMetadata: boolean): LookupFunction {
       callback(null, allowed[0]!.address, allowed[0]!.family)
     })
   }
+}
+
+/** One address of a name, for who connects by itself. */
+export function guardedAddress(host: string, allowMetadata: boolean): Promise<LookupAddress> {
+  return new Promise((resolve, reject) =>
+    guardedLookup(allowMetadata)(host, {}, (error, address, family) =>
+      error ? reject(error) : resolve({ address: address as string, family: family! }),
+    ),
+  )
 }
 
 /** Before connecting to what is an address already, of which nobody looks anything up. */

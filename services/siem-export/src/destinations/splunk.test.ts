@@ -27,6 +27,13 @@ async function setUp(more: Record<string, unknown> = {}): Promise<void> {
         seen.push({ acks })
         return answer(200, { acks: Object.fromEntries(acks.map((ack) => [ack, isIndexed(ack)])) })
       }
+      if (request.url!.endsWith('/export')) {
+        // As a search goes on it shows what it has so far, unless nobody wants that.
+        const rows = ['{"preview":false,"result":{"custody_id":"a"}}']
+        if (new URLSearchParams(body).get('preview') !== 'false')
+          rows.unshift('{"preview":true,"result":{"custody_id":"a"}}')
+        return void response.writeHead(200).end(rows.join('\n'))
+      }
       const ackId = requests++
       seen.push({ events: [...body.matchAll(/"custody_id":"(\w+)"/g)].map(([, id]) => id!) })
       if (statusOf(ackId) !== 200) return answer(statusOf(ackId), { code: 9 })
@@ -34,9 +41,10 @@ async function setUp(more: Record<string, unknown> = {}): Promise<void> {
     })
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const url = `http://127.0.0.1:${(server.address() as { port: number }).port}`
   const settings = settingsOf({
-    ...{ type: 'splunk', token: { literal: 't' }, gzip: false, requestsMax: 3 },
-    url: `http://127.0.0.1:${(server.address() as { port: number }).port}`,
+    ...{ type: 'splunk', token: { literal: 't' }, gzip: false, requestsMax: 3, url },
+    search: { url, token: { literal: 't' } },
     batch: { eventsMax: 2 },
     ...more,
   })
@@ -121,4 +129,12 @@ test('without acknowledgement nothing waits', async () => {
   expect(destination.together).toBeUndefined()
   expect(await destination.deliver(batch(3), signal)).toEqual({})
   expect(seen.every((one) => 'events' in one)).toBe(true)
+})
+
+test('what it holds is counted once, and not as a search goes on', async () => {
+  await setUp()
+  const ids: string[] = []
+  for await (const id of destination.holdings!.ids(0, 1e6, AbortSignal.timeout(20_000)))
+    ids.push(id)
+  expect(ids).toEqual(['a'])
 })

@@ -152,6 +152,8 @@ export function createSplunk(context: DestinationContext<Settings>): Destination
                 earliest_time: String(Math.floor(fromMicros / 1e6)),
                 latest_time: String(Math.ceil(toMicros / 1e6) + 1),
                 output_mode: 'json',
+                // Else rows come several times, as the search goes on.
+                preview: 'false',
               }).toString(),
               signal,
             },

@@ -12,20 +12,22 @@
  */
 import { createSocket, type Socket as Datagram } from 'node:dgram'
 import { readFileSync } from 'node:fs'
-import { connect, type Socket } from 'node:net'
+import { connect, isIP, type Socket } from 'node:net'
 import { connect as connectTls } from 'node:tls'
 import type { SiemDestinationSettings } from '@custody/kit'
 import { type Batch, type Destination, type Outgoing, Undelivered } from '../delivery/destination'
 import { frameSyslog } from '../formats'
 import type { DestinationContext } from './context'
 import { joined } from './joined'
-import { checkHost, guardedLookup } from './outbound'
+import { checkHost, guardedAddress, guardedLookup } from './outbound'
 
 type Settings = Extract<SiemDestinationSettings, { type: 'syslog' }>
 
 /** What a datagram can hold over IPv4. */
 const DATAGRAM_BYTES_MAX = 65_507
 const CLOSE_MS_MAX = 2000
+/** A connection that waited longer may be closed by its receiver while a batch is on its way to it. */
+const IDLE_MS_MAX = 1000
 
 export function createSyslog({ name, settings }: DestinationContext<Settings>): Destination {
   const { transport, requestMsMax } = settings
@@ -33,12 +35,14 @@ export function createSyslog({ name, settings }: DestinationContext<Settings>): 
   const host = settings.address.slice(0, at).replace(/^\[|\]$/g, '')
   const port = Number(settings.address.slice(at + 1))
   let wire: Promise<Wire> | null = null
-  let udp: Datagram | null = null
+  let udp: { socket: Datagram; family: number } | null = null
 
   async function open(): Promise<Wire> {
     checkHost(name, host, settings.allowMetadataAddresses)
     const lookup = guardedLookup(settings.allowMetadataAddresses)
     const { tls } = settings
+    // An address is no server name (RFC 6066, 3).
+    const serverName = tls?.serverName ?? (isIP(host) ? undefined : host)
     let socket: Socket
     try {
       socket =
@@ -49,7 +53,7 @@ export function createSyslog({ name, settings }: DestinationContext<Settings>): 
               lookup,
               rejectUnauthorized: true,
               minVersion: 'TLSv1.2',
-              servername: tls?.serverName ?? host,
+              ...(serverName && { servername: serverName }),
               ...(tls?.ca && { ca: readFileSync(tls.ca) }),
               ...(tls?.certificate && { cert: readFileSync(tls.certificate) }),
               ...(tls?.key && { key: readFileSync(tls.key) }),
@@ -66,8 +70,12 @@ export function createSyslog({ name, settings }: DestinationContext<Settings>): 
   async function deliverStream(batch: Batch): Promise<void> {
     let current: Wire
     try {
-      // One that waited may have been closed meanwhile.
-      if (wire && (await wire).isBroken) wire = null
+      // One that waited may have been closed meanwhile, or be about to.
+      const waiting = await wire
+      if (waiting?.isBroken || (settings.confirm && waiting?.isIdle)) {
+        waiting.destroy()
+        wire = null
+      }
       wire ??= open()
       current = await wire
     } catch (error) {
@@ -89,19 +97,25 @@ export function createSyslog({ name, settings }: DestinationContext<Settings>): 
   }
 
   async function deliverDatagrams(batch: Batch): Promise<void> {
-    checkHost(name, host, settings.allowMetadataAddresses)
-    udp ??= createSocket({
-      type: host.includes(':') ? 'udp6' : 'udp4',
-      lookup: guardedLookup(settings.allowMetadataAddresses) as never,
-    })
-    const socket = udp
-    for (const record of batch.records) {
-      const message = frameSyslog(record.text, 'datagram')
-      await new Promise<void>((resolve, reject) =>
-        socket.send(message, port, host, (error) => (error ? reject(error) : resolve())),
-      ).catch((error) => {
-        throw undelivered(name, error)
-      })
+    try {
+      // Asked for each batch: names change, and a socket speaks one family of addresses.
+      const { address, family } = await guardedAddress(host, settings.allowMetadataAddresses)
+      if (udp?.family !== family) {
+        udp?.socket.close()
+        const socket = createSocket(family === 6 ? 'udp6' : 'udp4')
+        // What goes wrong is told to who sends.
+        socket.on('error', () => {})
+        udp = { socket, family }
+      }
+      const { socket } = udp
+      for (const { text } of batch.records)
+        await new Promise<void>((resolve, reject) =>
+          socket.send(frameSyslog(text, 'datagram'), port, address, (error) =>
+            error ? reject(error) : resolve(),
+          ),
+        )
+    } catch (error) {
+      throw undelivered(name, error)
     }
   }
 
@@ -115,7 +129,7 @@ export function createSyslog({ name, settings }: DestinationContext<Settings>): 
       return {}
     },
     async close() {
-      udp?.close()
+      udp?.socket.close()
       await (await wire?.catch(() => null))?.end()
     },
   }
@@ -127,6 +141,7 @@ class Wire {
   /** The other side has closed in order. */
   private isOver = false
   private readonly waiting = new Set<(error: Error) => void>()
+  private readonly since = performance.now()
 
   constructor(private readonly socket: Socket) {
     socket.on('error', (error) => this.broken(error))
@@ -140,6 +155,10 @@ class Wire {
 
   get isBroken(): boolean {
     return this.error !== null || this.isOver
+  }
+
+  get isIdle(): boolean {
+    return performance.now() - this.since > IDLE_MS_MAX
   }
 
   connected(event: string, msMax: number): Promise<void> {
@@ -158,12 +177,18 @@ class Wire {
   /** Resolves when the receiver has read every byte, and closed. */
   writeAll(bytes: Buffer, msMax: number): Promise<void> {
     return this.bounded(msMax, (done) => {
-      let isWritten = false
-      this.socket.once('end', () => done(isWritten ? null : reset()))
-      // Our end goes out behind the last byte; over TLS as close_notify.
+      let isEnded = false
+      // A receiver that closes before it has seen our end may have read nothing.
+      this.socket.once('end', () => done(isEnded ? null : reset()))
       this.socket.write(bytes, (error) => {
-        isWritten = !error
-        if (isWritten) this.socket.end()
+        if (error) return
+        // Behind the last byte; over TLS as close_notify. What the receiver sent before is seen in the turn in between.
+        setImmediate(() =>
+          setImmediate(() => {
+            isEnded = true
+            this.socket.end()
+          }),
+        )
       })
     })
   }
