@@ -287,7 +287,8 @@ export class Client {
   /** Where partitions begin or end; what can be read, not what is written. */
   async offsets(
     topic: string,
-    at: 'first' | 'end',
+    /** Or the first that is not older than this moment, in ms since 1970; -1 where there is none. */
+    at: 'first' | 'end' | number,
     which?: number[],
   ): Promise<Map<number, bigint>> {
     const leaders = await this.leaders(topic)
@@ -302,7 +303,7 @@ export class Client {
             partitions: partitions.map((partitionIndex) => ({
               partitionIndex,
               currentLeaderEpoch: -1,
-              timestamp: at === 'first' ? -2n : -1n,
+              timestamp: at === 'first' ? -2n : at === 'end' ? -1n : BigInt(Math.floor(at)),
             })),
           },
         ]),

@@ -9,7 +9,7 @@ import { answered, type Client, groupBy, type Incoming } from './client'
 import { decodeMetadata, encodeMetadata, type SeenRecorder } from './commit-metadata'
 import { Duplicates } from './duplicates'
 import { inOurWords, NoAnswerError, PROTOCOL } from './errors'
-import { isMoved, Membership } from './membership'
+import { isMoved, Membership, share, shareWhole } from './membership'
 import { Backoff, Bell, pause } from './pause'
 import {
   type ConsumerOptions,
@@ -89,6 +89,7 @@ export class GroupConsumer implements EventConsumer {
       topic: o.topics.events,
       logger: o.logger,
       signal: this.abort.signal,
+      share: options.whole ? shareWhole : share,
       owned: () => [...this.parts.keys(), ...this.beginning],
       settle: (msMax) => this.settle(msMax),
       assigned: (partitions) => this.assign(partitions),

@@ -118,6 +118,8 @@ export function createKafka(o: KafkaOptions): Kafka {
           }))
       }),
 
+    since: (ms) => tried(() => own.offsets(topics.events, ms)),
+
     read: (partition, from, to) =>
       read(newClient, clients, topics.events, partition, from, to, tried),
 

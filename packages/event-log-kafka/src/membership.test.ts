@@ -2,7 +2,7 @@
 import { silentLogger } from '@custody/kit'
 import type { Client } from './client'
 import { NoAnswerError, PROTOCOL } from './errors'
-import { encodeAssignment, Membership, ownedOf } from './membership'
+import { encodeAssignment, Membership, ownedOf, share } from './membership'
 
 interface Answer {
   errorCode: number
@@ -45,6 +45,7 @@ async function play(steps: readonly Step[]) {
   const membership = new Membership({
     ...{ client: client as unknown as Client, group: 'g', topic: 't', logger: silentLogger() },
     signal: abort.signal,
+    share,
     owned: () => [...owned],
     settle: async () => {},
     assigned: (partitions) => {

@@ -19,6 +19,8 @@ export interface MembershipParts {
   topic: string
   logger: Logger
   signal: AbortSignal
+  /** Who gets which, by what each has. */
+  share: typeof share
   /** What this member has now. */
   owned(): number[]
   /** Somebody joins or leaves: resolves when nothing is under way, or not before long. */
@@ -135,7 +137,7 @@ export class Membership {
       const members = new Map(
         joined.members.map(({ memberId, metadata }) => [memberId, ownedOf(metadata)]),
       )
-      assignments = [...share(count, members)].map(([memberId, partitions]) => ({
+      assignments = [...this.o.share(count, members)].map(([memberId, partitions]) => ({
         memberId,
         assignment: encodeAssignment(topic, partitions),
       }))
@@ -279,6 +281,18 @@ export function share(
   }
   for (const list of shares.values()) list.sort((a, b) => a - b)
   return shares
+}
+
+/** All to whoever has most of them already. */
+export function shareWhole(
+  count: number,
+  members: ReadonlyMap<string, readonly number[]>,
+): Map<string, number[]> {
+  const ids = [...members.keys()].sort()
+  const most = Math.max(...[...members.values()].map(({ length }) => length))
+  const one = ids.find((id) => members.get(id)!.length === most)
+  const all = Array.from({ length: count }, (_, partition) => partition)
+  return new Map(ids.map((id) => [id, id === one ? all : []]))
 }
 
 /*

@@ -11,6 +11,7 @@ import {
   encodeSubscription,
   ownedOf,
   share,
+  shareWhole,
 } from './membership'
 import { murmur2, partitionOf } from './murmur2'
 import { eventKey, ROUTES, routeOf, standingKey, topicsFor } from './routing'
@@ -186,6 +187,19 @@ describe('sharing partitions', () => {
     expect(shares.get('a')).toEqual([0, 1, 2, 3])
     expect(shares.get('b')).toEqual([6, 7, 8, 9])
     expect(shares.get('c')).toEqual([4, 5, 10, 11])
+  })
+
+  test('whole: one has all of them, and keeps them whoever comes', () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 30 }), members, (count, [ids]) => {
+        const none = shareWhole(count, new Map(ids.map((id) => [id, []])))
+        const all = Array.from({ length: count }, (_, i) => i)
+        const [one] = [...none].find(([, partitions]) => partitions.length > 0)!
+        expect([...none.values()].flat()).toEqual(all)
+        expect([...none.keys()].sort()).toEqual([...ids].sort())
+        expect(shareWhole(count, new Map([...none, ['', []], ['zzz', []]])).get(one)).toEqual(all)
+      }),
+    )
   })
 
   test('messages of the group are read as they were written; others’ bytes are nothing', () => {

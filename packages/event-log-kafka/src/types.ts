@@ -28,6 +28,8 @@ export interface Kafka {
   }
   /** Of the events topic. */
   positions(group: string): Promise<PartitionPositions[]>
+  /** Of the events topic, by partition: the first offset that is not older, in ms since 1970; -1 where there is none. */
+  since(ms: number): Promise<Map<number, bigint>>
   /** Of the events topic, outside any group; ends at `to` (exclusive). */
   read(partition: number, from: bigint, to: bigint): AsyncIterable<KafkaRecord[]>
   close(): Promise<void>
@@ -107,6 +109,8 @@ export interface ShipperStatus {
 
 export interface ConsumerOptions {
   group: string
+  /** All partitions to one member, for what has to be seen together; the others stand by. */
+  whole?: boolean
   sliceEventsMax?: number
   sliceBytesMax?: number
 }

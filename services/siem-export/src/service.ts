@@ -142,19 +142,19 @@ export function createSiem(o: SiemOptions): Siem {
       const slice = { sliceEventsMax: 2000, sliceBytesMax: 4 * 1024 * 1024 }
       const detector = createDetector({
         siem,
-        source: kafka
-          ? new KafkaSource({
-              kafka,
-              group: `${kafka.settings.topicPrefix}-siem-${DETECTOR}`,
-              ...slice,
-            })
-          : new LogSource({
-              directory: home.log,
-              destination: DETECTOR,
-              heldBytesMax: siem.heldBytesMax,
-              required: false,
-              ...slice,
-            }),
+        source: (together) =>
+          kafka
+            ? new KafkaSource({
+                ...{ kafka, group: `${kafka.settings.topicPrefix}-siem-${DETECTOR}`, together },
+                ...slice,
+              })
+            : new LogSource({
+                directory: home.log,
+                destination: DETECTOR,
+                heldBytesMax: siem.heldBytesMax,
+                required: false,
+                ...slice,
+              }),
         directory,
         record: (fact) => recordFact(recorder, DETECTOR, fact),
         logger,

@@ -2,7 +2,7 @@
  * Sigma rules on the stream, as one more delivery: it follows the log as any destination does, and what it delivers is detections,
  * into the log. They are events like any other, so every destination gets them, and alert channels say them. Refuses to look at
  * detections and at what the exporter says of itself. What correlations remember is kept with the place in the log, so that a restart goes on
- * in the middle of them.
+ * in the middle of them. On Kafka one exporter looks at everything, and one that takes over reads again what may matter.
  */
 import { readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
@@ -11,6 +11,8 @@ import { type Event, uuidText } from '@custody/schemas'
 import { StateFiles } from '@custody/siem-state'
 import { Delivery, type Fact } from '../delivery/delivery'
 import type { Destination } from '../delivery/destination'
+import type { KafkaSourceOptions } from '../delivery/kafka-source'
+import { readEvent } from '../delivery/prepare'
 import type { Route } from '../delivery/routing'
 import type { EventSource } from '../delivery/source'
 import { createSigma, loadRules, parseRules, type Rule } from '../sigma'
@@ -49,7 +51,7 @@ export function rulesOf({
 
 export function createDetector(o: {
   siem: Pick<SiemSettings, 'rules' | 'starterRules' | 'retryMsMin'>
-  source: EventSource
+  source(together: NonNullable<KafkaSourceOptions['together']>): EventSource
   /** CUSTODY_HOME/siem */
   directory: string
   record(fact: Fact): Promise<void>
@@ -59,29 +61,45 @@ export function createDetector(o: {
   const files = new StateFiles(o.directory, DETECTOR)
   const state = files.load(() => Date.now() * 1000)
   sigma.restore(state.windows)
+  /** Of the event that was being told: so many of its detections are in the log. */
+  let telling = { event: '', told: 0 }
   const destination: Destination = {
     name: DETECTOR,
     acknowledges: 'stored',
     async deliver({ records }) {
-      for (const { text } of records)
-        for (const detected of JSON.parse(text) as Detected[])
-          await o.record({ type: 'detected', detected })
+      for (const [index, { id, text }] of records.entries()) {
+        if (telling.event !== id) telling = { event: id, told: 0 }
+        try {
+          for (const detected of (JSON.parse(text) as Detected[]).slice(telling.told)) {
+            await o.record({ type: 'detected', detected })
+            telling.told++
+          }
+        } catch (error) {
+          if (index === 0) throw error
+          // What is in the log is not told once more.
+          const indices = records.map((_, i) => i).slice(index)
+          return { again: { indices, reason: (error as Error).message } }
+        }
+      }
       return {}
     },
     async close() {},
   }
+  const isOurs = ({ kind }: Event) => kind === 'alert.detection' || kind.startsWith('siem.')
   const route: Route = {
     skips: () => null,
     take: (event) =>
-      Number(event.time) < state.sinceMicros
-        ? 'before'
-        : event.kind === 'alert.detection' || event.kind.startsWith('siem.')
-          ? 'filtered'
-          : event,
+      Number(event.time) < state.sinceMicros ? 'before' : isOurs(event) ? 'filtered' : event,
   }
   return new Delivery({
     destination,
-    source: o.source,
+    source: o.source({
+      spanMicros: sigma.spanMicros,
+      left: (origin) => state.progress[origin]?.next,
+      taken: () => {
+        state.sinceMicros = 0
+      },
+    }),
     files,
     state,
     route,
@@ -92,6 +110,10 @@ export function createDetector(o: {
       },
     },
     batch: BATCH,
+    learn(message) {
+      const event = readable(message)
+      if (event !== null && !isOurs(event)) sigma.feed(event)
+    },
     learnt: () => sigma.windows(),
     // What it acknowledged is what it recorded: that needs no receipt.
     record: (fact) => (fact.type === 'acknowledged' ? Promise.resolve() : o.record(fact)),
@@ -99,6 +121,14 @@ export function createDetector(o: {
     retryMsMin: o.siem.retryMsMin,
     logger: o.logger,
   })
+}
+
+function readable(message: Buffer): Event | null {
+  try {
+    return readEvent(message)
+  } catch {
+    return null
+  }
 }
 
 function detectedOf({

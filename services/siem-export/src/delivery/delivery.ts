@@ -32,6 +32,8 @@ export interface DeliveryOptions {
   extra?(): Outgoing[]
   /** What is kept of that. */
   extraState?(): unknown
+  /** Learns from an event that was dealt with elsewhere. */
+  learn?(message: Buffer): void
   /** What has been learnt from the events so far, kept with their place; asked for behind each slice. */
   learnt?(): unknown
   /** What somebody asked for; the result is told to them. */
@@ -238,6 +240,11 @@ export class Delivery {
     const slice = this.fetched
     if (slice === null) return null
     await learnSchemas(slice.messages, (fingerprint) => this.o.source.schema(fingerprint))
+    if (slice.isPast) {
+      for (const message of slice.messages) this.o.learn?.(message)
+      this.fetched = null
+      return this.prepareNext()
+    }
     this.fetched = null
     // Each origin once before what comes next is waited for: many partitions with little in each must not take turns at waiting.
     const isRoundOver = this.round.has(slice.origin)

@@ -1,6 +1,8 @@
 /**
  * Slices of the events topic, for one destination: a consumer group of its own. How long a destination may be away is how long
  * Kafka keeps the topic; what was deleted before it was delivered comes as lost, by offset.
+ * Where events tell something together, one member has all partitions, and what others dealt with since it had them last comes
+ * first, as past: as far back as it may matter.
  */
 import type * as Shared from '@custody/event-log-kafka'
 import type { EventConsumer, Kafka, Slice as Range } from '@custody/event-log-kafka'
@@ -12,6 +14,14 @@ export interface KafkaSourceOptions {
   group: string
   sliceEventsMax: number
   sliceBytesMax: number
+  together?: {
+    /** Events tell something together within so long. */
+    spanMicros: number
+    /** Where this member left an origin, as it remembers from before its start. */
+    left(origin: string): number | undefined
+    /** Others dealt with what was before: all that comes is to be dealt with, however old it is. */
+    taken(): void
+  }
 }
 
 const LAG_MS = 5000
@@ -24,12 +34,18 @@ export class KafkaSource implements EventSource {
   private readonly consumer: EventConsumer
   private behind: Lag[] = []
   private askedAt = Number.NEGATIVE_INFINITY
+  /** Of each partition: where this member left it. */
+  private readonly left = new Map<number, bigint>()
+  private past: AsyncGenerator<Slice> | null = null
+  /** What comes behind the past. */
+  private held: Range | null = null
 
   constructor(private readonly o: KafkaSourceOptions) {
     this.consumer = o.kafka.consumer({
       group: o.group,
       sliceEventsMax: o.sliceEventsMax,
       sliceBytesMax: o.sliceBytesMax,
+      whole: o.together !== undefined,
     })
   }
 
@@ -48,11 +64,20 @@ export class KafkaSource implements EventSource {
   }
 
   async next(): Promise<Slice | null> {
-    const range = await this.consumer.next()
+    const past = await this.past?.next()
+    if (past?.done === false) return past.value
+    this.past = null
+    const range = this.held ?? (await this.consumer.next())
+    this.held = null
     if (range === null) return null
+    if (this.o.together && this.leftAt(range.partition) !== range.firstOffset) {
+      this.held = range
+      this.past = this.pastBefore(range)
+      return this.next()
+    }
     const { partition, firstOffset, nextOffset, messages, offsets, lost } = range
     const slice: KafkaSlice = {
-      origin: `partition:${partition}`,
+      origin: originOf(partition),
       messages,
       places: offsets.map(Number),
       next: Number(nextOffset),
@@ -67,7 +92,9 @@ export class KafkaSource implements EventSource {
 
   async commit(slice: Slice): Promise<boolean> {
     try {
-      await this.consumer.commit((slice as KafkaSlice).of)
+      const { of } = slice as KafkaSlice
+      await this.consumer.commit(of)
+      this.left.set(of.partition, of.nextOffset)
       return true
     } catch (error) {
       if ((error as { code?: string }).code === 'CUSTODY-KAFKA-007') return false
@@ -87,11 +114,38 @@ export class KafkaSource implements EventSource {
     this.behind = positions
       .filter(({ partition }) => assigned.has(partition))
       .map(({ partition, first, end, committed }) => ({
-        origin: `partition:${partition}`,
+        origin: originOf(partition),
         events: Number(end - (committed ?? first)),
         bytes: -1,
       }))
     return this.behind
+  }
+
+  private leftAt(partition: number): bigint | undefined {
+    const before = this.o.together?.left(originOf(partition))
+    return this.left.get(partition) ?? (before === undefined ? undefined : BigInt(before))
+  }
+
+  /** Of all partitions, since whoever has one has all of them. */
+  private async *pastBefore(range: Range): AsyncGenerator<Slice> {
+    const { kafka, group, together } = this.o
+    const first = range.messages.map(envelopeOf).find((envelope) => envelope !== null)
+    const sinceMs = ((first?.time ?? Date.now() * 1000) - together!.spanMicros) / 1000
+    const since = await kafka.since(Math.max(0, sinceMs))
+    for (const { partition, first, committed } of await kafka.positions(group)) {
+      const to = partition === range.partition ? range.firstOffset : (committed ?? first)
+      if (to > first) together!.taken()
+      const from = [since.get(partition) ?? first, this.leftAt(partition) ?? first, first]
+      // Where nothing is as young as that, nothing of it matters.
+      if (from[0]! >= 0n)
+        for await (const records of kafka.read(partition, from.reduce(later), to))
+          yield {
+            ...{ origin: originOf(partition), isPast: true, full: true, gapless: false },
+            messages: records.map(({ message }) => message),
+            ...{ places: [], next: Number(to), base: '' },
+          }
+      this.left.set(partition, to)
+    }
   }
 
   async *range(fromMicros: number, toMicros: number): AsyncGenerator<readonly Buffer[]> {
@@ -113,6 +167,9 @@ export class KafkaSource implements EventSource {
     }
   }
 }
+
+const originOf = (partition: number): string => `partition:${partition}`
+const later = (one: bigint, other: bigint): bigint => (one > other ? one : other)
 
 function envelopeOf(message: Buffer): Envelope | null {
   try {

@@ -22,7 +22,7 @@ export type Step =
   | { place: number; leftOut: LeftOut; isReceipt: boolean }
 
 /** Neighbours of one thread are read one after another. */
-const readEvent = createEventReader()
+export const readEvent = createEventReader()
 
 export const RECEIPT_KIND = 'siem.acknowledged'
 

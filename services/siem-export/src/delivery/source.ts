@@ -17,6 +17,8 @@ export interface Slice {
   readonly full: boolean
   /** Places without a gap: one that is not there was lost. Otherwise `lost` says what was. */
   readonly gapless: boolean
+  /** Dealt with by others: to be learnt from, and nothing else. */
+  readonly isPast?: boolean
   /** Gone before it could be delivered: [from, to). */
   readonly lost?: { readonly from: number; readonly to: number } | undefined
 }

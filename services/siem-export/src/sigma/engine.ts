@@ -38,6 +38,8 @@ export interface Detection {
 
 export interface Sigma {
   readonly rules: readonly Rule[]
+  /** The longest time within which events tell something together; 0 without correlations. */
+  readonly spanMicros: number
   feed(event: Event): Detection[]
   /** What correlations remember, to be taken over after a restart; the same object while it is the same. */
   windows(): Windows
@@ -131,6 +133,7 @@ export function createSigma(
 
   return {
     rules,
+    spanMicros: Math.max(0, ...correlations.map(({ rule }) => rule.timespanMicros)),
     feed(event) {
       const fields = new Fields(event)
       let found: Detection[] | null = null
