@@ -9,6 +9,7 @@ import type { SiemDestinationSettings } from '@custody/kit'
 import type { Destination, Outgoing, Receipt } from '../delivery/destination'
 import { Undelivered } from '../delivery/destination'
 import { type DestinationContext, outboundOf } from './context'
+import { basic } from './credentials'
 import { joined } from './joined'
 import { jsonOf, type OutboundRequest } from './outbound'
 
@@ -41,10 +42,7 @@ export function createElasticsearch(context: DestinationContext<Settings>): Dest
   async function authorization(): Promise<Record<string, string>> {
     if (settings.apiKey) return { authorization: `ApiKey ${await secrets.read(settings.apiKey)}` }
     if (settings.user === undefined) return {}
-    const password = settings.password ? await secrets.read(settings.password) : ''
-    return {
-      authorization: `Basic ${Buffer.from(`${settings.user}:${password}`).toString('base64')}`,
-    }
+    return { authorization: await basic(secrets, settings.user, settings.password) }
   }
 
   /** A node that does not answer is left out for a while, unless none would be left. */

@@ -7,6 +7,7 @@ import { createHash, createHmac } from 'node:crypto'
 import { CustodyError, type SiemDestinationSettings } from '@custody/kit'
 import type { Batch, Destination } from '../delivery/destination'
 import { type DestinationContext, outboundOf } from './context'
+import { headersOf } from './credentials'
 
 type Settings = Extract<SiemDestinationSettings, { type: 'http' }>
 
@@ -16,12 +17,11 @@ export function createHttp(context: DestinationContext<Settings>): Destination {
   const { name, settings, secrets, gateway } = context
   const outbound = outboundOf(context)
 
-  async function headersOf(id: string, body: string): Promise<Record<string, string>> {
+  async function headersFor(id: string, body: string): Promise<Record<string, string>> {
     const headers: Record<string, string> = {
       'content-type': settings.body === 'lines' ? 'application/x-ndjson' : 'application/json',
+      ...(await headersOf(secrets, settings.headers)),
     }
-    for (const [header, value] of Object.entries(settings.headers))
-      headers[header.toLowerCase()] = typeof value === 'string' ? value : await secrets.read(value)
     if (settings.token) headers.authorization = `Bearer ${await secrets.read(settings.token)}`
     headers['webhook-id'] = id
     if (settings.signingSecret) {
@@ -44,7 +44,7 @@ export function createHttp(context: DestinationContext<Settings>): Destination {
       const body = bodyOf(settings, batch, id, gateway)
       await outbound.ask(settings.url, {
         method: settings.method,
-        headers: await headersOf(id, body),
+        headers: await headersFor(id, body),
         body,
         gzip: settings.gzip,
         signal,

@@ -3,6 +3,7 @@ import type { SiemDestinationSettings } from '@custody/kit'
 import type { Alert } from '../alerts/alert'
 import type { Destination } from '../delivery/destination'
 import { type DestinationContext, outboundOf } from './context'
+import { basic } from './credentials'
 import { oneByOne } from './one-by-one'
 
 type Settings = Extract<SiemDestinationSettings, { type: 'jira' }>
@@ -18,10 +19,9 @@ export function createJira(context: DestinationContext<Settings>): Destination {
     acknowledges: 'stored',
     deliver: (batch, signal) =>
       oneByOne(batch, async (alert) => {
-        const account = `${settings.user}:${await secrets.read(settings.token)}`
         await outbound.ask(url, {
           headers: {
-            authorization: `Basic ${Buffer.from(account).toString('base64')}`,
+            authorization: await basic(secrets, settings.user, settings.token),
             'content-type': 'application/json',
           },
           body: JSON.stringify({

@@ -6,6 +6,7 @@
 import type { SiemDestinationSettings } from '@custody/kit'
 import type { Destination, Outgoing } from '../delivery/destination'
 import { type DestinationContext, outboundOf } from './context'
+import { basic } from './credentials'
 
 type Settings = Extract<SiemDestinationSettings, { type: 'loki' }>
 
@@ -21,11 +22,10 @@ export function createLoki(context: DestinationContext<Settings>): Destination {
 
   async function headers(): Promise<Record<string, string>> {
     const { tenant, user, password, token } = settings
-    const basic = user !== undefined && `${user}:${password ? await secrets.read(password) : ''}`
     return {
       'content-type': 'application/json',
       ...(tenant && { 'x-scope-orgid': tenant }),
-      ...(basic && { authorization: `Basic ${Buffer.from(basic).toString('base64')}` }),
+      ...(user !== undefined && { authorization: await basic(secrets, user, password) }),
       ...(token && { authorization: `Bearer ${await secrets.read(token)}` }),
     }
   }

@@ -7,6 +7,7 @@ import type { SiemDestinationSettings } from '@custody/kit'
 import { type Destination, type Outgoing, Undelivered } from '../delivery/destination'
 import type { Severity } from '../formats'
 import { type DestinationContext, outboundOf } from './context'
+import { headersOf } from './credentials'
 
 type Settings = Extract<SiemDestinationSettings, { type: 'otlp' }>
 
@@ -31,12 +32,11 @@ export function createOtlp(context: DestinationContext<Settings>): Destination {
     acknowledges: 'stored',
     limits: { bytesMax: BYTES_MAX },
     async deliver({ records }, signal) {
-      const headers: Record<string, string> = { 'content-type': 'application/json' }
-      for (const [header, value] of Object.entries(settings.headers))
-        headers[header.toLowerCase()] =
-          typeof value === 'string' ? value : await secrets.read(value)
       const { body, status } = await outbound.ask(url.href, {
-        headers,
+        headers: {
+          'content-type': 'application/json',
+          ...(await headersOf(secrets, settings.headers)),
+        },
         body: bodyOf(records, gateway),
         gzip: settings.gzip,
         signal,

@@ -6,13 +6,12 @@ import { createSign } from 'node:crypto'
 import type { SiemDestinationSettings } from '@custody/kit'
 import { type Destination, type Outgoing, Undelivered } from '../delivery/destination'
 import { type DestinationContext, outboundOf } from './context'
-import { jsonOf } from './outbound'
+import { KeptToken } from './credentials'
 
 type Settings = Extract<SiemDestinationSettings, { type: 'secops' }>
 
 const SCOPE = 'https://www.googleapis.com/auth/malachite-ingestion'
 const TOKEN_SECONDS = 3600
-const TOKEN_EARLY_MS = 5 * 60_000
 /** Of 1 MB. */
 const BYTES_MAX = 450_000
 const LOG_TYPE = 'CUSTODY'
@@ -27,31 +26,18 @@ export function createSecops(context: DestinationContext<Settings>): Destination
   const { name, settings, secrets } = context
   const outbound = outboundOf(context)
   const base = settings.url.replace(/\/+$/, '')
-  let token: { value: string; untilMs: number } | null = null
-
-  async function bearer(signal: AbortSignal): Promise<string> {
-    if (token && Date.now() < token.untilMs) return token.value
+  const token = new KeptToken(name, async (signal) => {
     const account = accountIn(name, await secrets.read(settings.serviceAccount))
     const url = account.token_uri ?? 'https://oauth2.googleapis.com/token'
-    const answer = await outbound
-      .ask(url, {
-        headers: { 'content-type': 'application/x-www-form-urlencoded' },
-        body: new URLSearchParams({
-          grant_type: 'urn:ietf:params:oauth:grant-type:jwt-bearer',
-          assertion: assertionOf(account, url, Math.floor(Date.now() / 1000)),
-        }).toString(),
-        signal,
-      })
-      .catch((error) => {
-        if (error instanceof Undelivered && error.fault === 'refused')
-          throw new Undelivered(`${name}: the sign-in was refused`, 'setting', undefined, error)
-        throw error
-      })
-    const { access_token } = jsonOf<{ access_token?: string }>(name, answer)
-    if (!access_token) throw new Undelivered(`${name}: the sign-in gave no token`, 'setting')
-    token = { value: access_token, untilMs: Date.now() + TOKEN_SECONDS * 1000 - TOKEN_EARLY_MS }
-    return access_token
-  }
+    return outbound.ask(url, {
+      headers: { 'content-type': 'application/x-www-form-urlencoded' },
+      body: new URLSearchParams({
+        grant_type: 'urn:ietf:params:oauth:grant-type:jwt-bearer',
+        assertion: assertionOf(account, url, Math.floor(Date.now() / 1000)),
+      }).toString(),
+      signal,
+    })
+  })
 
   return {
     name,
@@ -65,7 +51,7 @@ export function createSecops(context: DestinationContext<Settings>): Destination
           {
             headers: {
               'content-type': 'application/json',
-              authorization: `Bearer ${await bearer(signal)}`,
+              authorization: `Bearer ${await token.bearer(signal)}`,
             },
             body: isUdm
               ? `{"customer_id":"${settings.customerId}","events":[${records.map(({ text }) => text).join(',')}]}`
@@ -75,7 +61,7 @@ export function createSecops(context: DestinationContext<Settings>): Destination
           },
         )
       } catch (error) {
-        if (error instanceof Undelivered && error.fault === 'setting') token = null
+        token.refused(error)
         throw error
       }
       return {}

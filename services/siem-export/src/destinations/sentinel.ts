@@ -4,15 +4,14 @@
  * The token is asked for with the application's secret and kept until shortly before it ends.
  */
 import type { SiemDestinationSettings } from '@custody/kit'
-import { type Destination, type Outgoing, Undelivered } from '../delivery/destination'
+import type { Destination, Outgoing } from '../delivery/destination'
 import { type DestinationContext, outboundOf } from './context'
-import { jsonOf } from './outbound'
+import { KeptToken } from './credentials'
 
 type Settings = Extract<SiemDestinationSettings, { type: 'sentinel' }>
 
 const SCOPE = 'https://monitor.azure.com//.default'
 const API_VERSION = '2023-01-01'
-const TOKEN_EARLY_MS = 5 * 60_000
 /** Of 1 MB, counted before compression; quotes that are escaped may double a record. */
 const BYTES_MAX = 450_000
 /** Of 64 KB: what is longer in a column it cuts off and says nothing. */
@@ -21,12 +20,10 @@ const RECORD_BYTES_MAX = 64_000
 export function createSentinel(context: DestinationContext<Settings>): Destination {
   const { name, settings, secrets } = context
   const outbound = outboundOf(context)
-  let token: { value: string; untilMs: number } | null = null
-
-  async function bearer(signal: AbortSignal): Promise<string> {
-    if (token && Date.now() < token.untilMs) return token.value
-    const answer = await outbound
-      .ask(`${settings.loginUrl.replace(/\/+$/, '')}/${settings.tenantId}/oauth2/v2.0/token`, {
+  const token = new KeptToken(name, async (signal) =>
+    outbound.ask(
+      `${settings.loginUrl.replace(/\/+$/, '')}/${settings.tenantId}/oauth2/v2.0/token`,
+      {
         headers: { 'content-type': 'application/x-www-form-urlencoded' },
         body: new URLSearchParams({
           grant_type: 'client_credentials',
@@ -35,24 +32,9 @@ export function createSentinel(context: DestinationContext<Settings>): Destinati
           scope: SCOPE,
         }).toString(),
         signal,
-      })
-      .catch((error) => {
-        // A sign-in that is refused says nothing of the records.
-        if (error instanceof Undelivered && error.fault === 'refused')
-          throw new Undelivered(`${name}: the sign-in was refused`, 'setting', undefined, error)
-        throw error
-      })
-    const { access_token, expires_in } = jsonOf<{ access_token?: string; expires_in?: number }>(
-      name,
-      answer,
-    )
-    if (!access_token) throw new Undelivered(`${name}: the sign-in gave no token`, 'setting')
-    token = {
-      value: access_token,
-      untilMs: Date.now() + Math.max(0, (expires_in ?? 0) * 1000 - TOKEN_EARLY_MS),
-    }
-    return access_token
-  }
+      },
+    ),
+  )
 
   return {
     name,
@@ -64,15 +46,14 @@ export function createSentinel(context: DestinationContext<Settings>): Destinati
         await outbound.ask(url, {
           headers: {
             'content-type': 'application/json',
-            authorization: `Bearer ${await bearer(signal)}`,
+            authorization: `Bearer ${await token.bearer(signal)}`,
           },
           body: bodyOf(records),
           gzip: settings.gzip,
           signal,
         })
       } catch (error) {
-        // It may have been revoked: the next try has another one.
-        if (error instanceof Undelivered && error.fault === 'setting') token = null
+        token.refused(error)
         throw error
       }
       return {}

@@ -6,6 +6,7 @@ import type { SiemDestinationSettings } from '@custody/kit'
 import type { Destination } from '../delivery/destination'
 import type { Severity } from '../formats'
 import { type DestinationContext, outboundOf } from './context'
+import { basic } from './credentials'
 import { oneByOne } from './one-by-one'
 import { jsonOf } from './outbound'
 
@@ -29,9 +30,8 @@ export function createServiceNow(context: DestinationContext<Settings>): Destina
     acknowledges: 'stored',
     deliver: (batch, signal) =>
       oneByOne(batch, async (alert) => {
-        const account = `${settings.user}:${await secrets.read(settings.password)}`
         const headers = {
-          authorization: `Basic ${Buffer.from(account).toString('base64')}`,
+          authorization: await basic(secrets, settings.user, settings.password),
           'content-type': 'application/json',
           accept: 'application/json',
         }

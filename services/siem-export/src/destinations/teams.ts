@@ -4,31 +4,12 @@
  */
 import type { SiemDestinationSettings } from '@custody/kit'
 import type { Alert } from '../alerts/alert'
-import type { Destination } from '../delivery/destination'
-import { type DestinationContext, outboundOf } from './context'
-import { oneByOne } from './one-by-one'
+import type { DestinationContext } from './context'
+import { createWebhook } from './webhook'
 
-type Settings = Extract<SiemDestinationSettings, { type: 'teams' }>
-
-export function createTeams(context: DestinationContext<Settings>): Destination {
-  const { name, settings, secrets } = context
-  const outbound = outboundOf(context)
-  return {
-    name,
-    acknowledges: 'stored',
-    deliver: (batch, signal) =>
-      oneByOne(batch, async (alert) => {
-        await outbound.ask(await secrets.read(settings.url), {
-          headers: { 'content-type': 'application/json' },
-          body: JSON.stringify(messageOf(alert)),
-          signal,
-        })
-      }),
-    async close() {
-      outbound.close()
-    },
-  }
-}
+export const createTeams = (
+  context: DestinationContext<Extract<SiemDestinationSettings, { type: 'teams' }>>,
+) => createWebhook(context, messageOf)
 
 export function messageOf({ title, facts, statement, url }: Alert): object {
   return {
