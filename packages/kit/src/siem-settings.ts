@@ -104,7 +104,7 @@ export function siemSettings<Sasl extends z.ZodType>({
           )
           .max(20)
           .default([]),
-        /** RE2; what fits is replaced in statements, parameters, messages, comments and questions. */
+        /** RE2; what fits is replaced in statements, their objects and attributes, parameters, messages, comments and questions. */
         patterns: z.array(text(1000)).max(100).default([]),
       })
       .prefault({}),

@@ -21,7 +21,6 @@ import { CustodyError, type Home } from '@custody/kit'
 export const siemDirectory = (home: Home): string => join(home.directory, 'siem')
 
 export const DEAD_LETTERS_MAX = 100_000
-export const REQUESTS_MAX = 1000
 
 /** A range of one origin that was dealt with; what became of the events in it adds up to all of them. */
 export interface ReceiptRange {

@@ -117,6 +117,12 @@ function createRedaction({
       statement: statement && {
         ...statement,
         text: found.has('statement') ? REDACTED : clean(statement.text),
+        // It quotes what was not understood.
+        problem: maybe(statement.problem, 'statement'),
+        objects: statement.objects.map((one) => ({ ...one, name: clean(one.name) })),
+        attributes: Object.fromEntries(
+          Object.entries(statement.attributes).map(([name, value]) => [name, clean(value)]),
+        ),
         parameters: found.has('parameters')
           ? []
           : statement.parameters.map((one) => ({
