@@ -78,6 +78,7 @@ test.each<[object, RegExp]>([
   [{ type: 'syslog', address: 'h:1', tls: { certificate: 'a' } }, /come together/],
   [{ type: 'syslog', address: 'h:1', from: 'yesterday' }, /beginning, now or a time/],
   [{ type: 'syslog', address: 'h:1', sample: [{ kinds: ['a'], keep: 2 }] }, /sample/],
+  [{ type: 'syslog', address: 'h:1', from: '2026-01-31T12:00:00' }, /with its zone/],
   [{ type: 'syslog', address: 'h:1', recordBytesMax: 100 }, /at least 1024/],
   [{ type: 'syslog', address: 'h:1', recordBytesMax: 4096, format: 'json' }, /cef or leef/],
   [{ type: 'syslog', address: 'h:1', ocsf: { recordIntegrity: true } }, /1\.9\.0/],

@@ -72,7 +72,9 @@ export function siemSettings<Sasl extends z.ZodType>({
     /** Where a new destination begins: with the first event still there, with what is recorded from now on, or at a time. */
     from: z
       .string()
-      .refine(isMoment, { message: 'must be beginning, now or a time (ISO 8601)' })
+      .refine(isMoment, {
+        message: 'must be beginning, now or a time with its zone, such as 2026-01-31T12:00:00Z',
+      })
       .default('beginning'),
     filter: z
       .strictObject({
@@ -456,7 +458,9 @@ export function siemSettings<Sasl extends z.ZodType>({
 
 function isMoment(text: string): boolean {
   if (text === 'beginning' || text === 'now') return true
-  return /^\d{4}-\d\d-\d\dT/.test(text) && !Number.isNaN(Date.parse(text))
+  // Without a zone it would be another moment on each host.
+  const hasZone = /^\d{4}-\d\d-\d\dT.*(Z|[+-]\d\d:\d\d)$/.test(text)
+  return hasZone && !Number.isNaN(Date.parse(text))
 }
 
 function isLoopback(host: string): boolean {
