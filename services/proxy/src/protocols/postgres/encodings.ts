@@ -53,6 +53,11 @@ export function decodeText(bytes: Buffer, encoding: string): string {
   return label === undefined ? bytes.toString('latin1') : new TextDecoder(label).decode(bytes)
 }
 
+/** Text as UTF-8 bytes, or as a string where it is in another encoding. */
+export function textIn(bytes: Buffer, encoding: string): Buffer | string {
+  return isUtf8(encoding) ? bytes : decodeText(bytes, encoding)
+}
+
 export function isAscii(bytes: Buffer, start: number, end: number): boolean {
   for (let i = start; i < end; i++) if (bytes[i]! >= 0x80) return false
   return true

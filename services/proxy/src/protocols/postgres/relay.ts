@@ -21,20 +21,21 @@ import {
   type StatementAnalysis,
   unanalysed,
 } from '@custody/postgres-sql'
-import { decodeValue, typeName } from '@custody/postgres-values'
+import { typeName } from '@custody/postgres-values'
 import type { ColumnDraft, ParameterDraft, StatementDraft } from '@custody/schemas'
 import type { Answer, Approvals, Waiting } from '../../approvals'
-import { cutText, Evidence, type EvidenceSettings, RunningCommand } from '../../evidence'
+import { Evidence, type EvidenceSettings, RunningCommand } from '../../evidence'
 import { encodeDecision, type Grant, type Reveal, type SessionGate, type Verdict } from '../../gate'
 import { Lane } from '../../lane'
 import { type ColumnMask, MaskCounts } from '../../masks'
 import { Catalogue } from './catalogue'
 import type { Followed } from './catalogues'
-import { canDecode, decodeText, isAscii, isUtf8, SECOND_HALVES } from './encodings'
+import { canDecode, decodeText, isAscii, SECOND_HALVES, textIn } from './encodings'
 import { FrameCutter, type FrameHandler } from './frames'
 import { constantsNotKept, keptText, parameterMask, passwordsOf } from './literals'
 import { type Answered, MaskedTraffic } from './masked-traffic'
 import { WITHHELD, withoutData } from './messages'
+import { NO_FORMATS, readParameters, resultFormats, withFormats } from './parameters'
 import { type CommandMask, type SessionMasking, WRITTEN_CHARACTERS_MAX } from './session-masking'
 import {
   Backend,
@@ -620,7 +621,7 @@ export class Relay {
       const text = textAt(i)
       const one: Submitted = {
         by: 'query',
-        text: this.textOf(text),
+        text: textIn(text, this.encoding),
         textBytes: text.length,
         // What stands behind a statement that makes things may use what it made.
         analysis: this.refined(statements[i]!, changed),
@@ -673,7 +674,7 @@ export class Relay {
     if (textEnd + 3 + count * 4 > end) throw new WireError('Parse is too short')
     for (let i = 0; i < count; i++) typeOids.push(bytes.readUInt32BE(textEnd + 3 + i * 4))
     const name = bytes.toString('latin1', at + 5, nameEnd)
-    const text = this.textOf(bytes.subarray(nameEnd + 1, textEnd))
+    const text = textIn(bytes.subarray(nameEnd + 1, textEnd), this.encoding)
     const prepared: Prepared = {
       text: typeof text === 'string' ? text : Buffer.from(text),
       analysis: statement,
@@ -724,7 +725,7 @@ export class Relay {
       const submitted = alone('bind', prepared.text, analysis)
       const verdict = this.judge(submitted, prepared.isCertain)
       if (verdict.outcome !== 'allow')
-        submitted.parameters = this.readParameters(portal.values!, prepared.typeOids)
+        submitted.parameters = this.parametersIn(portal.values!, prepared.typeOids)
       if (this.stops(verdict, submitted, bytes, at, end, false)) return
       portal.grant = this.grants[0] ?? null
     }
@@ -761,7 +762,7 @@ export class Relay {
       'execute',
       prepared.text,
       analysis,
-      portal?.values ? this.readParameters(portal.values, prepared.typeOids) : undefined,
+      portal?.values ? this.parametersIn(portal.values, prepared.typeOids) : undefined,
     )
     if (portal?.grant) this.grants[0] ??= portal.grant
     const verdict = this.judge(submitted, prepared.isCertain)
@@ -829,7 +830,7 @@ export class Relay {
     const submitted: Submitted = {
       ...alone('function-call', `function ${oid}`, analysis),
       textBytes: 0,
-      parameters: this.readParameters(bytes.subarray(at + 9, end), []),
+      parameters: this.parametersIn(bytes.subarray(at + 9, end), []),
     }
     const verdict = this.judge(submitted, false)
     if (this.stops(verdict, submitted, bytes, at, end, true)) return
@@ -949,55 +950,8 @@ export class Relay {
     if (mask.alert !== null) this.evidence.alert('alert.masking', command, mask.alert)
   }
 
-  /** Text as UTF-8 bytes, or as a string where the client speaks another encoding. */
-  private textOf(bytes: Buffer): Buffer | string {
-    if (isUtf8(this.encoding)) return bytes
-    return decodeText(bytes, this.encoding)
-  }
-
-  /** formatCount:i16 format:i16* count:i16 (length:i32 bytes)* */
-  private readParameters(
-    values: Buffer,
-    typeOids: readonly number[],
-  ): ParameterDraft[] | undefined {
-    if (values.length < 2) throw new WireError('parameters are too short')
-    const formatCount = values.readUInt16BE(0)
-    let at = 2 + formatCount * 2
-    if (at + 2 > values.length) throw new WireError('parameters are too short')
-    const count = values.readUInt16BE(at)
-    at += 2
-    if (count === 0) return undefined
-    const parameters: ParameterDraft[] = []
-    let bytesLeft = this.settings.parametersBytesMax
-    for (let i = 0; i < count; i++) {
-      if (at + 4 > values.length) throw new WireError('parameters are too short')
-      const length = values.readInt32BE(at)
-      at += 4
-      const oid = typeOids[i] ?? 0
-      const type = oid === 0 ? '' : typeName(oid)
-      if (length < 0) {
-        parameters.push({ type, value: null })
-        continue
-      }
-      if (at + length > values.length) throw new WireError('parameters are too short')
-      const format = formatCount === 0 ? 0 : values.readInt16BE(2 + (formatCount === 1 ? 0 : i) * 2)
-      const cut = length > bytesLeft
-      const bytes = values.subarray(at, at + Math.min(length, bytesLeft))
-      bytesLeft -= bytes.length
-      parameters.push({
-        type,
-        value:
-          format === 0
-            ? cut
-              ? cutText(bytes, bytes.length)
-              : this.textOf(bytes)
-            : decodeValue(bytes, oid, 1),
-        bytes: length,
-        cut,
-      })
-      at += length
-    }
-    return parameters
+  private parametersIn(values: Buffer, typeOids: readonly number[]): ParameterDraft[] | undefined {
+    return readParameters(values, typeOids, this.encoding, this.settings.parametersBytesMax)
   }
 
   /** The statement as events carry it. */
@@ -1950,33 +1904,11 @@ function elsewhere(name: string): Prepared {
 
 /** Of one parameter, looked for in messages. */
 const PARAMETER_CHARACTERS_MAX = 1000
-const NO_FORMATS: readonly number[] = []
 const NO_NAMES: ReadonlySet<string> = new Set()
 const NO_PASSWORDS: ReadonlyMap<number, ColumnMask> = new Map()
 /** What a Describe asks about. */
 const PORTAL = Buffer.from('P')
 const EMPTY_STRING = Buffer.alloc(1)
-
-/** Bind's last part: count:i16 format:i16*, behind the formats and values of parameters. */
-function resultFormats(bytes: Buffer, from: number, end: number): number[] {
-  let at = from + 2 + bytes.readUInt16BE(from) * 2
-  const count = bytes.readUInt16BE(at)
-  at += 2
-  for (let i = 0; i < count; i++) at += 4 + Math.max(0, bytes.readInt32BE(at))
-  const formats: number[] = []
-  const more = at + 2 <= end ? bytes.readUInt16BE(at) : 0
-  for (let i = 0; i < more && at + 4 + i * 2 <= end; i++)
-    formats.push(bytes.readInt16BE(at + 2 + i * 2))
-  return formats
-}
-
-/** A statement is described without the formats that its rows will have. */
-function withFormats(fields: readonly WireColumn[], formats: readonly number[]): WireColumn[] {
-  return fields.map((field, i) => ({
-    ...field,
-    format: formats.length === 1 ? formats[0]! : (formats[i] ?? 0),
-  }))
-}
 
 /** The statement as far as it is known, said to be uncertain: never taken for harmless. */
 function uncertain(prepared: Prepared, why: string): Prepared {
