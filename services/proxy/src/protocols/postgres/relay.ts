@@ -15,12 +15,7 @@ import {
   type Recorder,
 } from '@custody/event-log'
 import { isCustodyError } from '@custody/kit'
-import {
-  type Analyser,
-  type Analysis,
-  type StatementAnalysis,
-  unanalysed,
-} from '@custody/postgres-sql'
+import { type Analyser, type StatementAnalysis, unanalysed } from '@custody/postgres-sql'
 import { typeName } from '@custody/postgres-values'
 import type { ColumnDraft, ParameterDraft, StatementDraft } from '@custody/schemas'
 import type { Answer, Approvals, Waiting } from '../../approvals'
@@ -28,9 +23,9 @@ import { Evidence, type EvidenceSettings, RunningCommand } from '../../evidence'
 import { encodeDecision, type Grant, type Reveal, type SessionGate, type Verdict } from '../../gate'
 import { Lane } from '../../lane'
 import { type ColumnMask, MaskCounts } from '../../masks'
+import { maySet, SessionTexts, type Setting } from './analysis'
 import { Catalogue } from './catalogue'
 import type { Followed } from './catalogues'
-import { canDecode, decodeText, isAscii, SECOND_HALVES, textIn } from './encodings'
 import { FrameCutter, type FrameHandler } from './frames'
 import { constantsNotKept, keptText, parameterMask, passwordsOf } from './literals'
 import { type Answered, MaskedTraffic } from './masked-traffic'
@@ -146,8 +141,7 @@ interface Change {
   before: unknown
 }
 
-class Command extends RunningCommand {
-  /** It may change settings of the session, or take a change back. */
+class Command extends RunningCommand implements Setting {
   readonly maySet: boolean
   readonly makesCode: boolean
   copyIn = false
@@ -165,7 +159,7 @@ class Command extends RunningCommand {
     readonly masked: CommandMask | null,
   ) {
     super(settings, analysis.readOnly)
-    this.maySet = !analysis.readOnly || analysis.verbs.some((verb) => SETS_BY_READING.has(verb))
+    this.maySet = maySet(analysis)
     this.makesCode = analysis.makesCode
   }
 }
@@ -227,8 +221,6 @@ const RESHAPING = new Set([
   'sql:call',
 ])
 const STATUS_IDLE = 0x49
-/** A transaction's end takes settings back; what a cursor is of runs when it is fetched from. */
-const SETS_BY_READING = new Set(['sql:rollback', 'sql:fetch'])
 const ENDS_GROUP = new Set<Kind>([Kind.sync, Kind.query, Kind.functionCall, Kind.local])
 const ENDS_WITH_READY = new Set<Kind>([Kind.sync, Kind.query, Kind.functionCall])
 /** Requests that are decided on. */
@@ -280,6 +272,7 @@ export class Relay {
   private readonly toClient: Lane
   private readonly fromClient: FrameCutter
   private readonly fromTarget: FrameCutter
+  private readonly texts: SessionTexts
   private readonly prepared = new Map<string, Prepared>()
   private readonly portals = new Map<string, Portal>()
   /** Requests without answer, oldest first, from `first` on. */
@@ -290,16 +283,8 @@ export class Relay {
   /** We refused a command of the extended protocol and drop what follows until Sync, as a server would. */
   private dropping = false
   private transactionStatus = STATUS_IDLE
-  private encoding: string
-  private standardConformingStrings: boolean
   private copyCommand: Command | null = null
   private group = 0
-  /** Commands under way that may change settings, standard_conforming_strings among them. */
-  private unsettled = 0
-  /** One of them has ended, and what it changed is not reported yet. */
-  private unreported = false
-  /** These settings have had other values than at the start. */
-  private varied = false
   /** The client has said that it will send nothing more. */
   private clientDone = false
   /** The target has said that it ends the connection. */
@@ -340,8 +325,7 @@ export class Relay {
     this.recorder = parts.recorder
     this.session = parts.session
     this.settings = parts.settings
-    this.encoding = parts.parameters.get('client_encoding') ?? 'UTF8'
-    this.standardConformingStrings = parts.parameters.get('standard_conforming_strings') !== 'off'
+    this.texts = new SessionTexts(parts.analyser, parts.parameters)
     const { client, target, masking, recorder, session, settings } = parts
     this.evidence = new Evidence<Command>({
       ...{ recorder, session, settings, encoding: 'pgwire', inputEncoding: 'pgwire' },
@@ -532,6 +516,11 @@ export class Relay {
     }
   }
 
+  /** Everything is answered that the client has sent. */
+  private get isIdle(): boolean {
+    return this.queue.length === this.first && !this.skipping
+  }
+
   private expect(one: Expected): void {
     if (this.skipping) {
       if (one.kind !== Kind.sync) {
@@ -563,31 +552,6 @@ export class Relay {
     return before
   }
 
-  /**
-   * Whether the settings that decide how a text is read are those that the target has reported. It reports changes with
-   * ReadyForQuery, so after what may have made one nothing is certain until then.
-   */
-  private areSettingsKnown(): boolean {
-    if (this.unsettled > 0 || this.unreported) return false
-    // Any error takes back what was set in its transaction: where there is something to go back to, nothing may be open.
-    return !this.varied || (this.queue.length === this.first && !this.skipping)
-  }
-
-  /** What a text does, read as the target reads it; not understood where that can't be known. */
-  private analyse(bytes: Buffer, start: number, end: number): Analysis {
-    const { analyser } = this.parts
-    const known = this.areSettingsKnown()
-    const conforming = this.standardConformingStrings && known
-    if ((known && this.encoding === 'UTF8') || isAscii(bytes, start, end))
-      return analyser.analyse(bytes, start, end, conforming)
-    // In some encodings a byte of ASCII may be the second half of a character, and end nothing.
-    if (!known || !canDecode(this.encoding) || SECOND_HALVES.has(this.encoding)) return NOT_READABLE
-    const text = Buffer.from(decodeText(bytes.subarray(start, end), this.encoding))
-    const analysis = analyser.analyse(text, 0, text.length, conforming)
-    // Where one ends and the next begins would be places in the other encoding.
-    return analysis.statements.length > 1 ? NOT_READABLE : analysis
-  }
-
   /** Sends on what of the chunk has not gone, up to `to`. */
   private forward(bytes: Buffer, to: number): void {
     if (this.inputFrom >= 0) this.recordInput(bytes, to)
@@ -604,9 +568,8 @@ export class Relay {
   private onQuery(bytes: Buffer, at: number, end: number): void {
     const start = at + 5
     const stop = cstringEnd(bytes, start, end)
-    const analysis = this.analyse(bytes, start, stop)
-    // Words prove nothing where it is not known how the target reads them.
-    const isRead = this.areSettingsKnown() && analysis !== NOT_READABLE
+    const analysis = this.texts.analyse(bytes, start, stop, this.isIdle)
+    const isRead = this.texts.isRead(analysis, this.isIdle)
     const statements = analysis.statements.length === 0 ? NOTHING : analysis.statements
     const count = statements.length
     const textAt = (i: number) =>
@@ -621,7 +584,7 @@ export class Relay {
       const text = textAt(i)
       const one: Submitted = {
         by: 'query',
-        text: textIn(text, this.encoding),
+        text: this.texts.textOf(text),
         textBytes: text.length,
         // What stands behind a statement that makes things may use what it made.
         analysis: this.refined(statements[i]!, changed),
@@ -663,7 +626,7 @@ export class Relay {
   private onParse(bytes: Buffer, at: number, end: number): void {
     const nameEnd = cstringEnd(bytes, at + 5, end)
     const textEnd = cstringEnd(bytes, nameEnd + 1, end)
-    const analysis = this.analyse(bytes, nameEnd + 1, textEnd)
+    const analysis = this.texts.analyse(bytes, nameEnd + 1, textEnd, this.isIdle)
     const statement =
       analysis.statements.length === 1
         ? analysis.statements[0]!
@@ -674,7 +637,7 @@ export class Relay {
     if (textEnd + 3 + count * 4 > end) throw new WireError('Parse is too short')
     for (let i = 0; i < count; i++) typeOids.push(bytes.readUInt32BE(textEnd + 3 + i * 4))
     const name = bytes.toString('latin1', at + 5, nameEnd)
-    const text = textIn(bytes.subarray(nameEnd + 1, textEnd), this.encoding)
+    const text = this.texts.textOf(bytes.subarray(nameEnd + 1, textEnd))
     const prepared: Prepared = {
       text: typeof text === 'string' ? text : Buffer.from(text),
       analysis: statement,
@@ -683,8 +646,7 @@ export class Relay {
       described: { asked: false, fields: null },
       replacing: -1,
       gone: false,
-      isCertain:
-        analysis.statements.length <= 1 && analysis !== NOT_READABLE && this.areSettingsKnown(),
+      isCertain: analysis.statements.length <= 1 && this.texts.isRead(analysis, this.isIdle),
     }
     const one = expected(Kind.parse)
     one.prepared = prepared
@@ -729,7 +691,7 @@ export class Relay {
       if (this.stops(verdict, submitted, bytes, at, end, false)) return
       portal.grant = this.grants[0] ?? null
     }
-    if (isRun) this.unreported = true
+    if (isRun) this.texts.planned()
     const one = expected(Kind.bind)
     one.prepared = prepared
     one.portal = portal
@@ -887,7 +849,7 @@ export class Relay {
     const statement = this.describe(submitted, command.masked)
     this.evidence.started(command, verdict, statement, command.masked?.counts.take())
     if (command.masked !== null) this.noteMasks(command, command.masked, analysis)
-    if (command.maySet) this.unsettled++
+    this.texts.started(command)
     if (command.changing) this.changing++
     return command
   }
@@ -951,7 +913,7 @@ export class Relay {
   }
 
   private parametersIn(values: Buffer, typeOids: readonly number[]): ParameterDraft[] | undefined {
-    return readParameters(values, typeOids, this.encoding, this.settings.parametersBytesMax)
+    return readParameters(values, typeOids, this.texts.encoding, this.settings.parametersBytesMax)
   }
 
   /** The statement as events carry it. */
@@ -1379,7 +1341,7 @@ export class Relay {
   /** What masking is told of what the target answers now. */
   private answering(): Answered {
     return {
-      encoding: () => this.encoding,
+      encoding: () => this.texts.encoding,
       command: () => this.current()?.masked ?? null,
       statement: () => {
         const prepared = this.head()?.prepared
@@ -1595,14 +1557,10 @@ export class Relay {
   private onParameterStatus(bytes: Buffer, at: number, end: number): void {
     const nameEnd = cstringEnd(bytes, at + 5, end)
     const name = bytes.toString('latin1', at + 5, nameEnd)
-    const value = bytes.toString('latin1', nameEnd + 1, cstringEnd(bytes, nameEnd + 1, end))
-    if (name === 'client_encoding') {
-      this.varied ||= value !== this.encoding
-      this.encoding = value
-    } else if (name === 'standard_conforming_strings') {
-      this.varied ||= (value !== 'off') !== this.standardConformingStrings
-      this.standardConformingStrings = value !== 'off'
-    }
+    this.texts.reported(
+      name,
+      bytes.toString('latin1', nameEnd + 1, cstringEnd(bytes, nameEnd + 1, end)),
+    )
   }
 
   private onError(bytes: Buffer, at: number, end: number): void {
@@ -1714,7 +1672,7 @@ export class Relay {
       this.parts.catalogue?.changed()
     }
     if (this.settling && this.changing === 0) setImmediate(() => this.settled())
-    if (this.unsettled === 0) this.unreported = false
+    this.texts.ready()
     // What the client got beside any command: ParseComplete and the like with nothing executed, notices.
     if (at > this.from || this.evidence.bytes > 0) {
       this.recordPiece(bytes, this.from, at, null)
@@ -1806,10 +1764,7 @@ export class Relay {
 
   /** What it may have changed is now to be found out. */
   private over(command: Command): void {
-    if (command.maySet) {
-      this.unsettled--
-      this.unreported = true
-    }
+    this.texts.ended(command)
     if (command.changing) {
       this.changing--
       if (command.makesCode) this.changedHere = true
@@ -1946,8 +1901,4 @@ function runsInPlanning({ understood, verbs }: StatementAnalysis): boolean {
 
 function utf8Of(text: Buffer | string): string {
   return typeof text === 'string' ? text : text.toString('utf8')
-}
-
-const NOT_READABLE: Analysis = {
-  statements: [unanalysed('in an encoding that can’t be read here')],
 }
