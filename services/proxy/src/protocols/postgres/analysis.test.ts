@@ -1,6 +1,6 @@
 /** A text is understood only where it is certain how the target reads it. */
 import { createAnalyser, loadParser, type StatementAnalysis } from '@custody/postgres-sql'
-import { maySet, SessionTexts } from './analysis'
+import { SessionTexts } from './analysis'
 
 const analyser = createAnalyser({
   cacheEntriesMax: 100,
@@ -9,8 +9,6 @@ const analyser = createAnalyser({
 })
 const IDLE = true
 const BUSY = false
-const SETS = { maySet: true }
-const READS = { maySet: false }
 
 beforeAll(() => loadParser())
 
@@ -28,23 +26,30 @@ function read(
   return { one: analysis.statements[0]!, isRead: texts.isRead(analysis, isIdle) }
 }
 
+/** Runs the command; what is given back says that it has ended. */
+function start(texts: SessionTexts, sql: string): () => void {
+  const command = { maySet: false }
+  texts.started(command, read(texts, sql).one)
+  return () => texts.ended(command)
+}
+
 /** Where backslashes mean something its string does not end before the comment; otherwise it deletes. */
 const TWO_FACED = "select '\\'; delete from a; --'"
 
 test('while a command may change a setting, and until the target has reported it, no words are certain', () => {
   const texts = session()
   expect(read(texts, 'select 1')).toMatchObject({ isRead: true, one: { understood: true } })
-  texts.started(READS)
+  const endReading = start(texts, 'select 1')
   expect(read(texts, 'select 1', BUSY).isRead).toBe(true)
-  texts.ended(READS)
-  texts.started(SETS)
-  texts.started(SETS)
+  endReading()
+  const endSetting = start(texts, 'set search_path = a')
+  const endOther = start(texts, 'delete from a')
   expect(read(texts, 'select 1', BUSY).isRead).toBe(false)
-  texts.ended(SETS)
+  endSetting()
   // Of the other one nothing is reported yet.
   texts.ready()
   expect(read(texts, 'select 1', BUSY).isRead).toBe(false)
-  texts.ended(SETS)
+  endOther()
   expect(read(texts, 'select 1').isRead).toBe(false)
   texts.ready()
   expect(read(texts, 'select 1').isRead).toBe(true)
@@ -96,15 +101,19 @@ test('another encoding is decoded where that is possible, and else nothing of th
 
 test('where the encoding may have changed, only ASCII is understood', () => {
   const texts = session()
-  texts.started(SETS)
+  start(texts, 'set search_path = a')
   expect(read(texts, "select 'é'", BUSY).one.understood).toBe(false)
   expect(read(texts, 'select 1', BUSY).one.understood).toBe(true)
 })
 
 test('what only reads sets nothing, but for the end of a transaction and cursors', () => {
-  const of = (sql: string) => maySet(read(session(), sql).one)
-  expect(of('select 1')).toBe(false)
-  expect(of('set x.y = 1')).toBe(true)
-  expect(of('rollback')).toBe(true)
-  expect(of('fetch c')).toBe(true)
+  const sets = (sql: string) => {
+    const texts = session()
+    start(texts, sql)
+    return !read(texts, 'select 1').isRead
+  }
+  expect(sets('select 1')).toBe(false)
+  expect(sets('commit')).toBe(true)
+  expect(sets('rollback')).toBe(true)
+  expect(sets('fetch c')).toBe(true)
 })

@@ -13,7 +13,7 @@ import { canDecode, decodeText, isAscii, SECOND_HALVES, textIn } from './encodin
 
 /** A command, as far as settings may depend on it. */
 export interface Setting {
-  /** It may change settings of the session, or take a change back. */
+  /** It may change settings of the session, or take a change back: found when it starts. */
   maySet: boolean
 }
 
@@ -76,8 +76,10 @@ export class SessionTexts {
     return !this.varied || isIdle
   }
 
-  started({ maySet }: Setting): void {
-    if (maySet) this.unsettled++
+  /** The command is going to be run. */
+  started(command: Setting, { readOnly, verbs }: StatementAnalysis): void {
+    command.maySet = !readOnly || verbs.some((verb) => SETS_BY_READING.has(verb))
+    if (command.maySet) this.unsettled++
   }
 
   ended({ maySet }: Setting): void {
@@ -106,8 +108,4 @@ export class SessionTexts {
       this.conforming = value !== 'off'
     }
   }
-}
-
-export function maySet({ readOnly, verbs }: StatementAnalysis): boolean {
-  return !readOnly || verbs.some((verb) => SETS_BY_READING.has(verb))
 }

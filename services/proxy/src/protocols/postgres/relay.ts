@@ -16,22 +16,20 @@ import {
 } from '@custody/event-log'
 import { isCustodyError } from '@custody/kit'
 import { type Analyser, type StatementAnalysis, unanalysed } from '@custody/postgres-sql'
-import { typeName } from '@custody/postgres-values'
-import type { ColumnDraft, ParameterDraft, StatementDraft } from '@custody/schemas'
+import type { ColumnDraft, ParameterDraft } from '@custody/schemas'
 import type { Answer, Approvals, Waiting } from '../../approvals'
-import { Evidence, type EvidenceSettings, RunningCommand } from '../../evidence'
+import type { EvidenceSettings } from '../../evidence'
 import { encodeDecision, type Grant, type Reveal, type SessionGate, type Verdict } from '../../gate'
 import { Lane } from '../../lane'
-import { type ColumnMask, MaskCounts } from '../../masks'
-import { maySet, SessionTexts, type Setting } from './analysis'
+import { MaskCounts } from '../../masks'
+import { SessionTexts } from './analysis'
 import { Catalogue } from './catalogue'
 import type { Followed } from './catalogues'
+import { alone, type Command, Evidence, type Submitted } from './evidence'
 import { FrameCutter, type FrameHandler } from './frames'
-import { constantsNotKept, keptText, parameterMask, passwordsOf } from './literals'
 import { type Answered, MaskedTraffic } from './masked-traffic'
-import { WITHHELD, withoutData } from './messages'
 import { NO_FORMATS, readParameters, resultFormats, withFormats } from './parameters'
-import { type CommandMask, type SessionMasking, WRITTEN_CHARACTERS_MAX } from './session-masking'
+import type { SessionMasking } from './session-masking'
 import {
   Backend,
   cstringEnd,
@@ -39,7 +37,6 @@ import {
   Frontend,
   message,
   readErrorFields,
-  readRowDescription,
   readyForQuery,
   rowsOfTag,
   type WireColumn,
@@ -120,48 +117,11 @@ interface Portal {
   formats: readonly number[]
 }
 
-/** A statement as its client submitted it. */
-interface Submitted {
-  /** What it came in, as events call it. */
-  by: string
-  text: Buffer | string
-  /** As they came. */
-  textBytes: number
-  analysis: StatementAnalysis
-  parameters?: ParameterDraft[]
-  /** Among the statements of its request. */
-  index: number
-  count: number
-}
-
 /** What a request changed among the names known, to be taken back if the target passes over it. */
 interface Change {
   names: Map<string, unknown>
   name: string
   before: unknown
-}
-
-class Command extends RunningCommand implements Setting {
-  readonly maySet: boolean
-  readonly makesCode: boolean
-  copyIn = false
-  /** The client has begun to send COPY data: what it sent before and the target reads while copying is ignored there. */
-  copyStarted = false
-
-  constructor(
-    settings: EvidenceSettings,
-    analysis: StatementAnalysis,
-    /** It may change what the database has made its own, or what its relations are. */
-    readonly changing: boolean,
-    /** It may change what names mean to masking. */
-    readonly renaming: boolean,
-    /** Null where nothing is masked. */
-    readonly masked: CommandMask | null,
-  ) {
-    super(settings, analysis.readOnly)
-    this.maySet = maySet(analysis)
-    this.makesCode = analysis.makesCode
-  }
 }
 
 enum Kind {
@@ -267,7 +227,7 @@ export class Relay {
   private readonly recorder: Recorder
   private readonly session: RecordedSession
   private readonly settings: RelaySettings
-  private readonly evidence: Evidence<Command>
+  private readonly evidence: Evidence
   private readonly toTarget: Lane
   private readonly toClient: Lane
   private readonly fromClient: FrameCutter
@@ -289,12 +249,8 @@ export class Relay {
   private clientDone = false
   /** The target has said that it ends the connection. */
   private fatal = false
-  private lastRowDescription: Buffer | null = null
-  private lastColumns: ColumnDraft[] | undefined
   /** Null where nothing is masked. */
   private readonly masked: MaskedTraffic | null
-  /** What was masked of what belongs to no command. */
-  private readonly looseCounts = new MaskCounts()
   /** Columns whose values the request's statements show, statement by statement, and by what approval. */
   private revealed: Reveal[] = []
   private revealGrants: Grant[] = []
@@ -327,20 +283,18 @@ export class Relay {
     this.settings = parts.settings
     this.texts = new SessionTexts(parts.analyser, parts.parameters)
     const { client, target, masking, recorder, session, settings } = parts
-    this.evidence = new Evidence<Command>({
-      ...{ recorder, session, settings, encoding: 'pgwire', inputEncoding: 'pgwire' },
-      masksOf: ({ masked }) => (masked === null ? undefined : this.masked?.takeMasks(masked)),
-      looseMasks: () => (this.looseCounts.isEmpty ? undefined : this.looseCounts.take()),
-    })
+    const looseCounts = new MaskCounts()
     this.masked =
       masking &&
       new MaskedTraffic(
         masking,
         this.answering(),
-        this.looseCounts,
+        looseCounts,
         parts.parameters,
         this.settings.frameBytesMax,
       )
+    const { masked } = this
+    this.evidence = new Evidence({ recorder, session, settings, masking, masked, looseCounts })
     const failed = (error: Error) =>
       error instanceof NotReplicatedError
         ? this.notReleased(error)
@@ -831,25 +785,22 @@ export class Relay {
     this.inputFrom = -1
     const command = this.copyCommand
     if (command === null || to <= from) return
-    let piece = bytes.subarray(from, to)
-    if (this.masked !== null && command.masked !== null)
-      piece = this.masked.keptInput(command.masked, piece)
-    this.evidence.input(piece, command)
+    this.evidence.input(bytes.subarray(from, to), command)
   }
 
   private recordCommand(submitted: Submitted, verdict: Verdict): Command {
-    const { analysis } = submitted
-    const command = new Command(
-      this.settings,
-      analysis,
-      analysis.makesCode || this.reshapes(analysis),
-      this.renames(analysis),
-      this.maskedAs(submitted),
-    )
-    const statement = this.describe(submitted, command.masked)
-    this.evidence.started(command, verdict, statement, command.masked?.counts.take())
-    if (command.masked !== null) this.noteMasks(command, command.masked, analysis)
-    this.texts.started(command)
+    const { analysis, index } = submitted
+    const { masking } = this.parts
+    const command = this.evidence.start(submitted, verdict, this.revealed[index] ?? null)
+    command.changing = analysis.makesCode || this.reshapes(analysis)
+    command.makesCode = analysis.makesCode
+    command.renaming = this.renames(analysis)
+    if (masking !== null) {
+      // What becomes known by running it.
+      masking.note(command.masked!.mask, analysis, this.changing > 0)
+      if (command.renaming) masking.change(analysis)
+    }
+    this.texts.started(command, analysis)
     if (command.changing) this.changing++
     return command
   }
@@ -867,128 +818,8 @@ export class Relay {
     )
   }
 
-  /** What masking keeps with a command. */
-  private maskedAs({ analysis, text, index }: Submitted): CommandMask | null {
-    const { masking } = this.parts
-    if (masking === null) return null
-    const reveal = this.revealed[index] ?? null
-    const revealed = reveal?.revealed ?? null
-    const mask = masking.statement(analysis, revealed)
-    // Messages of any statement are looked at where anything is masked, and repeat what its client wrote.
-    const isTold = masking.masker.isSensitive || mask.constants === 'all' || mask.constants.size > 0
-    const bytes = typeof text === 'string' ? Buffer.from(text) : text
-    return {
-      mask,
-      revealed,
-      decision: reveal?.decision ?? null,
-      counts: new MaskCounts(),
-      copy: analysis.copy,
-      input: undefined,
-      functionOid: 0,
-      written: isTold ? bytes.toString('latin1', 0, WRITTEN_CHARACTERS_MAX) : '',
-      secrets: isTold ? constantsNotKept(bytes, mask.constants) : [],
-    }
-  }
-
-  /** What becomes known by running it, and what somebody is to be told. */
-  private noteMasks(
-    command: Command,
-    { mask, revealed, decision }: CommandMask,
-    analysis: StatementAnalysis,
-  ): void {
-    const masking = this.parts.masking!
-    masking.note(mask, analysis, this.changing > 0)
-    if (command.renaming) masking.change(analysis)
-    if (revealed !== null && decision !== null)
-      this.recorder.record(
-        {
-          kind: 'mask.revealed',
-          command: command.id,
-          decision,
-          lifecycle: { state: 'changed', reason: `shows ${[...revealed].sort().join(', ')}` },
-        },
-        this.session,
-      )
-    if (mask.alert !== null) this.evidence.alert('alert.masking', command, mask.alert)
-  }
-
   private parametersIn(values: Buffer, typeOids: readonly number[]): ParameterDraft[] | undefined {
     return readParameters(values, typeOids, this.texts.encoding, this.settings.parametersBytesMax)
-  }
-
-  /** The statement as events carry it. */
-  private describe(submitted: Submitted, masked = this.maskedAs(submitted)): StatementDraft {
-    const { by, textBytes, analysis, parameters, index, count } = submitted
-    const text = this.keptText(submitted.text, analysis, masked)
-    const problem =
-      analysis.problem !== null && masked?.mask.isSensitive
-        ? withoutData(
-            analysis.problem,
-            { isSensitive: true, isName: () => false, ...masked },
-            NO_NAMES,
-          )
-        : analysis.problem
-    return {
-      language: 'sql',
-      interface: by,
-      ...this.evidence.textOf(text),
-      textBytes,
-      parameters: masked === null ? parameters : this.keptParameters(parameters, masked),
-      fingerprint: analysis.fingerprint,
-      verbs: analysis.verbs,
-      objects: analysis.objects,
-      understood: analysis.understood,
-      problem,
-      index,
-      count,
-    }
-  }
-
-  /** Passwords are never kept, whatever is masked. */
-  private keptText(
-    text: Buffer | string,
-    analysis: StatementAnalysis,
-    masked: CommandMask | null,
-  ): Buffer | string {
-    // What only reads has none, and is the most.
-    if (masked === null && analysis.readOnly) return text
-    const bytes = typeof text === 'string' ? Buffer.from(text) : text
-    const passwords = analysis.readOnly ? NO_PASSWORDS : passwordsOf(analysis, bytes)
-    const constants = masked?.mask.constants ?? passwords
-    const kept = keptText(
-      bytes,
-      constants === 'all' || passwords.size === 0
-        ? constants
-        : new Map([...constants, ...passwords]),
-      this.parts.masking?.rules ?? null,
-      masked?.counts ?? this.looseCounts,
-    )
-    return kept === bytes ? text : kept
-  }
-
-  private keptParameters(
-    parameters: ParameterDraft[] | undefined,
-    masked: CommandMask,
-  ): ParameterDraft[] | undefined {
-    const { mask, counts } = masked
-    return parameters?.map((parameter, i) => {
-      if (parameter.value === null || parameter.value === undefined) return parameter
-      const rule = parameterMask(i + 1, mask.parameters)
-      const { value } = parameter
-      // Messages may repeat what the client has sent, but for what is not kept of it.
-      const text = value.toString('latin1' as never).slice(0, PARAMETER_CHARACTERS_MAX)
-      if (rule !== null) {
-        counts.add(rule.rule, rule.column, null, 'redact')
-        if (text.length > 2) masked.secrets.push(text)
-        return { ...parameter, value: WITHHELD }
-      }
-      if (masked.written !== '') masked.written += `\0${text}`
-      const found = this.parts.masking!.maskText(
-        typeof value === 'string' ? Buffer.from(value) : value,
-        counts,
-      )
-      return found === null ? parameter : { ...parameter, value: found }
-    })
   }
 
   // ── decided otherwise than to let it pass ────────────────────────────────────────────────────────────────────
@@ -1107,14 +938,7 @@ export class Relay {
     this.forwardFrom = end
     const unrecordable = verdict.code.startsWith('CUSTODY-LOG')
     if (!unrecordable)
-      this.recorder.record(
-        {
-          kind: 'command.blocked',
-          decision: verdict.decision,
-          statement: this.describe(submitted),
-        },
-        this.session,
-      )
+      this.evidence.blocked(submitted, verdict, this.revealed[submitted.index] ?? null)
     const one = this.refusal(verdict.code, verdict.reason, ready)
     if (unrecordable) one.durability = null
     if (!ready) this.dropping = true
@@ -1221,7 +1045,10 @@ export class Relay {
     const waiting = this.parts.approvals.ask(
       {
         session: this.session,
-        statement: this.describe(submitted),
+        statement: this.evidence.describe(
+          submitted,
+          this.evidence.maskOf(submitted, this.revealed[index] ?? null),
+        ),
         decision: verdict.decision,
         terms,
         reason: verdict.reason,
@@ -1345,7 +1172,9 @@ export class Relay {
       command: () => this.current()?.masked ?? null,
       statement: () => {
         const prepared = this.head()?.prepared
-        return prepared ? this.maskedAs(alone('', prepared.text, prepared.analysis)) : null
+        if (!prepared) return null
+        const submitted = alone('', prepared.text, prepared.analysis)
+        return this.evidence.maskOf(submitted, this.revealed[0] ?? null)
       },
       columns: () => {
         const { portal, prepared, kind } = this.head() ?? {}
@@ -1514,16 +1343,7 @@ export class Relay {
   }
 
   private onRowDescription(bytes: Buffer, at: number, end: number): void {
-    let columns = this.lastColumns
-    const last = this.lastRowDescription
-    if (last === null || last.length !== end - at || last.compare(bytes, at, end) !== 0) {
-      columns = readRowDescription(bytes, at + 5, end).map((column) => ({
-        name: column.name,
-        type: typeName(column.typeOid),
-      }))
-      this.lastColumns = columns
-      this.lastRowDescription = Buffer.from(bytes.subarray(at, end))
-    }
+    const columns = this.evidence.columnsOf(bytes, at, end)
     const head = this.head()
     if (head?.kind === Kind.describe) {
       const described = head.portal?.described ?? head.prepared?.described
@@ -1834,16 +1654,6 @@ export class Relay {
   }
 }
 
-/** The only statement of its request. */
-function alone(
-  by: string,
-  text: Buffer | string,
-  analysis: StatementAnalysis,
-  parameters?: ParameterDraft[],
-): Submitted {
-  return { by, text, textBytes: text.length, analysis, parameters, index: 0, count: 1 }
-}
-
 function elsewhere(name: string): Prepared {
   return {
     text: `(${JSON.stringify(name)}, not prepared through the protocol)`,
@@ -1857,10 +1667,6 @@ function elsewhere(name: string): Prepared {
   }
 }
 
-/** Of one parameter, looked for in messages. */
-const PARAMETER_CHARACTERS_MAX = 1000
-const NO_NAMES: ReadonlySet<string> = new Set()
-const NO_PASSWORDS: ReadonlyMap<number, ColumnMask> = new Map()
 /** What a Describe asks about. */
 const PORTAL = Buffer.from('P')
 const EMPTY_STRING = Buffer.alloc(1)
