@@ -16,7 +16,7 @@ import {
 } from '@custody/event-log'
 import { isCustodyError } from '@custody/kit'
 import { type Analyser, type StatementAnalysis, unanalysed } from '@custody/postgres-sql'
-import type { ColumnDraft, ParameterDraft } from '@custody/schemas'
+import type { ParameterDraft } from '@custody/schemas'
 import type { Answer, Approvals, Waiting } from '../../approvals'
 import type { EvidenceSettings } from '../../evidence'
 import { encodeDecision, type Grant, type Reveal, type SessionGate, type Verdict } from '../../gate'
@@ -28,6 +28,7 @@ import type { Followed } from './catalogues'
 import { alone, type Command, Evidence, type Submitted } from './evidence'
 import { FrameCutter, type FrameHandler } from './frames'
 import { type Answered, MaskedTraffic } from './masked-traffic'
+import { type Changing, Names, type Portal, type Prepared, portalElsewhere } from './names'
 import { NO_FORMATS, readParameters, resultFormats, withFormats } from './parameters'
 import type { SessionMasking } from './session-masking'
 import {
@@ -81,49 +82,6 @@ export interface RelayParts {
   onEnd(): void
 }
 
-/** The columns of its rows, as the target says; shared by all that is made of one statement or portal. */
-interface Described {
-  /** The client, or we, have asked. */
-  asked: boolean
-  fields: readonly WireColumn[] | null
-}
-
-interface Prepared {
-  text: Buffer | string
-  analysis: StatementAnalysis
-  typeOids: number[]
-  columns: ColumnDraft[] | undefined
-  described: Described
-  /** Where another was known under this name and Parse is not answered: the group that Parse is in. Else -1. */
-  replacing: number
-  /** SQL that deallocates it is under way, or failed. */
-  gone: boolean
-  /** That this is the statement that will run. */
-  isCertain: boolean
-}
-
-interface Portal {
-  prepared: Prepared
-  /** Bind's body from the count of parameter formats on. */
-  values: Buffer | null
-  /** The group that Bind is in. */
-  group: number
-  /** As for a statement. */
-  replacing: number
-  /** The approval by which it was bound; it holds for its execution. */
-  grant: Grant | null
-  described: Described
-  /** Formats of its columns as Bind has them: none, one for all, or one each. */
-  formats: readonly number[]
-}
-
-/** What a request changed among the names known, to be taken back if the target passes over it. */
-interface Change {
-  names: Map<string, unknown>
-  name: string
-  before: unknown
-}
-
 enum Kind {
   query,
   parse,
@@ -137,16 +95,13 @@ enum Kind {
   local,
 }
 
-interface Expected {
+interface Expected extends Changing {
   kind: Kind
   /** query: one for each statement; execute, functionCall: one. */
   commands: Command[]
   next: number
   prepared: Prepared | null
   portal: Portal | null
-  changes: Change[] | null
-  /** Requests up to and with one Sync or Query: an error makes the target pass over the rest of its group. */
-  group: number
   /** Asked by us: its answer is not the client's. */
   own: boolean
   /** An answer of our own, whether it was recorded, and whether it says that the next request may come. */
@@ -181,6 +136,8 @@ const RESHAPING = new Set([
   'sql:call',
 ])
 const STATUS_IDLE = 0x49
+/** What Describe and Close are about; else a portal. */
+const STATEMENT = 0x53
 const ENDS_GROUP = new Set<Kind>([Kind.sync, Kind.query, Kind.functionCall, Kind.local])
 const ENDS_WITH_READY = new Set<Kind>([Kind.sync, Kind.query, Kind.functionCall])
 /** Requests that are decided on. */
@@ -206,23 +163,6 @@ const SQLSTATES: Record<string, string> = {
 
 const NOTHING_KNOWN = Catalogue.nothingKnown
 
-function expected(kind: Kind, commands: Command[] = NO_COMMANDS): Expected {
-  return {
-    kind,
-    commands,
-    next: 0,
-    prepared: null,
-    portal: null,
-    changes: null,
-    group: 0,
-    own: false,
-    bytes: null,
-    durability: null,
-    isReady: false,
-    mark: 0,
-  }
-}
-
 export class Relay {
   private readonly recorder: Recorder
   private readonly session: RecordedSession
@@ -233,8 +173,7 @@ export class Relay {
   private readonly fromClient: FrameCutter
   private readonly fromTarget: FrameCutter
   private readonly texts: SessionTexts
-  private readonly prepared = new Map<string, Prepared>()
-  private readonly portals = new Map<string, Portal>()
+  private readonly names: Names
   /** Requests without answer, oldest first, from `first` on. */
   private queue: Expected[] = []
   private first = 0
@@ -282,6 +221,7 @@ export class Relay {
     this.session = parts.session
     this.settings = parts.settings
     this.texts = new SessionTexts(parts.analyser, parts.parameters)
+    this.names = new Names(parts.settings.namesMax)
     const { client, target, masking, recorder, session, settings } = parts
     const looseCounts = new MaskCounts()
     this.masked =
@@ -449,7 +389,7 @@ export class Relay {
         break
       case Frontend.sync:
         this.dropping = false
-        this.expect(expected(Kind.sync))
+        this.expect(this.request(Kind.sync))
         this.group++
         break
       case Frontend.functionCall:
@@ -475,35 +415,34 @@ export class Relay {
     return this.queue.length === this.first && !this.skipping
   }
 
-  private expect(one: Expected): void {
-    if (this.skipping) {
-      if (one.kind !== Kind.sync) {
-        this.notRun(one)
-        return
-      }
-      this.skipping = false
+  private request(kind: Kind, commands: Command[] = NO_COMMANDS): Expected {
+    return {
+      kind,
+      commands,
+      next: 0,
+      prepared: null,
+      portal: null,
+      changes: null,
+      group: this.group,
+      isPassedOver: this.skipping && kind !== Kind.sync,
+      own: false,
+      bytes: null,
+      durability: null,
+      isReady: false,
+      mark: 0,
     }
-    one.group = this.group
+  }
+
+  private expect(one: Expected): void {
+    if (one.isPassedOver) {
+      this.notRun(one)
+      return
+    }
+    this.skipping = false
     one.mark = this.toTarget.bytes
     if (this.queue.length - this.first >= PIPELINE_REQUESTS_MAX)
       throw new WireError(`more than ${PIPELINE_REQUESTS_MAX} requests without answer`)
     this.queue.push(one)
-  }
-
-  /** Notes a change among known names, so that it can be taken back. While the target skips, nothing changes. */
-  private change<T>(
-    one: Expected,
-    names: Map<string, T>,
-    name: string,
-    value: T | undefined,
-  ): T | undefined {
-    const before = names.get(name)
-    if (this.skipping || (before === undefined && value === undefined)) return before
-    one.changes ??= []
-    one.changes.push({ names: names as Map<string, unknown>, name, before })
-    if (value === undefined) names.delete(name)
-    else names.set(name, value)
-    return before
   }
 
   /** Sends on what of the chunk has not gone, up to `to`. */
@@ -552,28 +491,14 @@ export class Relay {
       verdicts.push(verdict)
       submitted.push(one)
     }
-    const one = expected(
+    const one = this.request(
       Kind.query,
       submitted.map((each, i) => this.recordCommand(each, verdicts[i]!)),
     )
-    // A simple query ends the unnamed statement and portal.
-    this.change(one, this.prepared, '', undefined)
-    this.change(one, this.portals, '', undefined)
-    for (const statement of statements)
-      for (const object of statement.objects)
-        if (object.kind === 'prepared') this.namedBySql(one, object.name)
+    this.names.endUnnamed(one)
+    for (const statement of statements) this.names.namedBySql(one, statement)
     this.expect(one)
     this.group++
-  }
-
-  /** SQL deallocates or prepares under a name: what the protocol prepared under it is no longer certain. */
-  private namedBySql(one: Expected, name: string): void {
-    for (const [known, prepared] of this.prepared)
-      if (known !== '' && (name === '*' || known === name))
-        this.change(one, this.prepared, known, {
-          ...uncertain(prepared, 'deallocated or prepared by SQL'),
-          gone: true,
-        })
   }
 
   /** Parse: name text count:i16 (type:i32)* */
@@ -602,12 +527,9 @@ export class Relay {
       gone: false,
       isCertain: analysis.statements.length <= 1 && this.texts.isRead(analysis, this.isIdle),
     }
-    const one = expected(Kind.parse)
+    const one = this.request(Kind.parse)
     one.prepared = prepared
-    if (this.prepared.size >= this.settings.namesMax && !this.prepared.has(name))
-      throw new WireError(`more than ${this.settings.namesMax} prepared statements`)
-    if (this.change(one, this.prepared, name, prepared) !== undefined)
-      prepared.replacing = this.group
+    this.names.prepare(one, name, prepared)
     this.parts.masking?.noteOther('prepared', bytes.subarray(at + 5, nameEnd))
     this.expect(one)
   }
@@ -617,23 +539,16 @@ export class Relay {
     const portalEnd = cstringEnd(bytes, at + 5, end)
     const nameEnd = cstringEnd(bytes, portalEnd + 1, end)
     const name = bytes.toString('latin1', portalEnd + 1, nameEnd)
-    let prepared = this.prepared.get(name) ?? elsewhere(name)
-    // If that Parse fails or is passed over, this Bind takes what was there before it.
-    if (prepared.replacing >= 0 && prepared.replacing !== this.group)
-      prepared = uncertain(prepared, 'its name was being given to another statement')
     const portalName = bytes.toString('latin1', at + 5, portalEnd)
-    if (this.portals.size >= this.settings.namesMax && !this.portals.has(portalName))
-      throw new WireError(`more than ${this.settings.namesMax} portals`)
-    const portal: Portal = {
-      prepared,
+    const portal = this.names.portalOf(
+      portalName,
+      name,
+      this.group,
       // Copied, since the chunk's memory is far larger and a portal may live long.
-      values: Buffer.from(bytes.subarray(nameEnd + 1, end)),
-      group: this.group,
-      replacing: -1,
-      grant: null,
-      described: { asked: false, fields: null },
-      formats: this.parts.masking === null ? NO_FORMATS : resultFormats(bytes, nameEnd + 1, end),
-    }
+      Buffer.from(bytes.subarray(nameEnd + 1, end)),
+      this.parts.masking === null ? NO_FORMATS : resultFormats(bytes, nameEnd + 1, end),
+    )
+    const { prepared } = portal
     // The target plans the statement now, and may run functions for that.
     const analysis = this.refined(prepared.analysis)
     const isRun = runsInPlanning(analysis)
@@ -646,11 +561,10 @@ export class Relay {
       portal.grant = this.grants[0] ?? null
     }
     if (isRun) this.texts.planned()
-    const one = expected(Kind.bind)
+    const one = this.request(Kind.bind)
     one.prepared = prepared
     one.portal = portal
-    if (this.change(one, this.portals, portalName, portal) !== undefined)
-      portal.replacing = this.group
+    this.names.bind(one, portalName, portal)
     this.parts.masking?.noteOther('cursor', bytes.subarray(at + 5, portalEnd))
     this.expect(one)
   }
@@ -658,10 +572,10 @@ export class Relay {
   private onDescribe(bytes: Buffer, at: number, end: number): void {
     const nameEnd = cstringEnd(bytes, at + 6, end)
     const name = bytes.toString('latin1', at + 6, nameEnd)
-    const one = expected(Kind.describe)
-    one.portal = bytes[at + 5] === 0x53 ? null : (this.portals.get(name) ?? null)
-    one.prepared = (one.portal ? one.portal.prepared : this.prepared.get(name)) ?? null
-    if (bytes[at + 5] !== 0x53 && one.portal === null) one.prepared = null
+    const one = this.request(Kind.describe)
+    const isStatement = bytes[at + 5] === STATEMENT
+    one.portal = isStatement ? null : this.names.portal(name)
+    one.prepared = isStatement ? this.names.statement(name) : (one.portal?.prepared ?? null)
     const described = one.portal?.described ?? one.prepared?.described
     if (described) described.asked = true
     this.expect(one)
@@ -669,10 +583,9 @@ export class Relay {
 
   private onExecute(bytes: Buffer, at: number, end: number): void {
     const nameEnd = cstringEnd(bytes, at + 5, end)
-    const portal = this.portals.get(bytes.toString('latin1', at + 5, nameEnd))
-    let prepared = portal?.prepared ?? elsewhere(bytes.toString('latin1', at + 5, nameEnd))
-    if (portal && portal.replacing >= 0 && portal.replacing !== this.group)
-      prepared = uncertain(prepared, 'its portal was being bound to another statement')
+    const name = bytes.toString('latin1', at + 5, nameEnd)
+    const portal = this.names.portal(name)
+    const prepared = this.names.executed(portal, name, this.group)
     const analysis = this.refined(prepared.analysis)
     const submitted = alone(
       'execute',
@@ -686,11 +599,10 @@ export class Relay {
     const command = this.recordCommand(submitted, verdict)
     command.columns = prepared.columns
     if (command.masked !== null) this.describeFirst(nameEnd, bytes, at, portal, prepared)
-    const one = expected(Kind.execute, [command])
+    const one = this.request(Kind.execute, [command])
     one.prepared = prepared
-    one.portal = portal ?? null
-    for (const object of analysis.objects)
-      if (object.kind === 'prepared') this.namedBySql(one, object.name)
+    one.portal = portal
+    this.names.namedBySql(one, analysis)
     this.expect(one)
   }
 
@@ -699,7 +611,7 @@ export class Relay {
     nameEnd: number,
     bytes: Buffer,
     at: number,
-    portal: Portal | undefined,
+    portal: Portal | null,
     prepared: Prepared,
   ): void {
     if (this.skipping || portal?.described.asked) return
@@ -717,10 +629,10 @@ export class Relay {
       message(Frontend.describe, Buffer.concat([PORTAL, name, EMPTY_STRING])),
       this.evidence.forwardNeeds,
     )
-    const one = expected(Kind.describe)
+    const one = this.request(Kind.describe)
     one.own = true
     one.prepared = prepared
-    one.portal = portal ?? null
+    one.portal = portal
     if (portal) portal.described.asked = true
     this.expect(one)
   }
@@ -728,9 +640,8 @@ export class Relay {
   private onClose(bytes: Buffer, at: number, end: number): void {
     const nameEnd = cstringEnd(bytes, at + 6, end)
     const name = bytes.toString('latin1', at + 6, nameEnd)
-    const one = expected(Kind.close)
-    if (bytes[at + 5] === 0x53) this.change(one, this.prepared, name, undefined)
-    else this.change(one, this.portals, name, undefined)
+    const one = this.request(Kind.close)
+    this.names.close(one, bytes[at + 5] === STATEMENT, name)
     this.expect(one)
   }
 
@@ -752,7 +663,7 @@ export class Relay {
     if (this.stops(verdict, submitted, bytes, at, end, true)) return
     const command = this.recordCommand(submitted, verdict)
     if (command.masked !== null) command.masked.functionOid = oid
-    this.expect(expected(Kind.functionCall, [command]))
+    this.expect(this.request(Kind.functionCall, [command]))
   }
 
   /** Remembers where COPY data begins in this chunk; all of a run is recorded as one piece. */
@@ -767,7 +678,7 @@ export class Relay {
     if (command === null || command.copyStarted) return
     command.copyStarted = true
     this.copyCommand = command
-    this.expect(expected(Kind.copyMark))
+    this.expect(this.request(Kind.copyMark))
   }
 
   /** A client may send COPY data before it has seen CopyInResponse: it belongs to the newest command. */
@@ -953,7 +864,7 @@ export class Relay {
       message: `custody refused the command: ${reason}`,
       hint: `${code}: see docs/errors.md`,
     })
-    const one = expected(Kind.local)
+    const one = this.request(Kind.local)
     one.bytes = isReady ? Buffer.concat([error, readyForQuery(this.transactionStatus)]) : error
     one.durability = 'os'
     one.isReady = isReady
@@ -981,7 +892,7 @@ export class Relay {
       this.abort(error.code, `${error.message}; what ran is cut off`)
       return
     }
-    for (let i = taken.length - 1; i >= 0; i--) this.takeBack(taken[i]!)
+    for (let i = taken.length - 1; i >= 0; i--) this.names.takeBack(taken[i]!)
     this.queue.length = kept
     let isInError = false
     for (const one of taken) {
@@ -1063,7 +974,7 @@ export class Relay {
   }
 
   private tell(message: string, hint?: string): void {
-    const one = expected(Kind.local)
+    const one = this.request(Kind.local)
     one.bytes = errorResponse({ severity: 'NOTICE', sqlstate: '00000', message, hint })
     one.durability = 'os'
     if (!this.skipping) this.answerLocally(one)
@@ -1205,15 +1116,7 @@ export class Relay {
     // Of a portal that is not known here, for the Execute behind it.
     const next = this.head()
     if (next?.kind === Kind.execute && next.portal === null)
-      next.portal = {
-        prepared: next.prepared!,
-        values: null,
-        group: next.group,
-        replacing: -1,
-        grant: null,
-        described: { asked: true, fields },
-        formats: NO_FORMATS,
-      }
+      next.portal = portalElsewhere(next.prepared!, next.group, fields)
     return true
   }
 
@@ -1337,8 +1240,8 @@ export class Relay {
   private answered(kind: Kind): void {
     const head = this.head()
     if (head === undefined || head.kind !== kind) throw new WireError('an answer fits no request')
-    if (kind === Kind.parse) head.prepared!.replacing = -1
-    else if (kind === Kind.bind) head.portal!.replacing = -1
+    if (kind === Kind.parse) this.names.settled(head.prepared!)
+    else if (kind === Kind.bind) this.names.settled(head.portal!)
     this.shift()
   }
 
@@ -1441,16 +1344,7 @@ export class Relay {
       this.shift()
     }
     // The last change first: several may be of one name.
-    for (let i = skipped.length - 1; i >= 0; i--) this.takeBack(skipped[i]!)
-  }
-
-  private takeBack({ changes }: Expected): void {
-    if (changes === null) return
-    for (let i = changes.length - 1; i >= 0; i--) {
-      const { names, name, before } = changes[i]!
-      if (before === undefined) names.delete(name)
-      else names.set(name, before)
-    }
+    for (let i = skipped.length - 1; i >= 0; i--) this.names.takeBack(skipped[i]!)
   }
 
   /** Commands that were recorded and forwarded, and that the target then passed over. */
@@ -1475,10 +1369,7 @@ export class Relay {
       this.notRun(head)
       this.shift()
       if (ENDS_WITH_READY.has(head.kind)) {
-        // The end of a transaction is the end of its portals; those of later groups belong to the next.
-        if (this.transactionStatus === STATUS_IDLE && this.portals.size > 0)
-          for (const [name, portal] of this.portals)
-            if (portal.group <= head.group) this.portals.delete(name)
+        if (this.transactionStatus === STATUS_IDLE) this.names.endPortals(head.group)
         break
       }
     }
@@ -1536,7 +1427,7 @@ export class Relay {
       status === 'ok' &&
       (tag === 'DEALLOCATE' || tag === 'DEALLOCATE ALL' || tag === 'DISCARD ALL')
     )
-      for (const [name, prepared] of this.prepared) if (prepared.gone) this.prepared.delete(name)
+      this.names.deallocated()
     if (head.kind === Kind.execute) {
       this.shift()
       if (command.copyIn) this.dropIgnoredSyncs(status !== 'ok')
@@ -1654,39 +1545,9 @@ export class Relay {
   }
 }
 
-function elsewhere(name: string): Prepared {
-  return {
-    text: `(${JSON.stringify(name)}, not prepared through the protocol)`,
-    analysis: unanalysed('prepared by SQL or not at all'),
-    typeOids: [],
-    columns: undefined,
-    described: { asked: false, fields: null },
-    replacing: -1,
-    gone: false,
-    isCertain: false,
-  }
-}
-
 /** What a Describe asks about. */
 const PORTAL = Buffer.from('P')
 const EMPTY_STRING = Buffer.alloc(1)
-
-/** The statement as far as it is known, said to be uncertain: never taken for harmless. */
-function uncertain(prepared: Prepared, why: string): Prepared {
-  const { analysis } = prepared
-  return {
-    ...prepared,
-    isCertain: false,
-    analysis: {
-      ...analysis,
-      verbs: analysis.understood ? [...analysis.verbs, 'sql:unknown'] : analysis.verbs,
-      lineage: unanalysed('').lineage,
-      understood: false,
-      readOnly: false,
-      problem: `perhaps another statement: ${why}`,
-    },
-  }
-}
 
 /** Not run after all. `verdict`: the one by which it would have been held. */
 function denied(verdict: Verdict | null, reason: string, code: string): Verdict {
