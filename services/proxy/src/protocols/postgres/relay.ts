@@ -8,12 +8,7 @@
  * Bytes that need no change go on as they came. Refuses to guess: an answer that fits no request ends the session.
  */
 import type { Duplex } from 'node:stream'
-import {
-  type Durability,
-  NotReplicatedError,
-  type RecordedSession,
-  type Recorder,
-} from '@custody/event-log'
+import { NotReplicatedError, type RecordedSession, type Recorder } from '@custody/event-log'
 import { isCustodyError } from '@custody/kit'
 import { type Analyser, type StatementAnalysis, unanalysed } from '@custody/postgres-sql'
 import type { ParameterDraft } from '@custody/schemas'
@@ -28,8 +23,9 @@ import type { Followed } from './catalogues'
 import { alone, type Command, Evidence, type Submitted } from './evidence'
 import { FrameCutter, type FrameHandler } from './frames'
 import { type Answered, MaskedTraffic } from './masked-traffic'
-import { type Changing, Names, type Portal, type Prepared, portalElsewhere } from './names'
+import { Names, type Portal, type Prepared, portalElsewhere } from './names'
 import { NO_FORMATS, readParameters, resultFormats, withFormats } from './parameters'
+import { endsWithReady, Kind, type Request, Requests } from './requests'
 import type { SessionMasking } from './session-masking'
 import {
   Backend,
@@ -49,8 +45,6 @@ const HELD_BYTES_MAX = 1024 * 1024
 /** Flush: makes the target answer what it was sent, where the Sync behind it is held. */
 const FLUSH = Buffer.from([Frontend.flush, 0, 0, 0, 4])
 const SYNC = Buffer.from([Frontend.sync, 0, 0, 0, 4])
-/** Requests that a client may have sent ahead of their answers. */
-export const PIPELINE_REQUESTS_MAX = 100_000
 
 export interface RelaySettings extends EvidenceSettings {
   frameBytesMax: number
@@ -82,41 +76,10 @@ export interface RelayParts {
   onEnd(): void
 }
 
-enum Kind {
-  query,
-  parse,
-  bind,
-  describe,
-  execute,
-  close,
-  sync,
-  functionCall,
-  copyMark,
-  local,
-}
-
-interface Expected extends Changing {
-  kind: Kind
-  /** query: one for each statement; execute, functionCall: one. */
-  commands: Command[]
-  next: number
-  prepared: Prepared | null
-  portal: Portal | null
-  /** Asked by us: its answer is not the client's. */
-  own: boolean
-  /** An answer of our own, whether it was recorded, and whether it says that the next request may come. */
-  bytes: Buffer | null
-  durability: Durability | null
-  isReady: boolean
-  /** Bytes sent towards the target before it: it is taken back with what is not sent from there on. */
-  mark: number
-}
-
 /** An empty string is a command too: the target answers it. */
 const NOTHING: readonly StatementAnalysis[] = [
   { ...unanalysed(null), understood: true, readOnly: true },
 ]
-const NO_COMMANDS: Command[] = []
 const FRONTEND_STREAMED = new Set<number>([Frontend.copyData])
 const BACKEND_STREAMED = new Set<number>([
   Backend.dataRow,
@@ -138,8 +101,6 @@ const RESHAPING = new Set([
 const STATUS_IDLE = 0x49
 /** What Describe and Close are about; else a portal. */
 const STATEMENT = 0x53
-const ENDS_GROUP = new Set<Kind>([Kind.sync, Kind.query, Kind.functionCall, Kind.local])
-const ENDS_WITH_READY = new Set<Kind>([Kind.sync, Kind.query, Kind.functionCall])
 /** Requests that are decided on. */
 const DECIDED = new Set<number>([Frontend.query, Frontend.bind, Frontend.execute])
 /** admin_shutdown for who is sent away; insufficient_privilege for what was decided against; query_canceled for what its own client gave up. */
@@ -174,16 +135,11 @@ export class Relay {
   private readonly fromTarget: FrameCutter
   private readonly texts: SessionTexts
   private readonly names: Names
-  /** Requests without answer, oldest first, from `first` on. */
-  private queue: Expected[] = []
-  private first = 0
-  /** The target ignores everything until Sync. */
-  private skipping = false
+  private readonly requests = new Requests()
   /** We refused a command of the extended protocol and drop what follows until Sync, as a server would. */
   private dropping = false
   private transactionStatus = STATUS_IDLE
   private copyCommand: Command | null = null
-  private group = 0
   /** The client has said that it will send nothing more. */
   private clientDone = false
   /** The target has said that it ends the connection. */
@@ -197,8 +153,6 @@ export class Relay {
   private rows = 0
   private from = 0
   private releasedTo = 0
-  /** Our own answers waiting for their turn. */
-  private locals = 0
   // The chunk being read from the client.
   private forwardFrom = 0
   private inputFrom = -1
@@ -255,12 +209,12 @@ export class Relay {
     this.fromClient = new FrameCutter(
       masking === null ? FRONTEND_STREAMED : NOTHING_STREAMED,
       this.settings.frameBytesMax,
-      this.requests(),
+      this.requestHandler(),
     )
     this.fromTarget = new FrameCutter(
       masking === null ? BACKEND_STREAMED : NOTHING_STREAMED,
       this.settings.frameBytesMax,
-      this.answers(),
+      this.answerHandler(),
     )
   }
 
@@ -336,7 +290,7 @@ export class Relay {
       this.parts.client.pause()
   }
 
-  private requests(): FrameHandler {
+  private requestHandler(): FrameHandler {
     return {
       onFrame: (type, bytes, at, end) => {
         if (DECIDED.has(type) && this.unsettledCatalogue(bytes, at)) return true
@@ -389,8 +343,8 @@ export class Relay {
         break
       case Frontend.sync:
         this.dropping = false
-        this.expect(this.request(Kind.sync))
-        this.group++
+        this.expect(this.requests.make(Kind.sync))
+        this.requests.endGroup()
         break
       case Frontend.functionCall:
         this.onFunctionCall(bytes, at, end)
@@ -410,39 +364,9 @@ export class Relay {
     }
   }
 
-  /** Everything is answered that the client has sent. */
-  private get isIdle(): boolean {
-    return this.queue.length === this.first && !this.skipping
-  }
-
-  private request(kind: Kind, commands: Command[] = NO_COMMANDS): Expected {
-    return {
-      kind,
-      commands,
-      next: 0,
-      prepared: null,
-      portal: null,
-      changes: null,
-      group: this.group,
-      isPassedOver: this.skipping && kind !== Kind.sync,
-      own: false,
-      bytes: null,
-      durability: null,
-      isReady: false,
-      mark: 0,
-    }
-  }
-
-  private expect(one: Expected): void {
-    if (one.isPassedOver) {
-      this.notRun(one)
-      return
-    }
-    this.skipping = false
-    one.mark = this.toTarget.bytes
-    if (this.queue.length - this.first >= PIPELINE_REQUESTS_MAX)
-      throw new WireError(`more than ${PIPELINE_REQUESTS_MAX} requests without answer`)
-    this.queue.push(one)
+  private expect(one: Request): void {
+    if (one.isPassedOver) this.notRun(one)
+    else this.requests.add(one, this.toTarget.bytes)
   }
 
   /** Sends on what of the chunk has not gone, up to `to`. */
@@ -461,8 +385,8 @@ export class Relay {
   private onQuery(bytes: Buffer, at: number, end: number): void {
     const start = at + 5
     const stop = cstringEnd(bytes, start, end)
-    const analysis = this.texts.analyse(bytes, start, stop, this.isIdle)
-    const isRead = this.texts.isRead(analysis, this.isIdle)
+    const analysis = this.texts.analyse(bytes, start, stop, this.requests.isIdle)
+    const isRead = this.texts.isRead(analysis, this.requests.isIdle)
     const statements = analysis.statements.length === 0 ? NOTHING : analysis.statements
     const count = statements.length
     const textAt = (i: number) =>
@@ -491,21 +415,21 @@ export class Relay {
       verdicts.push(verdict)
       submitted.push(one)
     }
-    const one = this.request(
+    const one = this.requests.make(
       Kind.query,
       submitted.map((each, i) => this.recordCommand(each, verdicts[i]!)),
     )
     this.names.endUnnamed(one)
     for (const statement of statements) this.names.namedBySql(one, statement)
     this.expect(one)
-    this.group++
+    this.requests.endGroup()
   }
 
   /** Parse: name text count:i16 (type:i32)* */
   private onParse(bytes: Buffer, at: number, end: number): void {
     const nameEnd = cstringEnd(bytes, at + 5, end)
     const textEnd = cstringEnd(bytes, nameEnd + 1, end)
-    const analysis = this.texts.analyse(bytes, nameEnd + 1, textEnd, this.isIdle)
+    const analysis = this.texts.analyse(bytes, nameEnd + 1, textEnd, this.requests.isIdle)
     const statement =
       analysis.statements.length === 1
         ? analysis.statements[0]!
@@ -525,9 +449,10 @@ export class Relay {
       described: { asked: false, fields: null },
       replacing: -1,
       gone: false,
-      isCertain: analysis.statements.length <= 1 && this.texts.isRead(analysis, this.isIdle),
+      isCertain:
+        analysis.statements.length <= 1 && this.texts.isRead(analysis, this.requests.isIdle),
     }
-    const one = this.request(Kind.parse)
+    const one = this.requests.make(Kind.parse)
     one.prepared = prepared
     this.names.prepare(one, name, prepared)
     this.parts.masking?.noteOther('prepared', bytes.subarray(at + 5, nameEnd))
@@ -543,7 +468,7 @@ export class Relay {
     const portal = this.names.portalOf(
       portalName,
       name,
-      this.group,
+      this.requests.group,
       // Copied, since the chunk's memory is far larger and a portal may live long.
       Buffer.from(bytes.subarray(nameEnd + 1, end)),
       this.parts.masking === null ? NO_FORMATS : resultFormats(bytes, nameEnd + 1, end),
@@ -561,7 +486,7 @@ export class Relay {
       portal.grant = this.grants[0] ?? null
     }
     if (isRun) this.texts.planned()
-    const one = this.request(Kind.bind)
+    const one = this.requests.make(Kind.bind)
     one.prepared = prepared
     one.portal = portal
     this.names.bind(one, portalName, portal)
@@ -572,7 +497,7 @@ export class Relay {
   private onDescribe(bytes: Buffer, at: number, end: number): void {
     const nameEnd = cstringEnd(bytes, at + 6, end)
     const name = bytes.toString('latin1', at + 6, nameEnd)
-    const one = this.request(Kind.describe)
+    const one = this.requests.make(Kind.describe)
     const isStatement = bytes[at + 5] === STATEMENT
     one.portal = isStatement ? null : this.names.portal(name)
     one.prepared = isStatement ? this.names.statement(name) : (one.portal?.prepared ?? null)
@@ -585,7 +510,7 @@ export class Relay {
     const nameEnd = cstringEnd(bytes, at + 5, end)
     const name = bytes.toString('latin1', at + 5, nameEnd)
     const portal = this.names.portal(name)
-    const prepared = this.names.executed(portal, name, this.group)
+    const prepared = this.names.executed(portal, name, this.requests.group)
     const analysis = this.refined(prepared.analysis)
     const submitted = alone(
       'execute',
@@ -599,7 +524,7 @@ export class Relay {
     const command = this.recordCommand(submitted, verdict)
     command.columns = prepared.columns
     if (command.masked !== null) this.describeFirst(nameEnd, bytes, at, portal, prepared)
-    const one = this.request(Kind.execute, [command])
+    const one = this.requests.make(Kind.execute, [command])
     one.prepared = prepared
     one.portal = portal
     this.names.namedBySql(one, analysis)
@@ -614,7 +539,7 @@ export class Relay {
     portal: Portal | null,
     prepared: Prepared,
   ): void {
-    if (this.skipping || portal?.described.asked) return
+    if (this.requests.isSkipping || portal?.described.asked) return
     // What a statement's text means may have changed since it was described; of a portal it can't.
     if (
       portal &&
@@ -629,7 +554,7 @@ export class Relay {
       message(Frontend.describe, Buffer.concat([PORTAL, name, EMPTY_STRING])),
       this.evidence.forwardNeeds,
     )
-    const one = this.request(Kind.describe)
+    const one = this.requests.make(Kind.describe)
     one.own = true
     one.prepared = prepared
     one.portal = portal
@@ -640,7 +565,7 @@ export class Relay {
   private onClose(bytes: Buffer, at: number, end: number): void {
     const nameEnd = cstringEnd(bytes, at + 6, end)
     const name = bytes.toString('latin1', at + 6, nameEnd)
-    const one = this.request(Kind.close)
+    const one = this.requests.make(Kind.close)
     this.names.close(one, bytes[at + 5] === STATEMENT, name)
     this.expect(one)
   }
@@ -663,7 +588,7 @@ export class Relay {
     if (this.stops(verdict, submitted, bytes, at, end, true)) return
     const command = this.recordCommand(submitted, verdict)
     if (command.masked !== null) command.masked.functionOid = oid
-    this.expect(this.request(Kind.functionCall, [command]))
+    this.expect(this.requests.make(Kind.functionCall, [command]))
   }
 
   /** Remembers where COPY data begins in this chunk; all of a run is recorded as one piece. */
@@ -674,21 +599,11 @@ export class Relay {
   }
 
   private startCopy(): void {
-    const command = this.copyCommand ?? this.copyingAhead()
+    const command = this.copyCommand ?? this.requests.newestCommand
     if (command === null || command.copyStarted) return
     command.copyStarted = true
     this.copyCommand = command
-    this.expect(this.request(Kind.copyMark))
-  }
-
-  /** A client may send COPY data before it has seen CopyInResponse: it belongs to the newest command. */
-  private copyingAhead(): Command | null {
-    for (let i = this.queue.length - 1; i >= this.first; i--) {
-      const { commands } = this.queue[i]!
-      const command = commands[commands.length - 1]
-      if (command) return command
-    }
-    return null
+    this.expect(this.requests.make(Kind.copyMark))
   }
 
   private recordInput(bytes: Buffer, to: number): void {
@@ -821,13 +736,6 @@ export class Relay {
     }
   }
 
-  /** Whether the target will say ReadyForQuery without being sent more. */
-  private awaitsReady(): boolean {
-    for (let i = this.first; i < this.queue.length; i++)
-      if (ENDS_WITH_READY.has(this.queue[i]!.kind)) return true
-    return false
-  }
-
   /** What the statement is in this database. `changed`: by this session, so that nobody else can be asked about it. */
   private refined(analysis: StatementAnalysis, changed = false): StatementAnalysis {
     const { catalogue, gate } = this.parts
@@ -853,21 +761,20 @@ export class Relay {
     const one = this.refusal(verdict.code, verdict.reason, ready)
     if (unrecordable) one.durability = null
     if (!ready) this.dropping = true
-    if (this.skipping) return
+    if (this.requests.isSkipping) return
     this.answerLocally(one)
   }
 
-  private refusal(code: string, reason: string, isReady: boolean): Expected {
+  private refusal(code: string, reason: string, isReady: boolean): Request {
     const error = errorResponse({
       severity: 'ERROR',
       sqlstate: SQLSTATES[code] ?? '53100',
       message: `custody refused the command: ${reason}`,
       hint: `${code}: see docs/errors.md`,
     })
-    const one = this.request(Kind.local)
+    const one = this.requests.make(Kind.local)
     one.bytes = isReady ? Buffer.concat([error, readyForQuery(this.transactionStatus)]) : error
     one.durability = 'os'
-    one.isReady = isReady
     return one
   }
 
@@ -879,13 +786,10 @@ export class Relay {
    */
   private notReplicated(error: NotReplicatedError, from: number): void {
     if (this.ended) return
-    let kept = this.first
-    while (kept < this.queue.length && this.queue[kept]!.mark < from) kept++
-    const taken = this.queue.slice(kept)
-    const last = kept > this.first ? this.queue[kept - 1]! : null
+    const taken = this.requests.retract(from)
     const isCopying =
       this.copyCommand !== null && !taken.some((one) => one.commands.includes(this.copyCommand!))
-    const isInside = last !== null && !ENDS_GROUP.has(last.kind) && taken[0]?.kind === Kind.query
+    const isInside = this.requests.isInGroup && taken[0]?.kind === Kind.query
     this.recorder.notReplicated += taken.reduce((sum, one) => sum + one.commands.length, 0)
     if (isCopying || isInside) {
       // Half of it is there: nothing that could be said in the middle of it would be understood.
@@ -893,29 +797,21 @@ export class Relay {
       return
     }
     for (let i = taken.length - 1; i >= 0; i--) this.names.takeBack(taken[i]!)
-    this.queue.length = kept
     let isInError = false
     for (const one of taken) {
       if (one.kind === Kind.local) {
         // The client sees one error a Sync.
-        if (isInError) this.locals--
-        else {
-          one.mark = this.toTarget.bytes
-          this.queue.push(one)
-        }
+        if (!isInError) this.requests.add(one, this.toTarget.bytes)
       } else if (one.kind === Kind.sync) {
         isInError = false
-        this.queue.push(one)
-        one.mark = this.toTarget.bytes
+        this.requests.add(one, this.toTarget.bytes)
         this.toTarget.send(SYNC, null)
       } else {
         this.notRun(one, error)
         if (one.kind === Kind.copyMark || one.own || isInError) continue
-        const isReady = ENDS_WITH_READY.has(one.kind)
+        const isReady = endsWithReady(one)
         const told = this.refusal(error.code, `${error.message}; it did not run`, isReady)
-        told.mark = this.toTarget.bytes
-        this.queue.push(told)
-        this.locals++
+        this.requests.add(told, this.toTarget.bytes)
         isInError = !isReady
       }
     }
@@ -940,8 +836,7 @@ export class Relay {
     this.finish(reason)
   }
 
-  private answerLocally(one: Expected): void {
-    this.locals++
+  private answerLocally(one: Request): void {
     this.expect(one)
     this.sendLocal()
   }
@@ -951,7 +846,7 @@ export class Relay {
     const { analysis, index } = submitted
     this.forward(bytes, at)
     // Without the Sync behind the request the target would keep its answers to what came before.
-    if (this.queue.length > this.first) this.toTarget.send(FLUSH, null)
+    if (!this.requests.isEmpty) this.toTarget.send(FLUSH, null)
     const terms = verdict.terms!
     const waiting = this.parts.approvals.ask(
       {
@@ -974,10 +869,10 @@ export class Relay {
   }
 
   private tell(message: string, hint?: string): void {
-    const one = this.request(Kind.local)
+    const one = this.requests.make(Kind.local)
     one.bytes = errorResponse({ severity: 'NOTICE', sqlstate: '00000', message, hint })
     one.durability = 'os'
-    if (!this.skipping) this.answerLocally(one)
+    if (!this.requests.isSkipping) this.answerLocally(one)
   }
 
   private answeredByPeople(
@@ -1038,12 +933,8 @@ export class Relay {
 
   /** Sends our own answers whose turn has come. */
   private sendLocal(): void {
-    while (this.queue[this.first]?.kind === Kind.local) {
-      const { bytes, durability } = this.queue[this.first]!
-      this.toClient.send(bytes!, durability)
-      this.locals--
-      this.shift()
-    }
+    for (let one = this.requests.takeLocal(); one !== null; one = this.requests.takeLocal())
+      this.toClient.send(one.bytes!, one.durability)
   }
 
   // ── from the target ──────────────────────────────────────────────────────────────────────────────────────────
@@ -1057,7 +948,7 @@ export class Relay {
     }
   }
 
-  private answers(): FrameHandler {
+  private answerHandler(): FrameHandler {
     return {
       onFrame: (type, bytes, at, end) => {
         if (this.masked !== null) this.masked.put(type, bytes, at, end)
@@ -1069,7 +960,7 @@ export class Relay {
         if (first && type === Backend.dataRow) this.rows++
         else if (last && type === Backend.functionCallResponse) {
           this.complete('ok', bytes, end, null)
-          if (this.locals > 0) this.releaseLocal(bytes, end)
+          if (this.requests.hasLocal) this.releaseLocal(bytes, end)
         }
       },
       onChunkEnd: (bytes) => this.onAnswersEnd(this.masked?.endChunk(bytes) ?? bytes),
@@ -1080,15 +971,15 @@ export class Relay {
   private answering(): Answered {
     return {
       encoding: () => this.texts.encoding,
-      command: () => this.current()?.masked ?? null,
+      command: () => this.requests.command()?.masked ?? null,
       statement: () => {
-        const prepared = this.head()?.prepared
+        const prepared = this.requests.head()?.prepared
         if (!prepared) return null
         const submitted = alone('', prepared.text, prepared.analysis)
         return this.evidence.maskOf(submitted, this.revealed[0] ?? null)
       },
       columns: () => {
-        const { portal, prepared, kind } = this.head() ?? {}
+        const { portal, prepared, kind } = this.requests.head() ?? {}
         if (kind !== Kind.execute) return undefined
         if (portal?.described.fields) return portal.described.fields
         const fields = prepared?.described.fields
@@ -1104,17 +995,17 @@ export class Relay {
   /** A message of the target as the client gets it, which is as it is recorded. */
   private goesOn(type: number, bytes: Buffer, at: number, end: number): void {
     if (end > at) this.onAnswer(type, bytes, at, end)
-    if (this.locals > 0) this.releaseLocal(bytes, end)
+    if (this.requests.hasLocal) this.releaseLocal(bytes, end)
   }
 
   /** A description that we asked for is not the client's. */
   private takesDescription(fields: WireColumn[]): boolean {
-    const head = this.head()
+    const head = this.requests.head()
     if (!head?.own) return false
     if (head.portal) head.portal.described.fields = fields
-    this.shift()
+    this.requests.shift()
     // Of a portal that is not known here, for the Execute behind it.
-    const next = this.head()
+    const next = this.requests.head()
     if (next?.kind === Kind.execute && next.portal === null)
       next.portal = portalElsewhere(next.prepared!, next.group, fields)
     return true
@@ -1122,7 +1013,7 @@ export class Relay {
 
   private onAnswersEnd(bytes: Buffer): void {
     if (this.from < bytes.length)
-      this.recordPiece(bytes, this.from, bytes.length, this.pending() ?? null)
+      this.recordPiece(bytes, this.from, bytes.length, this.requests.pending())
     if (bytes.length > this.releasedTo)
       this.toClient.send(
         this.releasedTo === 0 ? bytes : bytes.subarray(this.releasedTo),
@@ -1178,7 +1069,7 @@ export class Relay {
         this.complete('ok', bytes, end, null)
         return
       case Backend.copyInResponse: {
-        const command = this.current()
+        const command = this.requests.command()
         if (command) {
           command.copyIn = true
           this.copyCommand ??= command
@@ -1200,69 +1091,24 @@ export class Relay {
     }
   }
 
-  /** The request that the target answers now; our own answers and marks are not the target's. */
-  private head(): Expected | undefined {
-    for (;;) {
-      const head = this.queue[this.first]
-      if (head === undefined || head.kind !== Kind.copyMark) return head
-      this.shift()
-    }
-  }
-
-  private current(): Command | undefined {
-    const head = this.head()
-    return head?.commands[head.next]
-  }
-
-  /** The command that bytes still arriving will belong to. */
-  private pending(): Command | undefined {
-    for (let i = this.first; i < this.queue.length; i++) {
-      const one = this.queue[i]!
-      const command = one.commands[one.next]
-      if (command) return command
-      if (one.kind === Kind.sync) return undefined
-    }
-    return undefined
-  }
-
-  private shift(): void {
-    this.queue[this.first] = undefined as unknown as Expected
-    this.first++
-    if (this.first === this.queue.length) {
-      this.queue.length = 0
-      this.first = 0
-    } else if (this.first > 1024) {
-      this.queue = this.queue.slice(this.first)
-      this.first = 0
-    }
-  }
-
   private answered(kind: Kind): void {
-    const head = this.head()
-    if (head === undefined || head.kind !== kind) throw new WireError('an answer fits no request')
-    if (kind === Kind.parse) this.names.settled(head.prepared!)
-    else if (kind === Kind.bind) this.names.settled(head.portal!)
-    this.shift()
+    const one = this.requests.answered(kind)
+    if (kind === Kind.parse) this.names.settled(one.prepared!)
+    else if (kind === Kind.bind) this.names.settled(one.portal!)
   }
 
   private onRowDescription(bytes: Buffer, at: number, end: number): void {
     const columns = this.evidence.columnsOf(bytes, at, end)
-    const head = this.head()
+    const head = this.requests.head()
     if (head?.kind === Kind.describe) {
       const described = head.portal?.described ?? head.prepared?.described
       if (described && this.masked?.fields) described.fields = this.masked.fields
       if (head.prepared) head.prepared.columns = columns
-      // Executes of the same statement that were already sent learn their columns too.
-      for (let i = this.first + 1; i < this.queue.length; i++) {
-        const one = this.queue[i]!
-        if (one.kind === Kind.sync) break
-        if (one.kind === Kind.execute && one.prepared === head.prepared)
-          one.commands[0]!.columns = columns
-      }
-      this.shift()
+      this.requests.describe(head.prepared, columns)
+      this.requests.shift()
       return
     }
-    const command = this.current()
+    const command = this.requests.command()
     if (command !== undefined) command.columns = columns
     else if (head?.kind !== Kind.query)
       throw new WireError('rows are described that nobody asked for')
@@ -1270,7 +1116,7 @@ export class Relay {
 
   /** ParameterDescription: count:i16 (type:i32)* */
   private onParameterDescription(bytes: Buffer, at: number, end: number): void {
-    const prepared = this.head()?.prepared
+    const prepared = this.requests.head()?.prepared
     if (!prepared) return
     const count = bytes.readUInt16BE(at + 5)
     if (at + 7 + count * 4 > end) throw new WireError('ParameterDescription is too short')
@@ -1293,8 +1139,8 @@ export class Relay {
     const status = code === '57014' ? 'cancelled' : 'error'
     const severity = fields.get('V') ?? fields.get('S')
     if (severity === 'FATAL' || severity === 'PANIC') this.fatal = true
-    if (this.head()?.own) this.shift()
-    const head = this.head()
+    if (this.requests.head()?.own) this.requests.shift()
+    const head = this.requests.head()
     if (head === undefined || head.kind === Kind.sync) {
       // Nobody asked: the target ends the connection (shutdown, idle timeout). It goes on as session output.
       return
@@ -1325,30 +1171,14 @@ export class Relay {
 
   /** After an error in the extended protocol the target reads on to the next Sync without doing anything. */
   private skipToSync(): void {
-    const skipped: Expected[] = []
-    for (;;) {
-      const head = this.queue[this.first]
-      if (head === undefined || head.kind === Kind.sync) {
-        // Without Sync it is still to come; `expect` passes over what comes before it.
-        if (head === undefined) this.skipping = true
-        break
-      }
-      if (head.kind === Kind.local) {
-        // The client sees one error a Sync; ours would be a second.
-        this.shift()
-        this.locals--
-        continue
-      }
-      skipped.push(head)
-      this.notRun(head)
-      this.shift()
-    }
+    const skipped = this.requests.skipToSync()
+    for (const one of skipped) this.notRun(one)
     // The last change first: several may be of one name.
     for (let i = skipped.length - 1; i >= 0; i--) this.names.takeBack(skipped[i]!)
   }
 
   /** Commands that were recorded and forwarded, and that the target then passed over. */
-  private notRun(head: Expected, refused: NotReplicatedError | null = null): void {
+  private notRun(head: Request, refused: NotReplicatedError | null = null): void {
     for (; head.next < head.commands.length; head.next++) {
       const command = head.commands[head.next]!
       this.evidence.skipped(
@@ -1363,12 +1193,12 @@ export class Relay {
   private onReady(bytes: Buffer, at: number, end: number): void {
     this.transactionStatus = bytes[at + 5]!
     for (;;) {
-      const head = this.head()
+      const head = this.requests.head()
       if (head === undefined || head.kind === Kind.local)
         throw new WireError('ReadyForQuery fits no request')
       this.notRun(head)
-      this.shift()
-      if (ENDS_WITH_READY.has(head.kind)) {
+      this.requests.shift()
+      if (endsWithReady(head)) {
         if (this.transactionStatus === STATUS_IDLE) this.names.endPortals(head.group)
         break
       }
@@ -1394,7 +1224,7 @@ export class Relay {
 
   /** Our own answer whose turn has come goes between what the target sent before and after. */
   private releaseLocal(bytes: Buffer, end: number): void {
-    if (this.queue[this.first]?.kind !== Kind.local) return
+    if (!this.requests.isLocalNext) return
     if (end > this.from) {
       this.recordPiece(bytes, this.from, end, null)
       this.from = end
@@ -1413,7 +1243,7 @@ export class Relay {
     code: string | null = null,
     text: string | null = null,
   ): void {
-    const head = this.head()
+    const head = this.requests.head()
     const command = head?.commands[head.next]
     if (head === undefined) throw new WireError('an answer fits no request')
     if (command === undefined) {
@@ -1429,25 +1259,10 @@ export class Relay {
     )
       this.names.deallocated()
     if (head.kind === Kind.execute) {
-      this.shift()
-      if (command.copyIn) this.dropIgnoredSyncs(status !== 'ok')
+      this.requests.shift()
+      if (command.copyIn) this.requests.dropIgnoredSyncs(status !== 'ok')
       if (status === 'error' || status === 'cancelled') this.skipToSync()
     }
-  }
-
-  /** Sync sent before COPY data is read by the target while it copies, and ignored there. */
-  private dropIgnoredSyncs(failed: boolean): void {
-    const kept: Expected[] = []
-    let marked = false
-    const rest = this.queue.slice(this.first)
-    const hasMark = rest.some((one) => one.kind === Kind.copyMark)
-    for (const one of rest) {
-      if (one.kind === Kind.copyMark) marked = true
-      else if (one.kind === Kind.sync && !marked && (hasMark || failed)) continue
-      else kept.push(one)
-    }
-    this.queue = kept
-    this.first = 0
   }
 
   private finishCommand(
@@ -1481,7 +1296,7 @@ export class Relay {
       if (command.makesCode) this.changedHere = true
       if (this.parts.masking && command.renaming) this.parts.masking.isStale = true
       // Its Sync may be held behind what waits for this; where there is one to come, its answer says if all is committed.
-      if (this.settling && this.changing === 0 && !this.awaitsReady())
+      if (this.settling && this.changing === 0 && !this.requests.awaitsReady)
         setImmediate(() => this.settled())
     }
     if (this.copyCommand === command) this.copyCommand = null
