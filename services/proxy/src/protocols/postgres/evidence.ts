@@ -14,6 +14,7 @@ import type { Setting } from './analysis'
 import { constantsNotKept, keptText, parameterMask, passwordsOf } from './literals'
 import type { MaskedTraffic } from './masked-traffic'
 import { WITHHELD, withoutData } from './messages'
+import type { Reshaping } from './session-catalogue'
 import { type CommandMask, type SessionMasking, WRITTEN_CHARACTERS_MAX } from './session-masking'
 import { readRowDescription } from './wire'
 
@@ -32,12 +33,10 @@ export interface Submitted {
 }
 
 /** One that runs. */
-export class Command extends RunningCommand implements Setting {
+export class Command extends RunningCommand implements Setting, Reshaping {
   maySet = false
-  /** It may change what the database has made its own, or what its relations are. */
   changing = false
   makesCode = false
-  /** It may change what names mean to masking. */
   renaming = false
   copyIn = false
   /** The client has begun to send COPY data: what it sent before and the target reads while copying is ignored there. */

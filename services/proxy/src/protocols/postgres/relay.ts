@@ -18,7 +18,6 @@ import { encodeDecision, type Grant, type Reveal, type SessionGate, type Verdict
 import { Lane } from '../../lane'
 import { MaskCounts } from '../../masks'
 import { SessionTexts } from './analysis'
-import { Catalogue } from './catalogue'
 import type { Followed } from './catalogues'
 import { alone, type Command, Evidence, type Submitted } from './evidence'
 import { FrameCutter, type FrameHandler } from './frames'
@@ -26,6 +25,7 @@ import { type Answered, MaskedTraffic } from './masked-traffic'
 import { Names, type Portal, type Prepared, portalElsewhere } from './names'
 import { NO_FORMATS, readParameters, resultFormats, withFormats } from './parameters'
 import { endsWithReady, Kind, type Request, Requests } from './requests'
+import { SessionCatalogue } from './session-catalogue'
 import type { SessionMasking } from './session-masking'
 import {
   Backend,
@@ -88,16 +88,6 @@ const BACKEND_STREAMED = new Set<number>([
 ])
 /** Where values may have to be replaced, what holds them is taken whole. */
 const NOTHING_STREAMED = new Set<number>()
-/** What may change which columns a name means. */
-const RESHAPING = new Set([
-  'sql:create',
-  'sql:alter',
-  'sql:drop',
-  'sql:comment',
-  'sql:unknown',
-  'sql:do',
-  'sql:call',
-])
 const STATUS_IDLE = 0x49
 /** What Describe and Close are about; else a portal. */
 const STATEMENT = 0x53
@@ -122,8 +112,6 @@ const SQLSTATES: Record<string, string> = {
   'CUSTODY-MASK-004': '42501',
 }
 
-const NOTHING_KNOWN = Catalogue.nothingKnown
-
 export class Relay {
   private readonly recorder: Recorder
   private readonly session: RecordedSession
@@ -134,6 +122,7 @@ export class Relay {
   private readonly fromClient: FrameCutter
   private readonly fromTarget: FrameCutter
   private readonly texts: SessionTexts
+  private readonly catalogue: SessionCatalogue
   private readonly names: Names
   private readonly requests = new Requests()
   /** We refused a command of the extended protocol and drop what follows until Sync, as a server would. */
@@ -161,9 +150,6 @@ export class Relay {
   private grants: Grant[] = []
   // A request that waits until it is known what the database makes of it.
   private settling = false
-  private changing = 0
-  /** This transaction may have changed what only its own session sees. */
-  private changedHere = false
   private denial: { index: number; verdict: Verdict } | null = null
   private ended = false
   private bytesIn = 0
@@ -175,6 +161,7 @@ export class Relay {
     this.session = parts.session
     this.settings = parts.settings
     this.texts = new SessionTexts(parts.analyser, parts.parameters)
+    this.catalogue = new SessionCatalogue(parts.catalogue, parts.gate, parts.masking)
     this.names = new Names(parts.settings.namesMax)
     const { client, target, masking, recorder, session, settings } = parts
     const looseCounts = new MaskCounts()
@@ -404,13 +391,13 @@ export class Relay {
         text: this.texts.textOf(text),
         textBytes: text.length,
         // What stands behind a statement that makes things may use what it made.
-        analysis: this.refined(statements[i]!, changed),
+        analysis: this.catalogue.refine(statements[i]!, changed),
         index: i,
         count,
       }
       changed ||= count > 1 && statements[i]!.makesCode
       const verdict = this.judge(one, isRead)
-      if (count > 1 && this.renames(statements[i]!)) this.parts.masking!.change(statements[i]!)
+      if (count > 1) this.catalogue.assume(statements[i]!)
       if (this.stops(verdict, one, bytes, at, end, true)) return
       verdicts.push(verdict)
       submitted.push(one)
@@ -475,7 +462,7 @@ export class Relay {
     )
     const { prepared } = portal
     // The target plans the statement now, and may run functions for that.
-    const analysis = this.refined(prepared.analysis)
+    const analysis = this.catalogue.refine(prepared.analysis)
     const isRun = runsInPlanning(analysis)
     if (isRun && this.parts.gate.restricted) {
       const submitted = alone('bind', prepared.text, analysis)
@@ -511,7 +498,7 @@ export class Relay {
     const name = bytes.toString('latin1', at + 5, nameEnd)
     const portal = this.names.portal(name)
     const prepared = this.names.executed(portal, name, this.requests.group)
-    const analysis = this.refined(prepared.analysis)
+    const analysis = this.catalogue.refine(prepared.analysis)
     const submitted = alone(
       'execute',
       prepared.text,
@@ -616,32 +603,10 @@ export class Relay {
 
   private recordCommand(submitted: Submitted, verdict: Verdict): Command {
     const { analysis, index } = submitted
-    const { masking } = this.parts
     const command = this.evidence.start(submitted, verdict, this.revealed[index] ?? null)
-    command.changing = analysis.makesCode || this.reshapes(analysis)
-    command.makesCode = analysis.makesCode
-    command.renaming = this.renames(analysis)
-    if (masking !== null) {
-      // What becomes known by running it.
-      masking.note(command.masked!.mask, analysis, this.changing > 0)
-      if (command.renaming) masking.change(analysis)
-    }
+    this.catalogue.started(command, analysis)
     this.texts.started(command, analysis)
-    if (command.changing) this.changing++
     return command
-  }
-
-  private renames(analysis: StatementAnalysis): boolean {
-    const run = this.parts.masking?.executed(analysis)
-    return run !== undefined && (run.makesCode || this.reshapes(run))
-  }
-
-  private reshapes({ verbs }: StatementAnalysis): boolean {
-    return (
-      this.parts.masking !== null &&
-      this.parts.catalogue !== null &&
-      verbs.some((verb) => RESHAPING.has(verb))
-    )
   }
 
   private parametersIn(values: Buffer, typeOids: readonly number[]): ParameterDraft[] | undefined {
@@ -655,21 +620,13 @@ export class Relay {
    * again when it is known. What this session sent before may change it, and must have ended first.
    */
   private unsettledCatalogue(bytes: Buffer, at: number): boolean {
-    const { catalogue, gate, masking } = this.parts
-    if (catalogue === null || (!gate.restricted && masking === null) || this.ended) return false
-    // Nobody else sees what this transaction made, and asking might wait for its locks.
-    if ((this.changedHere || masking?.isStale) && this.changing === 0) return false
-    if (this.changing > 0) {
-      this.forward(bytes, at)
-      this.toTarget.send(FLUSH, null)
-      this.settling = true
-      return true
-    }
-    const fresh = catalogue.fresh()
-    if (fresh === null) return false
+    if (this.ended) return false
+    const awaited = this.catalogue.awaited()
+    if (awaited === null) return false
     this.forward(bytes, at)
     this.settling = true
-    void fresh.then(() => this.settled())
+    if (awaited === 'commands') this.toTarget.send(FLUSH, null)
+    else void awaited.then(() => this.settled())
     return true
   }
 
@@ -734,14 +691,6 @@ export class Relay {
       terms: null,
       alert: null,
     }
-  }
-
-  /** What the statement is in this database. `changed`: by this session, so that nobody else can be asked about it. */
-  private refined(analysis: StatementAnalysis, changed = false): StatementAnalysis {
-    const { catalogue, gate } = this.parts
-    if (!gate.restricted || catalogue === null) return analysis
-    if (changed || this.changedHere) return NOTHING_KNOWN.refine(analysis)
-    return catalogue.current?.refine(analysis) ?? NOTHING_KNOWN.refine(analysis)
   }
 
   /** Answers in the target's stead, in its turn. */
@@ -1203,16 +1152,8 @@ export class Relay {
         break
       }
     }
-    const { masking } = this.parts
-    const isChanged =
-      this.changedHere || masking?.isStale || (this.changing === 0 && masking?.hasChanged)
-    if (this.transactionStatus === STATUS_IDLE && isChanged) {
-      // Now others see it.
-      this.changedHere = false
-      masking?.settle()
-      this.parts.catalogue?.changed()
-    }
-    if (this.settling && this.changing === 0) setImmediate(() => this.settled())
+    if (this.transactionStatus === STATUS_IDLE) this.catalogue.committed()
+    if (this.settling && this.catalogue.isSettled) setImmediate(() => this.settled())
     this.texts.ready()
     // What the client got beside any command: ParseComplete and the like with nothing executed, notices.
     if (at > this.from || this.evidence.bytes > 0) {
@@ -1291,14 +1232,10 @@ export class Relay {
   /** What it may have changed is now to be found out. */
   private over(command: Command): void {
     this.texts.ended(command)
-    if (command.changing) {
-      this.changing--
-      if (command.makesCode) this.changedHere = true
-      if (this.parts.masking && command.renaming) this.parts.masking.isStale = true
-      // Its Sync may be held behind what waits for this; where there is one to come, its answer says if all is committed.
-      if (this.settling && this.changing === 0 && !this.requests.awaitsReady)
-        setImmediate(() => this.settled())
-    }
+    this.catalogue.ended(command)
+    // Its Sync may be held behind what waits for this; where there is one to come, its answer says if all is committed.
+    if (command.changing && this.settling && this.catalogue.isSettled && !this.requests.awaitsReady)
+      setImmediate(() => this.settled())
     if (this.copyCommand === command) this.copyCommand = null
   }
 
@@ -1340,8 +1277,7 @@ export class Relay {
     this.ended = true
     const { client, target } = this.parts
     this.waiting?.waiting.withdraw(reason)
-    if (this.changedHere || this.parts.masking?.isStale || this.changing > 0)
-      this.parts.catalogue?.changed()
+    this.catalogue.left()
     for (const command of [...this.session.open] as Command[]) {
       this.evidence.unknown(command, reason)
       this.over(command)
