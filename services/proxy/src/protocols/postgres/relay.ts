@@ -12,9 +12,10 @@ import { NotReplicatedError, type RecordedSession, type Recorder } from '@custod
 import { isCustodyError } from '@custody/kit'
 import { type Analyser, type StatementAnalysis, unanalysed } from '@custody/postgres-sql'
 import type { ParameterDraft } from '@custody/schemas'
-import type { Answer, Approvals, Waiting } from '../../approvals'
+import type { Answer, Approvals } from '../../approvals'
 import type { EvidenceSettings } from '../../evidence'
-import { encodeDecision, type Grant, type Reveal, type SessionGate, type Verdict } from '../../gate'
+import type { SessionGate, Verdict } from '../../gate'
+import { Judge } from '../../judge'
 import { Lane } from '../../lane'
 import { MaskCounts } from '../../masks'
 import { SessionTexts } from './analysis'
@@ -122,6 +123,7 @@ export class Relay {
   private readonly fromClient: FrameCutter
   private readonly fromTarget: FrameCutter
   private readonly texts: SessionTexts
+  private readonly judge: Judge<StatementAnalysis>
   private readonly catalogue: SessionCatalogue
   private readonly names: Names
   private readonly requests = new Requests()
@@ -135,9 +137,6 @@ export class Relay {
   private fatal = false
   /** Null where nothing is masked. */
   private readonly masked: MaskedTraffic | null
-  /** Columns whose values the request's statements show, statement by statement, and by what approval. */
-  private revealed: Reveal[] = []
-  private revealGrants: Grant[] = []
   // The answer being received.
   private rows = 0
   private from = 0
@@ -145,12 +144,8 @@ export class Relay {
   // The chunk being read from the client.
   private forwardFrom = 0
   private inputFrom = -1
-  // A request that waits for a person, and what it was told so far, statement by statement.
-  private waiting: { waiting: Waiting; index: number } | null = null
-  private grants: Grant[] = []
-  // A request that waits until it is known what the database makes of it.
+  /** A request waits until it is known what the database makes of it. */
   private settling = false
-  private denial: { index: number; verdict: Verdict } | null = null
   private ended = false
   private bytesIn = 0
   private movedBytes = -1
@@ -162,6 +157,13 @@ export class Relay {
     this.settings = parts.settings
     this.texts = new SessionTexts(parts.analyser, parts.parameters)
     this.catalogue = new SessionCatalogue(parts.catalogue, parts.gate, parts.masking)
+    this.judge = new Judge({
+      session: parts.session,
+      gate: parts.gate,
+      approvals: parts.approvals,
+      masks: parts.masking,
+      onAnswer: (answer) => this.onAnswerOfPeople(answer),
+    })
     this.names = new Names(parts.settings.namesMax)
     const { client, target, masking, recorder, session, settings } = parts
     const looseCounts = new MaskCounts()
@@ -211,7 +213,7 @@ export class Relay {
     target.on('data', (chunk: Buffer) => this.onTarget(chunk))
     client.on('end', () => {
       this.clientDone = true
-      if (this.waiting !== null) this.finish('the client went away while a command was held')
+      if (this.judge.isWaiting) this.finish('the client went away while a command was held')
       else if (!this.settling) this.toTarget.end()
     })
     target.on('end', () => this.onTargetEnd())
@@ -247,7 +249,7 @@ export class Relay {
       idleMsMax > 0 &&
       stillMs >= idleMsMax &&
       this.session.open.size === 0 &&
-      this.waiting === null
+      !this.judge.isWaiting
     )
       this.abort('CUSTODY-SESSION-001', `the session was idle for ${stillMs} ms`, '57P05')
   }
@@ -273,7 +275,7 @@ export class Relay {
     } catch (error) {
       this.protocolError('client', error)
     }
-    if (this.waiting !== null && this.fromClient.heldBytes > HELD_BYTES_MAX)
+    if (this.judge.isWaiting && this.fromClient.heldBytes > HELD_BYTES_MAX)
       this.parts.client.pause()
   }
 
@@ -282,11 +284,8 @@ export class Relay {
       onFrame: (type, bytes, at, end) => {
         if (DECIDED.has(type) && this.unsettledCatalogue(bytes, at)) return true
         this.onRequest(type, bytes, at, end)
-        if (this.waiting !== null) return true
-        if (this.grants.length > 0) this.grants = []
-        if (this.revealed.length > 0) this.revealed = []
-        if (this.revealGrants.length > 0) this.revealGrants = []
-        this.denial = null
+        if (this.judge.isWaiting) return true
+        this.judge.next()
         return false
       },
       onPiece: (_type, _bytes, at) => this.onCopyData(at),
@@ -396,7 +395,7 @@ export class Relay {
         count,
       }
       changed ||= count > 1 && statements[i]!.makesCode
-      const verdict = this.judge(one, isRead)
+      const verdict = this.verdictOn(one, isRead)
       if (count > 1) this.catalogue.assume(statements[i]!)
       if (this.stops(verdict, one, bytes, at, end, true)) return
       verdicts.push(verdict)
@@ -466,11 +465,11 @@ export class Relay {
     const isRun = runsInPlanning(analysis)
     if (isRun && this.parts.gate.restricted) {
       const submitted = alone('bind', prepared.text, analysis)
-      const verdict = this.judge(submitted, prepared.isCertain)
+      const verdict = this.verdictOn(submitted, prepared.isCertain)
       if (verdict.outcome !== 'allow')
         submitted.parameters = this.parametersIn(portal.values!, prepared.typeOids)
       if (this.stops(verdict, submitted, bytes, at, end, false)) return
-      portal.grant = this.grants[0] ?? null
+      portal.grant = this.judge.grant(0)
     }
     if (isRun) this.texts.planned()
     const one = this.requests.make(Kind.bind)
@@ -505,8 +504,8 @@ export class Relay {
       analysis,
       portal?.values ? this.parametersIn(portal.values, prepared.typeOids) : undefined,
     )
-    if (portal?.grant) this.grants[0] ??= portal.grant
-    const verdict = this.judge(submitted, prepared.isCertain)
+    if (portal?.grant) this.judge.rely(0, portal.grant)
+    const verdict = this.verdictOn(submitted, prepared.isCertain)
     if (this.stops(verdict, submitted, bytes, at, end, false)) return
     const command = this.recordCommand(submitted, verdict)
     command.columns = prepared.columns
@@ -571,7 +570,7 @@ export class Relay {
       textBytes: 0,
       parameters: this.parametersIn(bytes.subarray(at + 9, end), []),
     }
-    const verdict = this.judge(submitted, false)
+    const verdict = this.verdictOn(submitted, false)
     if (this.stops(verdict, submitted, bytes, at, end, true)) return
     const command = this.recordCommand(submitted, verdict)
     if (command.masked !== null) command.masked.functionOid = oid
@@ -603,7 +602,7 @@ export class Relay {
 
   private recordCommand(submitted: Submitted, verdict: Verdict): Command {
     const { analysis, index } = submitted
-    const command = this.evidence.start(submitted, verdict, this.revealed[index] ?? null)
+    const command = this.evidence.start(submitted, verdict, this.judge.reveal(index))
     this.catalogue.started(command, analysis)
     this.texts.started(command, analysis)
     return command
@@ -634,19 +633,12 @@ export class Relay {
     if (!this.settling || this.ended) return
     this.settling = false
     this.goOn()
-    if (this.clientDone && !this.settling && this.waiting === null) this.toTarget.end()
+    if (this.clientDone && !this.settling && !this.judge.isWaiting) this.toTarget.end()
   }
 
-  /** The verdict on one statement of the request; what a person said of it before counts. `isRead`: its text is what runs. */
-  private judge({ analysis, text, index }: Submitted, isRead: boolean): Verdict {
-    if (this.denial?.index === index) return this.denial.verdict
-    const words = isRead ? () => utf8Of(text) : null
-    const decided = this.parts.gate.decide(analysis, this.grants[index] ?? null, words)
-    const verdict =
-      decided.outcome === 'allow' ? this.judgeMasks(analysis, index, decided) : decided
-    return verdict.outcome === 'hold' && this.parts.approvals.full
-      ? denied(verdict, 'too many commands wait for approval already', 'CUSTODY-POLICY-006')
-      : verdict
+  /** `isRead`: its text is what runs. */
+  private verdictOn({ analysis, text, index }: Submitted, isRead: boolean): Verdict {
+    return this.judge.verdict(analysis, index, isRead ? () => utf8Of(text) : null)
   }
 
   /** Whether the request goes no further for now, or at all. `ready`: its answer ends with ReadyForQuery. */
@@ -664,35 +656,6 @@ export class Relay {
     return true
   }
 
-  /** Of what policies let pass: whether masked values are shown, and what masking doesn't let pass. */
-  private judgeMasks(analysis: StatementAnalysis, index: number, verdict: Verdict): Verdict {
-    const { masking, gate } = this.parts
-    if (masking === null) return verdict
-    let mask = masking.statement(analysis, null)
-    if (mask.shown.length > 0 && gate.mayReveal) {
-      const reveal = gate.reveal(analysis, mask.shown, this.revealGrants[index] ?? null)
-      if (reveal.held !== null && masking.wantsReveal) return reveal.held
-      if (reveal.decision !== null) {
-        this.revealed[index] = reveal
-        mask = masking.statement(analysis, reveal.revealed)
-      }
-    }
-    const { refused } = mask
-    if (refused === null) return verdict
-    return {
-      outcome: 'block',
-      decision: encodeDecision({
-        outcome: 'block',
-        policies: [`masking:${refused.rule}`],
-        reason: refused.reason,
-      }),
-      code: refused.code,
-      reason: refused.reason,
-      terms: null,
-      alert: null,
-    }
-  }
-
   /** Answers in the target's stead, in its turn. */
   private refuse(
     verdict: Verdict,
@@ -705,8 +668,7 @@ export class Relay {
     this.forward(bytes, at)
     this.forwardFrom = end
     const unrecordable = verdict.code.startsWith('CUSTODY-LOG')
-    if (!unrecordable)
-      this.evidence.blocked(submitted, verdict, this.revealed[submitted.index] ?? null)
+    if (!unrecordable) this.evidence.blocked(submitted, verdict, this.judge.reveal(submitted.index))
     const one = this.refusal(verdict.code, verdict.reason, ready)
     if (unrecordable) one.durability = null
     if (!ready) this.dropping = true
@@ -796,21 +758,9 @@ export class Relay {
     this.forward(bytes, at)
     // Without the Sync behind the request the target would keep its answers to what came before.
     if (!this.requests.isEmpty) this.toTarget.send(FLUSH, null)
-    const terms = verdict.terms!
-    const waiting = this.parts.approvals.ask(
-      {
-        session: this.session,
-        statement: this.evidence.describe(
-          submitted,
-          this.evidence.maskOf(submitted, this.revealed[index] ?? null),
-        ),
-        decision: verdict.decision,
-        terms,
-        reason: verdict.reason,
-      },
-      (answer) => this.answeredByPeople(answer, verdict, analysis, index),
-    )
-    this.waiting = { waiting, index }
+    const mask = this.evidence.maskOf(submitted, this.judge.reveal(index))
+    const statement = this.evidence.describe(submitted, mask)
+    const waiting = this.judge.ask(verdict, analysis, index, statement)
     this.tell(
       `custody holds the command: ${verdict.reason}`,
       `Request ${waiting.name}, until ${new Date(waiting.expiresMs).toISOString().slice(0, 19)}Z. Somebody else may answer with: custody approve ${waiting.name}`,
@@ -824,49 +774,17 @@ export class Relay {
     if (!this.requests.isSkipping) this.answerLocally(one)
   }
 
-  private answeredByPeople(
-    answer: Answer,
-    verdict: Verdict,
-    analysis: StatementAnalysis,
-    index: number,
-  ): void {
+  private onAnswerOfPeople(answer: Answer): void {
     if (this.ended) return
-    this.waiting = null
-    if (answer.state === 'approved') {
-      if (verdict.reveals) this.revealGrants[index] = answer.grant
-      else this.grants[index] = answer.grant
-      this.parts.gate.remember(
-        answer.grant,
-        verdict.terms!,
-        analysis.fingerprint,
-        verdict.reveals ?? null,
-      )
-      this.tell(`custody: approved by ${answer.by}`)
-    } else
-      this.deny(
-        index,
-        verdict,
-        answer.state === 'denied'
-          ? `denied by ${answer.by}${answer.comment ? `: ${answer.comment}` : ''}`
-          : 'nobody approved it in time',
-        answer.state === 'denied' ? 'CUSTODY-POLICY-003' : 'CUSTODY-POLICY-004',
-      )
+    if (answer.state === 'approved') this.tell(`custody: approved by ${answer.by}`)
     this.goOn()
   }
 
   /** The client asked to cancel: true where that meant a command that is held. */
   cancelHeld(): boolean {
-    if (this.waiting === null) return false
-    const { waiting, index } = this.waiting
-    this.waiting = null
-    waiting.withdraw('the client cancelled it')
-    this.deny(index, null, 'canceled by the client while it was held', 'CUSTODY-POLICY-005')
+    if (!this.judge.cancel()) return false
     this.goOn()
     return true
-  }
-
-  private deny(index: number, verdict: Verdict | null, reason: string, code: string): void {
-    this.denial = { index, verdict: denied(verdict, reason, code) }
   }
 
   /** Looks again at the request that waited, then at what came behind it. */
@@ -877,7 +795,7 @@ export class Relay {
       this.protocolError('client', error)
       return
     }
-    if (this.waiting === null && !this.toTarget.slow) this.parts.client.resume()
+    if (!this.judge.isWaiting && !this.toTarget.slow) this.parts.client.resume()
   }
 
   /** Sends our own answers whose turn has come. */
@@ -925,7 +843,7 @@ export class Relay {
         const prepared = this.requests.head()?.prepared
         if (!prepared) return null
         const submitted = alone('', prepared.text, prepared.analysis)
-        return this.evidence.maskOf(submitted, this.revealed[0] ?? null)
+        return this.evidence.maskOf(submitted, this.judge.reveal(0))
       },
       columns: () => {
         const { portal, prepared, kind } = this.requests.head() ?? {}
@@ -1276,7 +1194,7 @@ export class Relay {
     if (this.ended) return
     this.ended = true
     const { client, target } = this.parts
-    this.waiting?.waiting.withdraw(reason)
+    this.judge.withdraw(reason)
     this.catalogue.left()
     for (const command of [...this.session.open] as Command[]) {
       this.evidence.unknown(command, reason)
@@ -1299,18 +1217,6 @@ export class Relay {
 /** What a Describe asks about. */
 const PORTAL = Buffer.from('P')
 const EMPTY_STRING = Buffer.alloc(1)
-
-/** Not run after all. `verdict`: the one by which it would have been held. */
-function denied(verdict: Verdict | null, reason: string, code: string): Verdict {
-  return {
-    outcome: 'block',
-    decision: encodeDecision({ outcome: 'block', policies: [], reason }),
-    code,
-    reason: verdict === null ? reason : `${reason} (${verdict.reason})`,
-    terms: null,
-    alert: null,
-  }
-}
 
 /** Functions that only compute may be run when a statement is planned, whatever they do really. */
 function runsInPlanning({ understood, verbs }: StatementAnalysis): boolean {

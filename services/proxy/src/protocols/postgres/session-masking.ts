@@ -150,6 +150,16 @@ export class SessionMasking {
     }
   }
 
+  /** Masked columns whose values it would show. */
+  shown(analysis: StatementAnalysis): readonly string[] {
+    return this.statement(analysis, null).shown
+  }
+
+  /** Why it is not run, with these columns shown; or null. */
+  refusal(analysis: StatementAnalysis, revealed: Revealed): StatementMask['refused'] {
+    return this.statement(analysis, revealed).refused
+  }
+
   /**
    * The command is going to be run: what it names is known from now on, and of what is named twice nothing is. Code may name
    * what it likes. `changing`: others under way may change what it means.
