@@ -6,8 +6,9 @@
  */
 import type { Duplex } from 'node:stream'
 import { startupOptionWords } from '@custody/postgres-sql'
+import { notice } from './refusals'
 import type { ByteReader } from './startup'
-import { Backend, errorResponse, message, WireError } from './wire'
+import { Backend, message, WireError } from './wire'
 
 export type SignInBy = 'password' | 'oauth' | 'browser'
 
@@ -135,7 +136,7 @@ export function admit(stream: Duplex): void {
 }
 
 export function tellNotice(stream: Duplex, text: string, hint?: string): void {
-  stream.write(errorResponse({ severity: 'NOTICE', sqlstate: '00000', message: text, hint }))
+  stream.write(notice(text, hint))
 }
 
 async function answerOf(reader: ByteReader, bytesMax: number): Promise<Buffer> {

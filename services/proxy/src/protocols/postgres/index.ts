@@ -43,6 +43,7 @@ import {
   takeOwnSettings,
   tellNotice,
 } from './credential'
+import { signInRefused } from './refusals'
 import { Relay } from './relay'
 import { SessionMasking } from './session-masking'
 import {
@@ -53,7 +54,7 @@ import {
   signIn,
   TargetRefusedError,
 } from './startup'
-import { cancelRequest, errorResponse, WireError } from './wire'
+import { cancelRequest, WireError } from './wire'
 
 interface Live extends LiveSession {
   relay: Relay | null
@@ -114,7 +115,6 @@ class Postgres implements Protocol {
       refuseClient(
         stream,
         new CustodyError('CUSTODY-ACCESS-004', `not signed in within ${handshakeMsMax} ms`),
-        '08004',
       )
     }, handshakeMsMax)
     try {
@@ -135,7 +135,7 @@ class Postgres implements Protocol {
   }
 
   refuse(socket: Socket): void {
-    refuseClient(socket, new CustodyError('CUSTODY-ACCESS-003', 'too many connections'), '53300')
+    refuseClient(socket, new CustodyError('CUSTODY-ACCESS-003', 'too many connections'))
   }
 
   private async signInAndRelay(
@@ -505,7 +505,7 @@ class Postgres implements Protocol {
         { err: error, client: client.address },
         'sign-in failed unexpectedly',
       )
-    refuseClient(stream, error, sqlstateOf(error))
+    refuseClient(stream, error)
   }
 
   private recordRefusal(principal: Principal | null, path: Path, error: unknown): void {
@@ -571,38 +571,7 @@ function cancelKey(pid: number, secret: Buffer): string {
   return `${pid}:${secret.toString('hex')}`
 }
 
-const SQLSTATES: Record<string, string> = {
-  'CUSTODY-ACCESS-001': '28P01',
-  'CUSTODY-ACCESS-002': '3D000',
-  'CUSTODY-PG-003': '08P01',
-  'CUSTODY-TARGET-001': '08001',
-  'CUSTODY-TARGET-002': '08001',
-  'CUSTODY-TARGET-004': '08004',
-  'CUSTODY-PG-009': '42501',
-  'CUSTODY-ACCESS-003': '53300',
-  'CUSTODY-ACCESS-004': '08004',
-  'CUSTODY-ACCESS-005': '28000',
-  'CUSTODY-PG-015': '42501',
-  'CUSTODY-MASK-004': '42501',
-  'CUSTODY-ACCESS-006': '28000',
-  'CUSTODY-SECRET-001': '08001',
-}
-
-function sqlstateOf(error: unknown): string {
-  const code = (error as { code?: string })?.code ?? ''
-  return SQLSTATES[code] ?? (code.startsWith('CUSTODY-LOG') ? '53100' : '08P01')
-}
-
-function refuseClient(stream: Duplex, error: unknown, sqlstate: string): void {
-  const code = (error as { code?: string })?.code
-  if (stream.writable)
-    stream.end(
-      errorResponse({
-        severity: 'FATAL',
-        sqlstate,
-        message: `custody: ${messageOf(error)}`,
-        hint: `${code?.startsWith('CUSTODY') ? code : 'CUSTODY-PG-003'}: ${(error as { duty?: string }).duty || 'see docs/errors.md'}`,
-      }),
-    )
+function refuseClient(stream: Duplex, error: unknown): void {
+  if (stream.writable) stream.end(signInRefused(error))
   destroySoon(stream)
 }

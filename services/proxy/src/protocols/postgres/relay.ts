@@ -25,17 +25,16 @@ import { FrameCutter, type FrameHandler } from './frames'
 import { type Answered, MaskedTraffic } from './masked-traffic'
 import { Names, type Portal, type Prepared, portalElsewhere } from './names'
 import { NO_FORMATS, readParameters, resultFormats, withFormats } from './parameters'
+import { commandRefused, notice, sessionEnded } from './refusals'
 import { endsWithReady, Kind, type Request, Requests } from './requests'
 import { SessionCatalogue } from './session-catalogue'
 import type { SessionMasking } from './session-masking'
 import {
   Backend,
   cstringEnd,
-  errorResponse,
   Frontend,
   message,
   readErrorFields,
-  readyForQuery,
   rowsOfTag,
   type WireColumn,
   WireError,
@@ -94,24 +93,6 @@ const STATUS_IDLE = 0x49
 const STATEMENT = 0x53
 /** Requests that are decided on. */
 const DECIDED = new Set<number>([Frontend.query, Frontend.bind, Frontend.execute])
-/** admin_shutdown for who is sent away; insufficient_privilege for what was decided against; query_canceled for what its own client gave up. */
-const SQLSTATES: Record<string, string> = {
-  'CUSTODY-ACCESS-003': '57P01',
-  'CUSTODY-SESSION-003': '57P01',
-  'CUSTODY-SESSION-004': '57P01',
-  'CUSTODY-POLICY-002': '42501',
-  'CUSTODY-POLICY-003': '42501',
-  'CUSTODY-POLICY-004': '42501',
-  'CUSTODY-POLICY-005': '57014',
-  'CUSTODY-POLICY-006': '53400',
-  'CUSTODY-REPLICATION-001': '58030',
-  'CUSTODY-REPLICATION-002': '58030',
-  'CUSTODY-REPLICATION-003': '58030',
-  'CUSTODY-MASK-001': '42501',
-  'CUSTODY-MASK-002': '42501',
-  'CUSTODY-MASK-003': '42501',
-  'CUSTODY-MASK-004': '42501',
-}
 
 export class Relay {
   private readonly recorder: Recorder
@@ -242,7 +223,7 @@ export class Relay {
     const stillMs = nowMs - this.movedMs
     const stalled = this.toClient.slow ? 'client' : this.toTarget.slow ? 'target' : null
     if (stalled !== null && stalledMsMax > 0 && stillMs >= stalledMsMax) {
-      this.abort('CUSTODY-SESSION-002', `the ${stalled} took no byte for ${stillMs} ms`, '08006')
+      this.abort('CUSTODY-SESSION-002', `the ${stalled} took no byte for ${stillMs} ms`)
       this.parts.client.destroy()
       this.parts.target.destroy()
     } else if (
@@ -251,17 +232,14 @@ export class Relay {
       this.session.open.size === 0 &&
       !this.judge.isWaiting
     )
-      this.abort('CUSTODY-SESSION-001', `the session was idle for ${stillMs} ms`, '57P05')
+      this.abort('CUSTODY-SESSION-001', `the session was idle for ${stillMs} ms`)
   }
 
   /** Ends the session with an error that the client sees, and says why in the record. */
-  abort(code: string, reason: string, sqlstate = SQLSTATES[code] ?? '08000'): void {
+  abort(code: string, reason: string, sqlstate?: string): void {
     if (this.ended) return
     const { client } = this.parts
-    if (client.writable && !this.toClient.ended)
-      client.write(
-        errorResponse({ severity: 'FATAL', sqlstate, message: `custody: ${reason}`, hint: code }),
-      )
+    if (client.writable && !this.toClient.ended) client.write(sessionEnded(code, reason, sqlstate))
     this.finish(reason)
   }
 
@@ -677,14 +655,8 @@ export class Relay {
   }
 
   private refusal(code: string, reason: string, isReady: boolean): Request {
-    const error = errorResponse({
-      severity: 'ERROR',
-      sqlstate: SQLSTATES[code] ?? '53100',
-      message: `custody refused the command: ${reason}`,
-      hint: `${code}: see docs/errors.md`,
-    })
     const one = this.requests.make(Kind.local)
-    one.bytes = isReady ? Buffer.concat([error, readyForQuery(this.transactionStatus)]) : error
+    one.bytes = commandRefused(code, reason, isReady ? this.transactionStatus : null)
     one.durability = 'os'
     return one
   }
@@ -736,14 +708,7 @@ export class Relay {
     const { client } = this.parts
     const reason = `a command ran, and its outcome can't be shown: ${error.message}`
     if (client.writable && this.toClient.isWhole)
-      client.write(
-        errorResponse({
-          severity: 'FATAL',
-          sqlstate: SQLSTATES['CUSTODY-REPLICATION-003']!,
-          message: `custody: ${reason}`,
-          hint: 'CUSTODY-REPLICATION-003',
-        }),
-      )
+      client.write(sessionEnded('CUSTODY-REPLICATION-003', reason))
     this.finish(reason)
   }
 
@@ -769,7 +734,7 @@ export class Relay {
 
   private tell(message: string, hint?: string): void {
     const one = this.requests.make(Kind.local)
-    one.bytes = errorResponse({ severity: 'NOTICE', sqlstate: '00000', message, hint })
+    one.bytes = notice(message, hint)
     one.durability = 'os'
     if (!this.requests.isSkipping) this.answerLocally(one)
   }
@@ -1172,7 +1137,6 @@ export class Relay {
       this.abort(
         'CUSTODY-TARGET-003',
         `the target closed the connection while ${left} command${left === 1 ? '' : 's'} ran`,
-        '08006',
       )
     else this.toClient.end()
   }
@@ -1186,7 +1150,6 @@ export class Relay {
     this.abort(
       side === 'client' ? 'CUSTODY-PG-003' : 'CUSTODY-PG-004',
       `the ${side} broke the protocol: ${reason}`,
-      '08P01',
     )
   }
 
