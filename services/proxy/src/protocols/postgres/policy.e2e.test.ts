@@ -647,6 +647,34 @@ describe('what a database has made its own', () => {
   })
 })
 
+test('what an error makes the target pass over is not waited for, though a query is among it', async () => {
+  const before = (await events()).length
+  await withClient(async (client) => {
+    const { connection } = client as unknown as {
+      connection: Record<string, (o?: object | string) => void> & {
+        stream: Socket
+        once(event: string, done: () => void): void
+      }
+    }
+    const ready = new Promise<void>((resolve) => connection.once('readyForQuery', resolve))
+    connection.stream.cork()
+    connection.parse!({ text: 'select 1/0', name: '' })
+    connection.bind!({ values: [] })
+    connection.execute!({})
+    connection.query!('create view never as select 1')
+    // Decided on once it is known what the view has changed.
+    connection.query!('select count(*) from t')
+    connection.sync!()
+    connection.stream.uncork()
+    await ready
+  })
+  const ended = (await events())
+    .slice(before)
+    .filter(({ kind, who }) => kind === 'command.completed' && who?.subject === 'ada')
+  expect(ended.map(({ response }) => response!.status)).toContain('skipped')
+  expect(await count("pg_views where viewname = 'never'")).toBe(0)
+})
+
 describe('policies change while sessions run', () => {
   const rewrite = async (text: string, until: () => Promise<boolean>) => {
     writeFileSync(policyFile, text)
