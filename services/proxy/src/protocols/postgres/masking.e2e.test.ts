@@ -3,7 +3,7 @@
  * else passes as it was. That nothing leaks is for `npm run canary` to show; here is what each setting does.
  */
 import type { EventEmitter } from 'node:events'
-import { type AddressInfo, connect, createServer, type Server } from 'node:net'
+import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { openRecorder, type Recorder } from '@custody/event-log'
 import type { Event } from '@custody/schemas'
@@ -611,14 +611,16 @@ test('what may be seen is asked for the columns that are shown now', async () =>
   expect(seen).toEqual([{ x: null }, { x: 'ADA QUILLFEATHER' }])
 })
 
+const requests = async () => (await events()).filter(({ kind }) => kind === 'approval.requested')
+
 async function answerNext(count: number, state: string): Promise<void> {
   for (;;) {
-    const requests = (await events()).filter(({ kind }) => kind === 'approval.requested')
-    if (requests.length === count) {
+    const all = await requests()
+    if (all.length === count) {
       people.record({
         kind: 'approval.answered',
         approval: {
-          request: requests[count - 1]!.approval!.request,
+          request: all[count - 1]!.approval!.request,
           state,
           approver: {
             subject: 'bo',
@@ -655,6 +657,43 @@ test('with an approval, where the session asks to see; it is remembered for thes
     'ian',
     seeing,
   )
+})
+
+test('what a held request may show is not shown by what was sent before it', async () => {
+  const seeing = { options: '-c custody.reveal=on' } as ClientConfig
+  const name = 'select name from customers where id = 1'
+  const asked = (await requests()).length
+  const before = (await events()).length
+  await withClient(
+    async (client) => {
+      const first = client.query(name)
+      await answerNext(asked + 1, 'approved')
+      await first
+      const { connection } = client as unknown as {
+        connection: Record<string, (o?: object | string) => void> & {
+          stream: Socket
+          once(event: string, done: () => void): void
+        }
+      }
+      const ready = new Promise<void>((resolve) => connection.once('readyForQuery', resolve))
+      const failed = new Promise<void>((resolve) => connection.once('errorMessage', resolve))
+      connection.stream.cork()
+      connection.parse!({ text: 'select nothing from nowhere', name: '' })
+      connection.query!(`${name}; select card from customers where id = 1`)
+      connection.sync!()
+      connection.stream.uncork()
+      await failed
+      await answerNext(asked + 2, 'denied')
+      await ready
+    },
+    'ian',
+    seeing,
+  )
+  const own = (await events()).slice(before)
+  const parsed = own.find(({ statement }) => statement?.text?.toString().includes('nowhere'))!
+  const revealing = own.filter(({ kind }) => kind === 'mask.revealed')
+  expect(revealing).toHaveLength(1)
+  expect(revealing[0]!.command).not.toEqual(parsed.command)
 })
 
 test('rows with a value are left out, and not counted', async () => {

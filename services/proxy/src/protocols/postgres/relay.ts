@@ -14,7 +14,7 @@ import { type Analyser, type StatementAnalysis, unanalysed } from '@custody/post
 import type { ParameterDraft } from '@custody/schemas'
 import type { Answer, Approvals } from '../../approvals'
 import type { EvidenceSettings } from '../../evidence'
-import type { SessionGate, Verdict } from '../../gate'
+import type { Reveal, SessionGate, Verdict } from '../../gate'
 import { Judge } from '../../judge'
 import { Lane } from '../../lane'
 import { MaskCounts } from '../../masks'
@@ -381,7 +381,7 @@ export class Relay {
     }
     const one = this.requests.make(
       Kind.query,
-      submitted.map((each, i) => this.recordCommand(each, verdicts[i]!)),
+      submitted.map((each, i) => this.recordCommand(each, verdicts[i]!, this.judge.reveal(i))),
     )
     this.names.endUnnamed(one)
     for (const statement of statements) this.names.namedBySql(one, statement)
@@ -485,7 +485,7 @@ export class Relay {
     if (portal?.grant) this.judge.rely(0, portal.grant)
     const verdict = this.verdictOn(submitted, prepared.isCertain)
     if (this.stops(verdict, submitted, bytes, at, end, false)) return
-    const command = this.recordCommand(submitted, verdict)
+    const command = this.recordCommand(submitted, verdict, this.judge.reveal(0))
     command.columns = prepared.columns
     if (command.masked !== null) this.describeFirst(nameEnd, bytes, at, portal, prepared)
     const one = this.requests.make(Kind.execute, [command])
@@ -550,7 +550,7 @@ export class Relay {
     }
     const verdict = this.verdictOn(submitted, false)
     if (this.stops(verdict, submitted, bytes, at, end, true)) return
-    const command = this.recordCommand(submitted, verdict)
+    const command = this.recordCommand(submitted, verdict, this.judge.reveal(0))
     if (command.masked !== null) command.masked.functionOid = oid
     this.expect(this.requests.make(Kind.functionCall, [command]))
   }
@@ -578,9 +578,10 @@ export class Relay {
     this.evidence.input(bytes.subarray(from, to), command)
   }
 
-  private recordCommand(submitted: Submitted, verdict: Verdict): Command {
-    const { analysis, index } = submitted
-    const command = this.evidence.start(submitted, verdict, this.judge.reveal(index))
+  /** `reveal`: what it may show, by what was decided on the request that is looked at now. */
+  private recordCommand(submitted: Submitted, verdict: Verdict, reveal: Reveal | null): Command {
+    const { analysis } = submitted
+    const command = this.evidence.start(submitted, verdict, reveal)
     this.catalogue.started(command, analysis)
     this.texts.started(command, analysis)
     return command
@@ -808,7 +809,7 @@ export class Relay {
         const prepared = this.requests.head()?.prepared
         if (!prepared) return null
         const submitted = alone('', prepared.text, prepared.analysis)
-        return this.evidence.maskOf(submitted, this.judge.reveal(0))
+        return this.evidence.maskOf(submitted, null)
       },
       columns: () => {
         const { portal, prepared, kind } = this.requests.head() ?? {}
@@ -992,6 +993,7 @@ export class Relay {
           prepared?.analysis ?? unanalysed('not prepared through the protocol'),
         ),
         this.parts.gate.decide(prepared?.analysis ?? unanalysed('')),
+        null,
       )
       this.finishCommand(command, status, bytes, end, null, code, text)
       this.skipToSync()
