@@ -205,6 +205,20 @@ describe('masked columns', () => {
     expect(judge.reveal(1)).toBeNull()
   })
 
+  test('stay masked where policies have changed while the request waited', () => {
+    let now = REVEALED
+    const { judge, allowed, asked, outcome, hold } = judged({
+      masks: { ...masks(false), refusal: () => null },
+      reveal: () => now,
+    })
+    allowed.add(ONE)
+    expect(outcome(ONE, 0)).toBe('allow')
+    hold(OTHER, 1)
+    now = NOTHING
+    asked[0]!.tell({ state: 'approved', grant: GRANT, by: 'bo' })
+    expect([outcome(ONE, 0), judge.reveal(0)]).toEqual(['allow', null])
+  })
+
   test('are asked for where the user wants them, and stay masked where not', () => {
     const held = verdict('hold', { terms: TERMS, reveals: ['public.t.a'] })
     const reveal = () => ({ ...NOTHING, held })

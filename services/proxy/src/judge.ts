@@ -36,7 +36,7 @@ export interface JudgeParts<Analysis> {
 export class Judge<Analysis extends CommandFacts> {
   // What is known of the request, by the statements of it.
   private grants: Grant[] = []
-  private reveals: Reveal[] = []
+  private reveals: (Reveal | null)[] = []
   private revealGrants: Grant[] = []
   private denial: { index: number; verdict: Verdict } | null = null
   private waiting: { waiting: Waiting; index: number } | null = null
@@ -58,6 +58,8 @@ export class Judge<Analysis extends CommandFacts> {
 
   /** On one statement of the request; what people said of it before counts. `words`: what it says, where that is certain. */
   verdict(analysis: Analysis, index: number, words: (() => string) | null): Verdict {
+    // What may be shown was said before it waited: policies may be others by now.
+    if (this.reveals.length > index) this.reveals[index] = null
     if (this.denial?.index === index) return this.denial.verdict
     const { gate, approvals, masks } = this.parts
     const decided = gate.decide(analysis, this.grants[index] ?? null, words)
