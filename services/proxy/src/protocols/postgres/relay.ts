@@ -2,9 +2,12 @@
  * One signed-in PostgreSQL session: follows both directions message by message, ties every answer to the command
  * that it answers, and holds to the order that all of Custody rests on:
  *
- *   decode → decide → record → forward            (from the client, `Requests` half)
- *   decode → record → release                     (from the target, `Answers` half)
+ *   decode → decide → record → forward            (from the client)
+ *   decode → record → release                     (from the target)
  *
+ * What has to be remembered for that is kept by those whom it asks: how texts are read (`analysis`), what the database makes of
+ * them (`session-catalogue`), what was decided (`judge`), what names stand for (`names`), what waits for an answer (`requests`),
+ * what is recorded (`evidence`). Only here both sides and both lanes are known.
  * Bytes that need no change go on as they came. Refuses to guess: an answer that fits no request ends the session.
  */
 import type { Duplex } from 'node:stream'
@@ -98,66 +101,65 @@ export class Relay {
   private readonly recorder: Recorder
   private readonly session: RecordedSession
   private readonly settings: RelaySettings
-  private readonly evidence: Evidence
-  private readonly toTarget: Lane
-  private readonly toClient: Lane
+  // On the way to the target, and back.
   private readonly fromClient: FrameCutter
-  private readonly fromTarget: FrameCutter
   private readonly texts: SessionTexts
-  private readonly judge: Judge<StatementAnalysis>
   private readonly catalogue: SessionCatalogue
+  private readonly judge: Judge<StatementAnalysis>
   private readonly names: Names
   private readonly requests = new Requests()
-  /** We refused a command of the extended protocol and drop what follows until Sync, as a server would. */
-  private dropping = false
-  private transactionStatus = STATUS_IDLE
-  private copyCommand: Command | null = null
-  /** The client has said that it will send nothing more. */
-  private clientDone = false
-  /** The target has said that it ends the connection. */
-  private fatal = false
+  private readonly evidence: Evidence
+  private readonly toTarget: Lane
+  private readonly fromTarget: FrameCutter
   /** Null where nothing is masked. */
   private readonly masked: MaskedTraffic | null
+  private readonly toClient: Lane
+  // The chunk being read from the client.
+  private forwardFrom = 0
+  private inputFrom = -1
+  /** The client sends its data, or will. */
+  private copyCommand: Command | null = null
+  /** A request waits until it is known what the database makes of it. */
+  private settling = false
+  /** We refused a command of the extended protocol and drop what follows until Sync, as a server would. */
+  private dropping = false
   // The answer being received.
   private rows = 0
   private from = 0
   private releasedTo = 0
-  // The chunk being read from the client.
-  private forwardFrom = 0
-  private inputFrom = -1
-  /** A request waits until it is known what the database makes of it. */
-  private settling = false
+  private transactionStatus = STATUS_IDLE
+  /** The client has said that it will send nothing more. */
+  private clientDone = false
+  /** The target has said that it ends the connection. */
+  private fatal = false
   private ended = false
   private bytesIn = 0
   private movedBytes = -1
   private movedMs = 0
 
   constructor(private readonly parts: RelayParts) {
-    this.recorder = parts.recorder
-    this.session = parts.session
-    this.settings = parts.settings
+    const { client, target, masking, recorder, session, settings, gate, approvals } = parts
+    this.recorder = recorder
+    this.session = session
+    this.settings = settings
     this.texts = new SessionTexts(parts.analyser, parts.parameters)
-    this.catalogue = new SessionCatalogue(parts.catalogue, parts.gate, parts.masking)
+    this.catalogue = new SessionCatalogue(parts.catalogue, gate, masking)
     this.judge = new Judge({
-      session: parts.session,
-      gate: parts.gate,
-      approvals: parts.approvals,
-      masks: parts.masking,
+      ...{ session, gate, approvals, masks: masking },
       onAnswer: (answer) => this.onAnswerOfPeople(answer),
     })
-    this.names = new Names(parts.settings.namesMax)
-    const { client, target, masking, recorder, session, settings } = parts
+    this.names = new Names(settings.namesMax)
     const looseCounts = new MaskCounts()
-    this.masked =
+    const masked =
       masking &&
       new MaskedTraffic(
         masking,
         this.answering(),
         looseCounts,
         parts.parameters,
-        this.settings.frameBytesMax,
+        settings.frameBytesMax,
       )
-    const { masked } = this
+    this.masked = masked
     this.evidence = new Evidence({ recorder, session, settings, masking, masked, looseCounts })
     const failed = (error: Error) =>
       error instanceof NotReplicatedError
