@@ -161,7 +161,7 @@ export class Judge<Analysis extends CommandFacts> {
 const NO_COLUMNS: readonly string[] = []
 
 /** Not run after all. `verdict`: the one by which it would have been held. */
-function denied(
+export function denied(
   verdict: Verdict | null,
   reason: string,
   code: string,

@@ -28,10 +28,11 @@ import {
   typeName,
 } from '@custody/mysql-values'
 import type { ColumnDraft, ParameterDraft } from '@custody/schemas'
-import type { Approvals, Answer as Said, Waiting } from '../../approvals'
+import type { Approvals } from '../../approvals'
 import { cutText } from '../../evidence'
 import type { Followed } from '../../followed'
-import { encodeDecision, type Grant, type Reveal, type SessionGate, type Verdict } from '../../gate'
+import type { Grant, SessionGate, Verdict } from '../../gate'
+import { denied, Judge } from '../../judge'
 import { Lane } from '../../lane'
 import { Rewritten } from '../../masks'
 import {
@@ -185,6 +186,7 @@ export class Relay {
   private readonly recorder: Recorder
   private readonly session: RecordedSession
   private readonly settings: RelaySettings
+  private readonly judge: Judge<StatementAnalysis>
   private readonly evidence: Evidence
   private readonly toTarget: Lane
   private readonly toClient: Lane
@@ -207,9 +209,6 @@ export class Relay {
   private request: Request | null = null
   /** Looked at now, or waiting for somebody. */
   private command: ClientCommand | null = null
-  private waiting: { waiting: Waiting; index: number } | null = null
-  private grants: Grant[] = []
-  private denial: { index: number; verdict: Verdict } | null = null
   /** The client sends a file; number of its next packet. */
   private fileSequence = -1
   /** Whoever waits for a packet that is no command, and its number. */
@@ -233,10 +232,14 @@ export class Relay {
   private movedMs = 0
 
   constructor(private readonly parts: RelayParts) {
-    const { recorder, session, settings, agreed } = parts
+    const { recorder, session, settings, agreed, gate, approvals, masking } = parts
     this.recorder = recorder
     this.session = session
     this.settings = settings
+    this.judge = new Judge({
+      ...{ session, gate, approvals, masks: masking },
+      onAnswer: () => this.again(),
+    })
     this.evidence = new Evidence(recorder, session, settings)
     this.answerSettings = answerSettings(parts.targetAgreed)
     this.tracks = (agreed.capabilities & Capability.sessionTrack) !== 0
@@ -275,7 +278,7 @@ export class Relay {
     target.on('data', (chunk: Buffer) => this.onTarget(chunk))
     client.on('end', () => {
       this.clientDone = true
-      if (this.waiting !== null) this.finish('the client went away while a command was held')
+      if (this.judge.isWaiting) this.finish('the client went away while a command was held')
       else if (this.request === null) this.toTarget.end()
     })
     target.on('end', () => this.onTargetEnd())
@@ -311,7 +314,7 @@ export class Relay {
       idleMsMax > 0 &&
       stillMs >= idleMsMax &&
       this.session.open.size === 0 &&
-      this.waiting === null
+      !this.judge.isWaiting
     )
       this.abort('CUSTODY-SESSION-001', `the session was idle for ${stillMs} ms`)
   }
@@ -383,10 +386,7 @@ export class Relay {
         this.command = command
         this.sequence = command.sequence
         this.announced = 0
-        if (this.grants.length > 0) this.grants = []
-        this.denial = null
-        this.reveals = []
-        if (this.revealGrants.length > 0) this.revealGrants = []
+        this.judge.next()
         this.take()
       }
     } catch (error) {
@@ -412,7 +412,7 @@ export class Relay {
       return
     }
     this.onCommand(payload[0]!, payload)
-    if (this.waiting === null && !this.isChangingUser) this.command = null
+    if (!this.judge.isWaiting && !this.isChangingUser) this.command = null
   }
 
   /** Null where what is known of the server holds; otherwise settles when it does. */
@@ -529,7 +529,7 @@ export class Relay {
 
   /** One that is decided on, recorded and forwarded as it is. */
   private decided(submitted: Submitted, shape: Shape): void {
-    const verdict = this.judge(submitted, true)
+    const verdict = this.verdictOn(submitted, true)
     if (this.stops(verdict, submitted)) return
     this.expect(shape, [this.record(submitted, verdict)])
     this.forward()
@@ -585,7 +585,7 @@ export class Relay {
     if (masking === null) return null
     // As it came: what is not kept of it is not to come back in other words either.
     const text = texts.textOf(bytes)
-    return masking.command(analysis, text, texts.decoded, this.reveals[index] ?? null)
+    return masking.command(analysis, text, texts.decoded, this.judge.reveal(index))
   }
 
   /** What somebody is to be told of what is masked, and of what is not. */
@@ -629,9 +629,6 @@ export class Relay {
 
   private looseMask: CommandMask | null = null
   private readonly alerted = new Set<string>()
-  /** Of the statements looked at now: which masked columns they may show. */
-  private reveals: (Reveal | null)[] = []
-  private revealGrants: Grant[] = []
 
   // ── statements ───────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -677,7 +674,7 @@ export class Relay {
       made ||= i > 0 && makesViews(statements[i - 1]!)
       if (made && this.parts.gate.restricted)
         one.analysis = Catalogue.nothingKnown.refine(one.analysis)
-      const verdict = this.judge(one, true)
+      const verdict = this.verdictOn(one, true)
       if (this.stops(verdict, one)) return
       verdicts.push(verdict)
       submitted.push(one)
@@ -714,7 +711,7 @@ export class Relay {
     }
     // What nobody may run is not described either; what somebody may approve is asked about when it is run.
     const { analysis } = submitted
-    const verdict = this.judge(submitted, true)
+    const verdict = this.verdictOn(submitted, true)
     if (verdict.outcome === 'block') {
       this.refuse(verdict, submitted)
       return
@@ -739,12 +736,12 @@ export class Relay {
     }
     const submitted = this.resolved('execute', prepared)
     submitted.parameters = this.parametersOf(payload, prepared)
-    const verdict = this.judge(submitted, prepared.isCertain)
+    const verdict = this.verdictOn(submitted, prepared.isCertain)
     if (this.stops(verdict, submitted)) return
     const { answer } = this.expect('binary', [this.record(submitted, verdict)], prepared)
     answer.asksCursor = payload.length > 5 && payload[5]! !== 0
     this.noteSettings([submitted])
-    prepared.grant = this.grants[0] ?? null
+    prepared.grant = this.judge.grant(0)
     prepared.long.clear()
     this.forward()
   }
@@ -759,7 +756,7 @@ export class Relay {
     const id = payload.readUInt32LE(1)
     const words = `(statement ${id === LAST_PREPARED ? 'prepared last' : id}, which is not prepared)`
     const submitted = inWords(by, words, HARMLESS)
-    const verdict = this.judge(submitted, false)
+    const verdict = this.verdictOn(submitted, false)
     if (this.stops(verdict, submitted)) return
     this.answerLocally(
       this.record(submitted, verdict),
@@ -816,7 +813,7 @@ export class Relay {
       // All of it, whatever is kept.
       parametersDigest: createHash('sha256').update(payload).digest('hex'),
     }
-    const verdict = this.judge(submitted, prepared.isCertain)
+    const verdict = this.verdictOn(submitted, prepared.isCertain)
     if (this.stops(verdict, submitted)) return
     this.expect('binary', [this.record(submitted, verdict)], prepared)
     this.noteSettings([submitted])
@@ -830,8 +827,8 @@ export class Relay {
       return
     }
     const submitted = this.resolved('fetch', prepared)
-    if (prepared.grant) this.grants[0] ??= prepared.grant
-    const verdict = this.judge(submitted, prepared.isCertain)
+    if (prepared.grant) this.judge.rely(0, prepared.grant)
+    const verdict = this.verdictOn(submitted, prepared.isCertain)
     if (this.stops(verdict, submitted)) return
     const command = this.record(submitted, verdict)
     command.columns = this.shownAs(this.draftsOf(prepared.columns), command.mask)
@@ -867,7 +864,7 @@ export class Relay {
       this.refuse(denied(null, KILL_ALONE, 'CUSTODY-MYSQL-008'), submitted)
       return
     }
-    const verdict = this.judge(submitted, true)
+    const verdict = this.verdictOn(submitted, true)
     if (this.stops(verdict, submitted)) return
     const { threadId, isQuery } = found
     const victim = this.parts.victim(threadId)
@@ -1009,7 +1006,7 @@ export class Relay {
 
   private onReset(): void {
     const submitted = inWords('reset', 'COM_RESET_CONNECTION', HARMLESS)
-    const verdict = this.judge(submitted, false)
+    const verdict = this.verdictOn(submitted, false)
     if (this.stops(verdict, submitted)) return
     this.prepared.clear()
     this.parts.texts.forget()
@@ -1021,35 +1018,11 @@ export class Relay {
   // ── decided otherwise than to let it pass ────────────────────────────────────────────────────────────────────
 
   /** The verdict on one statement of the request; what a person said of it before counts. */
-  private judge(submitted: Submitted, isRead: boolean): Verdict {
+  private verdictOn(submitted: Submitted, isRead: boolean): Verdict {
     const { bytes, index } = submitted
     submitted.analysis = this.refined(submitted.analysis)
-    const { analysis } = submitted
-    if (this.denial?.index === index) return this.denial.verdict
     const words = isRead ? () => utf8Of(this.parts.texts.textOf(bytes)) : null
-    const verdict = this.parts.gate.decide(analysis, this.grants[index] ?? null, words)
-    if (verdict.outcome === 'hold' && this.parts.approvals.full)
-      return denied(verdict, 'too many commands wait for approval already', 'CUSTODY-POLICY-006')
-    if (verdict.outcome !== 'allow') return verdict
-    const { masking, gate } = this.parts
-    if (masking === null) return verdict
-    const shown = gate.mayReveal ? masking.shown(analysis) : NO_COLUMNS
-    if (shown.length > 0) {
-      const reveal = gate.reveal(analysis, shown, this.revealGrants[index] ?? null)
-      if (reveal.held !== null && masking.wantsReveal) return reveal.held
-      if (reveal.decision !== null) this.reveals[index] = reveal
-    }
-    const refusal = masking.refusal(analysis, this.reveals[index]?.revealed ?? null)
-    return refusal === null
-      ? verdict
-      : {
-          ...denied(null, refusal.reason, refusal.code),
-          decision: encodeDecision({
-            outcome: 'block',
-            policies: [`masking:${refusal.rule}`],
-            reason: refusal.reason,
-          }),
-        }
+    return this.judge.verdict(submitted.analysis, index, words)
   }
 
   /** Whether the request goes no further for now, or at all. */
@@ -1090,20 +1063,9 @@ export class Relay {
 
   /** The request, and all that the client sends behind it, waits until a person has answered. */
   private hold(verdict: Verdict, submitted: Submitted): void {
-    const terms = verdict.terms!
     const { index, analysis } = submitted
-    const mask = this.maskOf(submitted)
-    const waiting = this.parts.approvals.ask(
-      {
-        session: this.session,
-        statement: this.evidence.describe(submitted, mask),
-        decision: verdict.decision,
-        terms,
-        reason: verdict.reason,
-      },
-      (answer) => this.answeredByPeople(answer, verdict, analysis, index),
-    )
-    this.waiting = { waiting, index }
+    const statement = this.evidence.describe(submitted, this.maskOf(submitted))
+    const waiting = this.judge.ask(verdict, analysis, index, statement)
     this.announce(`custody holds the command: custody approve ${waiting.name}`)
   }
 
@@ -1115,44 +1077,11 @@ export class Relay {
     this.toClient.send(packet(sequence, Buffer.concat([head, lenencBytes(text)])), 'os')
   }
 
-  private answeredByPeople(
-    answer: Said,
-    verdict: Verdict,
-    analysis: StatementAnalysis,
-    index: number,
-  ): void {
-    if (this.ended) return
-    this.waiting = null
-    if (answer.state === 'approved') {
-      const { reveals = null } = verdict
-      if (reveals === null) this.grants[index] = answer.grant
-      else this.revealGrants[index] = answer.grant
-      this.parts.gate.remember(answer.grant, verdict.terms!, analysis.fingerprint, reveals)
-    } else
-      this.deny(
-        index,
-        verdict,
-        answer.state === 'denied'
-          ? `denied by ${answer.by}${answer.comment ? `: ${answer.comment}` : ''}`
-          : 'nobody approved it in time',
-        answer.state === 'denied' ? 'CUSTODY-POLICY-003' : 'CUSTODY-POLICY-004',
-      )
-    this.again()
-  }
-
   /** Somebody wants the running command to end: true where that is one that is held. */
   cancelHeld(): boolean {
-    if (this.waiting === null) return false
-    const { waiting, index } = this.waiting
-    this.waiting = null
-    waiting.withdraw('the client cancelled it')
-    this.deny(index, null, 'canceled by the client while it was held', 'CUSTODY-POLICY-005')
+    if (!this.judge.cancel()) return false
     this.again()
     return true
-  }
-
-  private deny(index: number, verdict: Verdict | null, reason: string, code: string): void {
-    this.denial = { index, verdict: denied(verdict, reason, code) }
   }
 
   /** Looks again at the command that waited, then at what came behind it. */
@@ -1591,7 +1520,7 @@ export class Relay {
     if (this.ended) return
     this.ended = true
     const { client, target } = this.parts
-    this.waiting?.waiting.withdraw(reason)
+    this.judge.withdraw(reason)
     for (const command of [...this.session.open] as Running[])
       this.evidence.unknown(command, reason)
     this.recorder.closeSession(this.session, 'closed', this.isEnding ? 'the client left' : reason, {
@@ -1608,10 +1537,9 @@ export class Relay {
   }
 }
 
-/** Commands for which it must be known what the session's settings are. */
 const NOBODY_KNOWS = unanalysed('no statement')
-const NO_COLUMNS: readonly string[] = []
 const NONE_LONG: ReadonlyMap<number, Buffer> = new Map()
+/** Commands for which it must be known what the session's settings are. */
 const DECIDED = new Set<number>([
   Command.query,
   Command.prepare,
@@ -1700,16 +1628,4 @@ function draftsOf(columns: readonly ColumnDefinition[]): ColumnDraft[] {
 
 function utf8Of(text: Buffer | string): string {
   return typeof text === 'string' ? text : text.toString('utf8')
-}
-
-/** Not run after all. `verdict`: the one by which it would have been held. */
-function denied(verdict: Verdict | null, reason: string, code: string): Verdict {
-  return {
-    outcome: 'block',
-    decision: encodeDecision({ outcome: 'block', policies: [], reason }),
-    code,
-    reason: verdict === null ? reason : `${reason} (${verdict.reason})`,
-    terms: null,
-    alert: null,
-  }
 }
