@@ -29,12 +29,13 @@ import {
 } from '@custody/mysql-values'
 import type { ColumnDraft, ParameterDraft } from '@custody/schemas'
 import type { Approvals } from '../../approvals'
-import { cutText } from '../../evidence'
+import { cutText, type EvidenceSettings } from '../../evidence'
 import type { Followed } from '../../followed'
 import type { Grant, SessionGate, Verdict } from '../../gate'
 import { denied, Judge } from '../../judge'
 import { Lane } from '../../lane'
 import { Rewritten } from '../../masks'
+import { Stillness, type StillnessLimits } from '../../stillness'
 import {
   changesReading,
   changesTracking,
@@ -85,20 +86,12 @@ import {
 /** What a client may send ahead of its turn; then it is read no further. */
 const AHEAD_BYTES_MAX = 1024 * 1024
 
-export interface RelaySettings {
-  durability: 'auto' | Durability
-  /** Output bytes recorded per command: Infinity for `full`, 0 for `digest`. */
-  outputBytesMax: number
+export interface RelaySettings extends EvidenceSettings, StillnessLimits {
   frameBytesMax: number
-  statementBytesMax: number
   /** All parameters of one command kept in its event. */
   parametersBytesMax: number
   /** Prepared statements remembered per session. */
   namesMax: number
-  /** Without traffic for this long the session is ended; 0 never. */
-  idleMsMax: number
-  /** A peer that takes no byte for this long while some wait for it is cut off; 0 never. */
-  stalledMsMax: number
   allowReplication: boolean
 }
 
@@ -186,6 +179,7 @@ export class Relay {
   private readonly recorder: Recorder
   private readonly session: RecordedSession
   private readonly settings: RelaySettings
+  private readonly stillness: Stillness
   private readonly judge: Judge<StatementAnalysis>
   private readonly evidence: Evidence
   private readonly toTarget: Lane
@@ -228,14 +222,13 @@ export class Relay {
   private clientDone = false
   private fatal = false
   private bytesIn = 0
-  private movedBytes = -1
-  private movedMs = 0
 
   constructor(private readonly parts: RelayParts) {
     const { recorder, session, settings, agreed, gate, approvals, masking } = parts
     this.recorder = recorder
     this.session = session
     this.settings = settings
+    this.stillness = new Stillness(settings)
     this.judge = new Judge({
       ...{ session, gate, approvals, masks: masking },
       onAnswer: () => this.again(),
@@ -297,26 +290,17 @@ export class Relay {
   /** Looked at from time to time: ends a session that nobody uses, or whose peer no longer takes what is sent to it. */
   check(nowMs: number): void {
     if (this.ended) return
-    const { idleMsMax, stalledMsMax } = this.settings
-    const moved = this.bytesIn + this.toTarget.taken + this.toClient.taken + this.toClient.bytes
-    if (moved !== this.movedBytes) {
-      this.movedBytes = moved
-      this.movedMs = nowMs
-      return
-    }
-    const stillMs = nowMs - this.movedMs
-    const stalled = this.toClient.slow ? 'client' : this.toTarget.slow ? 'target' : null
-    if (stalled !== null && stalledMsMax > 0 && stillMs >= stalledMsMax) {
-      this.abort('CUSTODY-SESSION-002', `the ${stalled} took no byte for ${stillMs} ms`)
-      this.parts.client.destroy()
-      this.parts.target.destroy()
-    } else if (
-      idleMsMax > 0 &&
-      stillMs >= idleMsMax &&
-      this.session.open.size === 0 &&
-      !this.judge.isWaiting
+    const still = this.stillness.look(
+      nowMs,
+      this.bytesIn + this.toTarget.taken + this.toClient.taken + this.toClient.bytes,
+      this.toClient.slow ? 'client' : this.toTarget.slow ? 'target' : null,
+      this.session.open.size > 0 || this.judge.isWaiting,
     )
-      this.abort('CUSTODY-SESSION-001', `the session was idle for ${stillMs} ms`)
+    if (still === null) return
+    this.abort(still.code, still.reason)
+    if (!still.isStalled) return
+    this.parts.client.destroy()
+    this.parts.target.destroy()
   }
 
   /** Ends the session with an error that the client sees, and says why in the record. */

@@ -21,6 +21,7 @@ import type { Reveal, SessionGate, Verdict } from '../../gate'
 import { Judge } from '../../judge'
 import { Lane } from '../../lane'
 import { MaskCounts } from '../../masks'
+import { Stillness, type StillnessLimits } from '../../stillness'
 import { SessionTexts } from './analysis'
 import type { Followed } from './catalogues'
 import { alone, type Command, Evidence, type Submitted } from './evidence'
@@ -49,16 +50,12 @@ const HELD_BYTES_MAX = 1024 * 1024
 const FLUSH = Buffer.from([Frontend.flush, 0, 0, 0, 4])
 const SYNC = Buffer.from([Frontend.sync, 0, 0, 0, 4])
 
-export interface RelaySettings extends EvidenceSettings {
+export interface RelaySettings extends EvidenceSettings, StillnessLimits {
   frameBytesMax: number
   /** All parameters of one command kept in its event. */
   parametersBytesMax: number
   /** Prepared statements, and portals, remembered per session. */
   namesMax: number
-  /** Without traffic for this long the session is ended; 0 never. */
-  idleMsMax: number
-  /** A peer that takes no byte for this long while some wait for it is cut off; 0 never. */
-  stalledMsMax: number
 }
 
 export interface RelayParts {
@@ -101,6 +98,7 @@ export class Relay {
   private readonly recorder: Recorder
   private readonly session: RecordedSession
   private readonly settings: RelaySettings
+  private readonly stillness: Stillness
   // On the way to the target, and back.
   private readonly fromClient: FrameCutter
   private readonly texts: SessionTexts
@@ -134,14 +132,13 @@ export class Relay {
   private fatal = false
   private ended = false
   private bytesIn = 0
-  private movedBytes = -1
-  private movedMs = 0
 
   constructor(private readonly parts: RelayParts) {
     const { client, target, masking, recorder, session, settings, gate, approvals } = parts
     this.recorder = recorder
     this.session = session
     this.settings = settings
+    this.stillness = new Stillness(settings)
     this.texts = new SessionTexts(parts.analyser, parts.parameters)
     this.catalogue = new SessionCatalogue(parts.catalogue, gate, masking)
     this.judge = new Judge({
@@ -215,26 +212,17 @@ export class Relay {
   /** Looked at from time to time: ends a session that nobody uses, or whose peer no longer takes what is sent to it. */
   check(nowMs: number): void {
     if (this.ended) return
-    const { idleMsMax, stalledMsMax } = this.settings
-    const moved = this.bytesIn + this.toTarget.taken + this.toClient.taken + this.toClient.bytes
-    if (moved !== this.movedBytes) {
-      this.movedBytes = moved
-      this.movedMs = nowMs
-      return
-    }
-    const stillMs = nowMs - this.movedMs
-    const stalled = this.toClient.slow ? 'client' : this.toTarget.slow ? 'target' : null
-    if (stalled !== null && stalledMsMax > 0 && stillMs >= stalledMsMax) {
-      this.abort('CUSTODY-SESSION-002', `the ${stalled} took no byte for ${stillMs} ms`)
-      this.parts.client.destroy()
-      this.parts.target.destroy()
-    } else if (
-      idleMsMax > 0 &&
-      stillMs >= idleMsMax &&
-      this.session.open.size === 0 &&
-      !this.judge.isWaiting
+    const still = this.stillness.look(
+      nowMs,
+      this.bytesIn + this.toTarget.taken + this.toClient.taken + this.toClient.bytes,
+      this.toClient.slow ? 'client' : this.toTarget.slow ? 'target' : null,
+      this.session.open.size > 0 || this.judge.isWaiting,
     )
-      this.abort('CUSTODY-SESSION-001', `the session was idle for ${stillMs} ms`)
+    if (still === null) return
+    this.abort(still.code, still.reason)
+    if (!still.isStalled) return
+    this.parts.client.destroy()
+    this.parts.target.destroy()
   }
 
   /** Ends the session with an error that the client sees, and says why in the record. */
