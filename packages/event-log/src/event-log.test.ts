@@ -815,6 +815,7 @@ describe('replicated', () => {
       batches: 0,
       problem,
     })
+    recorder.replicationStands('not reached yet')
     const replicated = replicate(recorder, 100, () => ({
       start() {},
       nudge() {},
@@ -824,6 +825,7 @@ describe('replicated', () => {
     const until = async (condition: () => boolean) => {
       while (!condition()) await new Promise((resolve) => setTimeout(resolve, 5))
     }
+    // What was so before somebody was there to ship refuses nobody any more.
     expect(recorder.replicationProblem).toBeNull()
     problem = { code: 'X', message: 'no broker answers', sinceMs: 0 }
     await until(() => recorder.replicationProblem !== null)

@@ -46,15 +46,18 @@ export function replicate(
   recorder.replicateBy({ msMax: replicatedMsMax, nudge: () => shipper.nudge() })
   const awayMs = Math.min(AWAY_MS, replicatedMsMax)
   let problemSince: number | null = null
-  const looking = setInterval(() => {
+  const look = () => {
     const { problem } = shipper.status()
     if (problem === null) problemSince = null
     else problemSince ??= performance.now()
     const isAway = problemSince !== null && performance.now() - problemSince >= awayMs
     recorder.replicationStands(isAway ? problem!.message : null)
-  }, LOOK_MS)
-  looking.unref()
+  }
   shipper.start()
+  // Who is asked for a shipper has reached what it ships to: nobody is refused until the first look for what was so before.
+  look()
+  const looking = setInterval(look, LOOK_MS)
+  looking.unref()
   return {
     status: () => shipper.status(),
     async stop(msMax) {

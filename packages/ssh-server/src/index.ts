@@ -114,6 +114,8 @@ export async function startSshServer(options: SshServerOptions): Promise<SshServ
   )
   const port = options.port ?? (await freePort())
   const isRoot = process.getuid?.() === 0
+  // A home of its own: bash reads ~/.bashrc for whom sshd serves, and what an account does there, and says, is its owner's.
+  mkdirSync(at('home'), { recursive: true, mode: 0o700 })
   // Where sshd, as root, gives up its rights.
   if (isRoot) mkdirSync('/run/sshd', { recursive: true, mode: 0o755 })
   writeFileSync(
@@ -137,6 +139,7 @@ export async function startSshServer(options: SshServerOptions): Promise<SshServ
       'AllowAgentForwarding yes',
       'AllowTcpForwarding yes',
       'PermitUserEnvironment no',
+      `SetEnv HOME=${at('home')}`,
       'AcceptEnv LANG LC_* GIT_PROTOCOL COLORTERM TEST_*',
       'PrintMotd no',
       'PrintLastLog no',

@@ -4,9 +4,10 @@
  */
 import type { Duplex } from 'node:stream'
 import type { TLSSocket } from 'node:tls'
+import type { Recorder } from '@custody/event-log'
 import type { Principal } from '@custody/identity'
 import type { PrincipalFacts } from '@custody/policy'
-import type { Tls } from '@custody/schemas'
+import type { Path, Tls } from '@custody/schemas'
 
 /** How often it is asked whether who was let in may still be here. */
 export const STANDING_MS = 1000
@@ -29,6 +30,28 @@ export function factsOf({ who }: Principal): PrincipalFacts {
     groups: who.groups,
     authenticatedMs: who.authenticatedAt === null ? null : who.authenticatedAt / 1000,
   }
+}
+
+/** Somebody was let in. Refused here already when nothing can be recorded: better no session than a mute one. */
+export function recordSignedIn(
+  recorder: Recorder,
+  { who }: Principal,
+  path: Path,
+  reason?: string | null,
+): void {
+  if (recorder.problem) throw recorder.problem
+  recorder.record({
+    kind: 'access.sign-in',
+    who,
+    path,
+    access: {
+      action: 'sign-in',
+      outcome: 'success',
+      credential: who.method,
+      tokenId: who.tokenId,
+      reason,
+    },
+  })
 }
 
 export function describeTls(socket: TLSSocket): Tls {

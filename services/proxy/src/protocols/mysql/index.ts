@@ -21,6 +21,7 @@ import {
   isLoopback,
   messageOf,
   REFUSALS_PER_MINUTE_MAX,
+  recordSignedIn,
 } from '../../admission'
 import type { Followed } from '../../followed'
 import type { SessionGate } from '../../gate'
@@ -259,20 +260,7 @@ class Mysql implements Protocol {
         database: found.database,
         isReplicated: found.resource.durability === 'replicated',
       })
-      // Refused here already when nothing can be recorded: better no session than a mute one.
-      if (recorder.problem) throw recorder.problem
-      recorder.record({
-        kind: 'access.sign-in',
-        who: principal.who,
-        path,
-        access: {
-          action: 'sign-in',
-          outcome: 'success',
-          credential: principal.who.method,
-          tokenId: principal.who.tokenId,
-          reason: own.reason,
-        },
-      })
+      recordSignedIn(recorder, principal, path, own.reason)
       const target = await signIn(
         found.resource,
         {

@@ -30,6 +30,7 @@ import {
   isLoopback,
   messageOf,
   REFUSALS_PER_MINUTE_MAX,
+  recordSignedIn,
 } from '../../admission'
 import type { SessionGate } from '../../gate'
 import type { Principal, Protocol, ProtocolServices } from '../../protocol'
@@ -187,20 +188,7 @@ class Postgres implements Protocol {
         database: asked.database,
         isReplicated: asked.resource.durability === 'replicated',
       })
-      // Refused here already when nothing can be recorded: better no session than a mute one.
-      if (recorder.problem) throw recorder.problem
-      recorder.record({
-        kind: 'access.sign-in',
-        who: principal.who,
-        path,
-        access: {
-          action: 'sign-in',
-          outcome: 'success',
-          credential: principal.who.method,
-          tokenId: principal.who.tokenId,
-          reason: own.reason,
-        },
-      })
+      recordSignedIn(recorder, principal, path, own.reason)
       judgeSettings(gate, parameters)
       const rules = this.services.masking?.open(
         { name: asked.resourceName, labels: asked.resource.labels },

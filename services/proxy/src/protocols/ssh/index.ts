@@ -14,7 +14,7 @@ import {
   type SshResource,
 } from '@custody/kit'
 import type { Path } from '@custody/schemas'
-import { factsOf, REFUSALS_PER_MINUTE_MAX } from '../../admission'
+import { factsOf, REFUSALS_PER_MINUTE_MAX, recordSignedIn } from '../../admission'
 import type { Principal, Protocol, ProtocolServices } from '../../protocol'
 import { type Live, Sessions } from '../../sessions'
 import type { SignInAsked } from '../../sign-ins'
@@ -218,19 +218,7 @@ class Ssh implements Protocol {
       })
     const ordinary = openGate(null)
     let given: { reason: string; gate: typeof ordinary } | null = null
-    // Refused here already when nothing can be recorded: better no session than a mute one.
-    if (recorder.problem) throw recorder.problem
-    recorder.record({
-      kind: 'access.sign-in',
-      who: principal.who,
-      path,
-      access: {
-        action: 'sign-in',
-        outcome: 'success',
-        credential: principal.who.method,
-        tokenId: principal.who.tokenId,
-      },
-    })
+    recordSignedIn(recorder, principal, path)
     const recorded = recorder.openSession(principal.who, path, {
       attributes: { clientVersion: transport.software },
     })
