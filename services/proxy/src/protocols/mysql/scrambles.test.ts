@@ -7,7 +7,13 @@ import {
   privateDecrypt,
   sign,
 } from 'node:crypto'
-import { cachingSha2, ed25519Password, encryptedPassword, nativePassword } from './scrambles'
+import {
+  cachingSha2,
+  ed25519Password,
+  encryptedPassword,
+  nativePassword,
+  switchedNonce,
+} from './scrambles'
 
 const nonce = Buffer.from('abcdefghij0123456789')
 const hash = (algorithm: string, ...parts: Buffer[]) =>
@@ -53,4 +59,13 @@ test('client_ed25519: with a password of 32 bytes it is Ed25519 itself', () => {
   const challenge = Buffer.from('0123456789abcdef0123456789abcdef')
   expect(ed25519Password(password, challenge).equals(sign(null, challenge, key))).toBe(true)
   expect(ed25519Password('of another length', challenge)).toHaveLength(64)
+})
+
+test('the nonce of a switch: what ends it is none of it, and what it ends in is', () => {
+  const nonce = Buffer.from('abcdefghij0123456789')
+  const ended = Buffer.concat([nonce, Buffer.alloc(1)])
+  expect(switchedNonce('mysql_native_password', ended).equals(nonce)).toBe(true)
+  expect(switchedNonce('caching_sha2_password', nonce).equals(nonce)).toBe(true)
+  const challenge = Buffer.concat([Buffer.alloc(31, 7), Buffer.alloc(1)])
+  expect(switchedNonce('client_ed25519', challenge).equals(challenge)).toBe(true)
 })

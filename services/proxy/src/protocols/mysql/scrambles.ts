@@ -7,6 +7,11 @@ import { ed25519 } from '@noble/curves/ed25519'
 
 const EMPTY = Buffer.alloc(0)
 
+/** Of a switch to a plug-in, its nonce: 20 bytes and a NUL, but of client_ed25519 32 that end in nothing, of which any may be 0. */
+export function switchedNonce(plugin: string, data: Buffer): Buffer {
+  return Buffer.from(data.subarray(0, plugin === 'client_ed25519' ? 32 : 20))
+}
+
 function digest(algorithm: string, ...parts: readonly Uint8Array[]): Buffer {
   const made = createHash(algorithm)
   for (const part of parts) made.update(part)

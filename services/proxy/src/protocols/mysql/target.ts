@@ -16,7 +16,13 @@ import { RowPlaces } from '@custody/mysql-values'
 import { connectTarget, startTls } from '../../upstream'
 import { Answer, ColumnMemory, Seen, type Shape } from './answers'
 import { PacketChannel } from './channel'
-import { cachingSha2, ed25519Password, encryptedPassword, nativePassword } from './scrambles'
+import {
+  cachingSha2,
+  ed25519Password,
+  encryptedPassword,
+  nativePassword,
+  switchedNonce,
+} from './scrambles'
 import {
   Capability,
   Command,
@@ -258,8 +264,7 @@ async function authenticate(
           )
         const f = new Fields(said, 1, said.length)
         plugin = f.cstring()
-        const data = f.rest()
-        nonce = Buffer.from(data.at(-1) === 0 ? data.subarray(0, -1) : data)
+        nonce = switchedNonce(plugin, f.rest())
         channel.send(answerTo(plugin, secret, nonce, isSecure))
         break
       }
