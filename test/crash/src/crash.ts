@@ -3,17 +3,17 @@
  * that note what they saw, and the store behind it, killed as well. Judged by three transcripts that know nothing of each
  * other: the target's log, the clients' notes, and the record.
  */
-import { type ChildProcess, fork, spawn } from 'node:child_process'
+import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
-import { closeSync, existsSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { closeSync, openSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { createClient } from '@clickhouse/client'
-import { verifyLog } from '@custody/cli'
 import { issueToken, loadTokenKeys } from '@custody/identity'
 import { freePort, prepareHome } from '@custody/kit'
 import { seeded, startPostgres, temporaryDirectory } from '@custody/test-support'
 import { startLoad, TAG } from './load'
-import { readRecord } from './record'
+import { lastLines, ProxyProcess, pause } from './proxy-process'
+import { type Judgement, judge, readRecord } from './record'
 
 export interface CrashOptions {
   /** Times the proxy is killed. */
@@ -27,22 +27,11 @@ export interface CrashOptions {
   keep?: boolean
 }
 
-export interface CrashResult {
+export interface CrashResult extends Judgement {
   kills: number
   /** Times ingest or the warehouse was killed. */
   storeKills: number
-  /** Statements in the target's own log. */
-  statements: number
-  /** … of these without an event. */
-  missing: number
-  /** Completions that a client saw. */
-  released: number
-  /** … of these whose completion is not in the record. */
-  unacknowledgedReleased: number
-  /** Commands that recovery closed with `outcome unknown`. */
-  outcomeUnknown: number
-  events: number
-  /** Rows of the store beyond one per event. */
+  /** … and rows of the store beyond one per event. */
   duplicates: number
   /** Events without a row. */
   notStored: number
@@ -50,8 +39,6 @@ export interface CrashResult {
   invented: number
   /** Times the proxy ended by itself. */
   died: number
-  /** What `custody verify` finds in the log. */
-  findings: string[]
 }
 
 export async function runCrash(o: CrashOptions): Promise<CrashResult> {
@@ -60,13 +47,15 @@ export async function runCrash(o: CrashOptions): Promise<CrashResult> {
   const random = seeded(seed)
   const directory = temporaryDirectory('crash')
   const home = prepareHome(join(directory.path, 'home'))
-  const output = openSync(join(directory.path, 'processes.log'), 'a')
+  const outputFile = join(directory.path, 'processes.log')
+  const output = openSync(outputFile, 'a')
   const children = new Set<ChildProcess>()
   const server = await startPostgres({
     logStatements: true,
     sql: 'create table crash (tag text); create table crash_count (n int)',
     settings: { max_connections: '200' },
   })
+  let proxy: ProxyProcess | null = null
   try {
     const port = await freePort()
     const configurationFile = join(directory.path, 'custody.yaml')
@@ -84,7 +73,6 @@ resources:
     const environment: NodeJS.ProcessEnv = {
       ...process.env,
       CUSTODY_HOME: home.directory,
-      CUSTODY_CONFIG: configurationFile,
       CRASH_WAREHOUSE_PORT: String(warehousePort),
       CRASH_WAREHOUSE_PASSWORD: 'crash',
       CRASH_WAREHOUSE_URL: `http://custody:crash@127.0.0.1:${warehousePort}`,
@@ -96,25 +84,6 @@ resources:
       return child
     }
 
-    const proxyMain = join(dirname(require.resolve('@custody/proxy/package.json')), 'dist/main.js')
-    const portsFile = join(home.run, 'proxy.json')
-    async function startProxy(): Promise<ChildProcess> {
-      rmSync(portsFile, { force: true })
-      const child = followed(
-        spawn(process.execPath, [proxyMain], {
-          env: environment,
-          stdio: ['ignore', output, output],
-        }),
-      )
-      while (!existsSync(portsFile)) {
-        if (child.exitCode !== null)
-          throw new Error(
-            `the proxy did not start again: ${tail(join(directory.path, 'processes.log'))}`,
-          )
-        await pause(10)
-      }
-      return child
-    }
     async function startStore(role: 'warehouse' | 'ingest'): Promise<ChildProcess> {
       const child = followed(
         fork(join(__dirname, '../dist/store-process.js'), [role], {
@@ -123,8 +92,7 @@ resources:
         }),
       )
       const [first] = await Promise.race([once(child, 'message'), once(child, 'exit')])
-      if (first !== 'ready')
-        throw new Error(`${role} did not start: ${tail(join(directory.path, 'processes.log'))}`)
+      if (first !== 'ready') throw new Error(`${role} did not start: ${lastLines(outputFile)}`)
       return child
     }
     const kill = async (child: ChildProcess) => {
@@ -136,7 +104,8 @@ resources:
 
     let warehouse = await startStore('warehouse')
     let ingest = await startStore('ingest')
-    let proxy = await startProxy()
+    proxy = new ProxyProcess(home, configurationFile, output, outputFile)
+    await proxy.start()
     const load = startLoad({
       port,
       user: 'crash',
@@ -146,7 +115,6 @@ resources:
       directory: directory.path,
     })
     let storeKills = 0
-    let died = 0
     // The store is killed at moments of its own, not in step with the proxy.
     let storeDone = false
     let storeFailure: unknown = null
@@ -170,10 +138,7 @@ resources:
     try {
       for (let i = 1; i <= kills; i++) {
         await pause(20 + random() * liveMsMax)
-        // One that has ended by itself was not killed, and should not have.
-        if (proxy.exitCode !== null || proxy.signalCode !== null) died++
-        await kill(proxy)
-        proxy = await startProxy()
+        await proxy.killAndStart()
         if (i % 10 === 0 || i === kills)
           progress(
             `${i} of ${kills} kills, ${load.seen.size} completions seen, the store killed ${storeKills} times`,
@@ -186,43 +151,23 @@ resources:
       await killStore
     }
     if (storeFailure) throw storeFailure
-    if (proxy.exitCode === null && proxy.signalCode === null) {
-      const stopped = once(proxy, 'exit')
-      proxy.kill('SIGTERM')
-      await stopped
-    } else {
-      // Its recovery is part of what is looked at.
-      died++
-      proxy = await startProxy()
-      const stopped = once(proxy, 'exit')
-      proxy.kill('SIGTERM')
-      await stopped
-    }
+    await proxy.stop()
 
     progress('comparing the target’s log, the clients’ notes, and the record')
     const inTarget = new Set((await server.log()).match(TAG) ?? [])
     const record = await readRecord(home.log)
-    const verification = await verifyLog(home.log)
     const store = await compareStore(environment.CRASH_WAREHOUSE_URL!, record.events)
     ingest.send('stop')
     await once(ingest, 'exit')
+    const judgement = await judge(home.log, record, inTarget, load.seen)
     return {
-      kills,
-      storeKills,
-      died,
-      statements: inTarget.size,
-      missing: [...inTarget].filter((tag) => !record.started.has(tag)).length,
-      released: load.seen.size,
-      unacknowledgedReleased: [...load.seen].filter((tag) => !record.completed.has(tag)).length,
-      outcomeUnknown: record.unknown,
-      events: record.events.size,
+      ...{ kills, storeKills, died: proxy.died },
+      ...judgement,
       ...store,
-      duplicates: store.duplicates + record.duplicates,
-      findings: verification.findings.map(
-        ({ recorder, problem, detail }) => `${recorder}: ${problem}: ${detail}`,
-      ),
+      duplicates: store.duplicates + judgement.duplicates,
     }
   } finally {
+    proxy?.kill()
     for (const child of children) child.kill('SIGKILL')
     closeSync(output)
     await server.stop()
@@ -261,12 +206,4 @@ async function compareStore(
   } finally {
     await client.close()
   }
-}
-
-function tail(file: string): string {
-  return readFileSync(file, 'utf8').split('\n').slice(-15).join('\n')
-}
-
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms))
 }

@@ -5,7 +5,6 @@
  */
 import { closeSync, openSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { verifyLog } from '@custody/cli'
 import { issueToken, loadTokenKeys } from '@custody/identity'
 import { freePort, prepareHome } from '@custody/kit'
 import { seeded, startMysql, temporaryDirectory } from '@custody/test-support'
@@ -13,23 +12,11 @@ import type { CrashOptions, CrashResult } from './crash'
 import { TAG } from './load'
 import { startMysqlLoad } from './mysql-load'
 import { ProxyProcess, pause } from './proxy-process'
-import { readRecord } from './record'
+import { type Judgement, judge, readRecord } from './record'
 
 const READY_MS_MAX = 60_000
 
-export type MysqlCrashResult = Pick<
-  CrashResult,
-  | 'kills'
-  | 'statements'
-  | 'missing'
-  | 'released'
-  | 'unacknowledgedReleased'
-  | 'outcomeUnknown'
-  | 'events'
-  | 'duplicates'
-  | 'died'
-  | 'findings'
->
+export type MysqlCrashResult = Judgement & Pick<CrashResult, 'kills' | 'died'>
 
 export async function runMysqlCrash(o: CrashOptions): Promise<MysqlCrashResult> {
   const { kills, seed = 1, clients = 6, liveMsMax = 500 } = o
@@ -84,20 +71,9 @@ resources:
     progress('comparing the server’s log, the clients’ notes, and the record')
     const inTarget = new Set(server.log().match(TAG) ?? [])
     const record = await readRecord(home.log)
-    const verification = await verifyLog(home.log)
     return {
-      kills,
-      died: proxy.died,
-      statements: inTarget.size,
-      missing: [...inTarget].filter((tag) => !record.started.has(tag)).length,
-      released: load.seen.size,
-      unacknowledgedReleased: [...load.seen].filter((tag) => !record.completed.has(tag)).length,
-      outcomeUnknown: record.unknown,
-      events: record.events.size,
-      duplicates: record.duplicates,
-      findings: verification.findings.map(
-        ({ recorder, problem, detail }) => `${recorder}: ${problem}: ${detail}`,
-      ),
+      ...{ kills, died: proxy.died },
+      ...(await judge(home.log, record, inTarget, load.seen)),
     }
   } finally {
     proxy?.kill()

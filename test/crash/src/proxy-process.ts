@@ -38,9 +38,7 @@ export class ProxyProcess {
     this.child = child
     while (!existsSync(portsFile)) {
       if (child.exitCode !== null)
-        throw new Error(
-          `the proxy did not start: ${readFileSync(this.outputFile, 'utf8').split('\n').slice(-15).join('\n')}`,
-        )
+        throw new Error(`the proxy did not start: ${lastLines(this.outputFile)}`)
       await pause(10)
     }
   }
@@ -79,4 +77,9 @@ function hasEnded(child: ChildProcess): boolean {
 
 export function pause(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms))
+}
+
+/** What processes said last. */
+export function lastLines(file: string): string {
+  return readFileSync(file, 'utf8').split('\n').slice(-15).join('\n')
 }

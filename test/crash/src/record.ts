@@ -1,7 +1,47 @@
-/** What the record has of tagged commands, whatever the protocol. */
+/** What the record has of tagged commands, whatever the protocol, and what it is held against: the target's log, the clients' notes. */
+import { verifyLog } from '@custody/cli'
 import { listRecorders, openReader } from '@custody/event-log'
 import { decodeMessage, uuidText } from '@custody/schemas'
 import { TAG } from './load'
+
+/** What a check by crashes counts, whatever the protocol. */
+export interface Judgement {
+  /** Statements in the target's own log. */
+  statements: number
+  /** … of these without an event. */
+  missing: number
+  /** Completions that a client saw. */
+  released: number
+  /** … of these whose completion is not in the record. */
+  unacknowledgedReleased: number
+  /** Commands that recovery closed with `outcome unknown`. */
+  outcomeUnknown: number
+  events: number
+  /** Events of the log beyond one per identifier. */
+  duplicates: number
+  /** What `custody verify` finds in the log. */
+  findings: string[]
+}
+
+/** `target`: tags in the target's own log. `seen`: those whose completion a client saw. */
+export async function judge(
+  log: string,
+  record: Record,
+  target: ReadonlySet<string>,
+  seen: ReadonlySet<string>,
+): Promise<Judgement> {
+  const { findings } = await verifyLog(log)
+  return {
+    statements: target.size,
+    missing: [...target].filter((tag) => !record.started.has(tag)).length,
+    released: seen.size,
+    unacknowledgedReleased: [...seen].filter((tag) => !record.completed.has(tag)).length,
+    outcomeUnknown: record.unknown,
+    events: record.events.size,
+    duplicates: record.duplicates,
+    findings: findings.map(({ recorder, problem, detail }) => `${recorder}: ${problem}: ${detail}`),
+  }
+}
 
 export interface Record {
   /** Tags with a command.started event. */

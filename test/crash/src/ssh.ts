@@ -5,7 +5,6 @@
  */
 import { closeSync, openSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { verifyLog } from '@custody/cli'
 import { issueToken, loadSshAuthority, loadTokenKeys } from '@custody/identity'
 import { freePort, parseConfiguration, prepareHome } from '@custody/kit'
 import {
@@ -18,25 +17,14 @@ import {
 import type { CrashOptions, CrashResult } from './crash'
 import { TAG } from './load'
 import { ProxyProcess, pause } from './proxy-process'
-import { readRecord } from './record'
+import { type Judgement, judge, readRecord } from './record'
 import { startSshLoad } from './ssh-load'
 
-export type SshCrashResult = Pick<
-  CrashResult,
-  | 'kills'
-  | 'statements'
-  | 'missing'
-  | 'released'
-  | 'unacknowledgedReleased'
-  | 'outcomeUnknown'
-  | 'events'
-  | 'duplicates'
-  | 'died'
-  | 'findings'
-> & {
-  /** Files that clients saw sent or fetched to their end. */
-  files: number
-}
+export type SshCrashResult = Judgement &
+  Pick<CrashResult, 'kills' | 'died'> & {
+    /** Files that clients saw sent or fetched to their end. */
+    files: number
+  }
 
 export async function runSshCrash(o: CrashOptions): Promise<SshCrashResult> {
   const { kills, seed = 1, clients = 5, liveMsMax = 3000 } = o
@@ -87,21 +75,10 @@ resources:
     progress('comparing the shell’s notes, the clients’ notes, and the record')
     const inTarget = new Set(server.ran().join('\n').match(TAG) ?? [])
     const record = await readRecord(home.log)
-    const verification = await verifyLog(home.log)
     return {
-      kills,
-      died: proxy.died,
-      statements: inTarget.size,
-      missing: [...inTarget].filter((tag) => !record.started.has(tag)).length,
-      released: load.seen.size,
+      ...{ kills, died: proxy.died },
       files: load.files,
-      unacknowledgedReleased: [...load.seen].filter((tag) => !record.completed.has(tag)).length,
-      outcomeUnknown: record.unknown,
-      events: record.events.size,
-      duplicates: record.duplicates,
-      findings: verification.findings.map(
-        ({ recorder, problem, detail }) => `${recorder}: ${problem}: ${detail}`,
-      ),
+      ...(await judge(home.log, record, inTarget, load.seen)),
     }
   } finally {
     proxy?.kill()
