@@ -6,7 +6,9 @@
 
 import {
   CLEAN,
+  CONSTANTS_A_STEP,
   type Column,
+  Exhausted,
   type RelationFacts as Facts,
   type Flow,
   inexact,
@@ -16,7 +18,10 @@ import {
   provenanceOf,
   type Resolved,
   type Resolver as ResolverOf,
+  Resolving,
   type Source,
+  STEPS_MAX,
+  type Steps,
   sameColumns,
   tainted,
   unknown,
@@ -60,10 +65,6 @@ export interface Relations {
   variable?(name: string): Provenance | null
 }
 
-/** Values looked at and merged for one statement; beyond, it is unknown. */
-const STEPS_MAX = 200_000
-/** Literals are looked at faster than what they meet. */
-const CONSTANTS_A_STEP = 8
 const VIEWS_DEEP_MAX = 64
 /** Rounds until a recursive query's columns stay what they are. */
 const ROUNDS_MAX = 32
@@ -108,8 +109,6 @@ interface Scope {
   /** What VALUES(c) is, in ON DUPLICATE KEY UPDATE. */
   readonly given?: Columns
 }
-
-class Exhausted extends Error {}
 
 const NO_NAMESPACE: Namespace = { named: [], columns: [] }
 const OUTSIDE: Scope = { frame: null, ctes: null }
@@ -190,10 +189,6 @@ class Effects {
     this.predicate(other.predicates)
     this.code ??= other.code
   }
-}
-
-interface Steps {
-  left: number
 }
 
 interface View {
@@ -313,15 +308,16 @@ function ownValue(schema: string, name: string): Value {
 
 type Given = Partial<Resolved> & { columns: Columns }
 
-class Resolution {
+class Resolution extends Resolving {
   readonly effects = new Effects()
-  private readonly meets = new Map<number, { sources: Set<Source>; unknown: string | null }>()
 
   constructor(
     private readonly catalogue: Catalogue,
     private readonly within: Set<RelationFacts>,
-    private readonly steps: Steps,
-  ) {}
+    steps: Steps,
+  ) {
+    super(steps)
+  }
 
   resolved(lineage: Lineage, given: Given): Resolved {
     const { effects } = this
@@ -1025,38 +1021,6 @@ class Resolution {
       if (found.length > 0) return this.merge(found)
     }
     return unknown(`no column ${names.join('.')}`)
-  }
-
-  /** Literals beside columns in one computation are compared with them, or become part of them. */
-  private meet(value: Value): void {
-    if (value.constants.size === 0 || !tainted(value)) return
-    this.step((value.constants.size * (1 + value.sources.size)) / CONSTANTS_A_STEP)
-    for (const id of value.constants) {
-      let known = this.meets.get(id)
-      if (known === undefined) {
-        known = { sources: new Set(), unknown: null }
-        this.meets.set(id, known)
-      }
-      for (const source of value.sources) known.sources.add(source)
-      known.unknown ??= value.unknown
-    }
-  }
-
-  private met(value: Value): Value {
-    this.meet(value)
-    return value
-  }
-
-  private merge(values: readonly Value[]): Value {
-    let size = 1
-    for (const value of values) size += value.sources.size + value.constants.size / CONSTANTS_A_STEP
-    this.step(size)
-    return merge(values)
-  }
-
-  private step(steps: number): void {
-    this.steps.left -= steps
-    if (this.steps.left < 0) throw new Exhausted(`more than ${STEPS_MAX} steps`)
   }
 }
 
