@@ -82,6 +82,11 @@ test.each<[object, RegExp]>([
   [{ type: 'syslog', address: 'h:1', recordBytesMax: 100 }, /at least 1024/],
   [{ type: 'syslog', address: 'h:1', recordBytesMax: 4096, format: 'json' }, /cef or leef/],
   [{ type: 'syslog', address: 'h:1', ocsf: { recordIntegrity: true } }, /1\.9\.0/],
+  [{ type: 'slack', url: S, format: 'ocsf' }, /one\.format: .*form of their own/],
+  [{ type: 'teams', url: S, outputs: 'data' }, /one\.outputs: .*form of their own/],
+  [{ type: 'slack', url: S, statementBytesMax: 100 }, /form of their own/],
+  [{ type: 'slack', url: S, ecsVersion: '8.11.0' }, /form of their own/],
+  [{ type: 'slack', url: S, ocsf: { version: '1.9.0' } }, /one\.ocsf: .*form of their own/],
   [
     { type: 'email', host: 'h', security: 'none', sender: 'a@b.c', to: ['a@b.c'] },
     /on this machine only/,

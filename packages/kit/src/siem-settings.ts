@@ -152,10 +152,20 @@ export function siemSettings<Sasl extends z.ZodType>({
     allowMetadataAddresses: z.boolean().default(false),
   }
   const headers = z.record(headerName, z.union([z.string().max(4096), secret])).default({})
+  /** The words of an alert are its channel's own: what forms records would have no effect there, and is refused. */
+  const formless = <T>(setting: z.ZodType<T>) =>
+    z
+      .undefined({ error: 'is not for alert channels, whose messages have a form of their own' })
+      .optional()
+      .transform((): T => setting.parse(undefined))
   /** What alert channels have besides. */
   const alert = {
     ...every,
-    format: every.format.default('json'),
+    format: formless(every.format.default('json')),
+    outputs: formless(every.outputs),
+    statementBytesMax: formless(every.statementBytesMax),
+    ocsf: formless(every.ocsf),
+    ecsVersion: formless(every.ecsVersion),
     batch: z
       .strictObject({
         eventsMax: z.int().positive().max(50_000).default(500),
