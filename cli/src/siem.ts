@@ -91,22 +91,48 @@ export async function runSiem(context: Context): Promise<number> {
       'CUSTODY-SIEM-006',
       `there is no destination ${destination}; there are ${known.join(', ') || 'none'}`,
     )
+  const isAsking = what !== 'dead-letters' || context.given.has('send')
+  if (isAsking) {
+    // Nobody would take it before the exporter is started, or started anew.
+    const exporter = exporterOf(context)
+    if (!exporter.isRunning)
+      throw new CustodyError(
+        'CUSTODY-SIEM-006',
+        'the exporter, which would do it, does not run; nothing was asked of it',
+      )
+    if (!(destination in exporter.destinations))
+      throw new CustodyError(
+        'CUSTODY-SIEM-006',
+        `the exporter that runs sends to no destination ${destination}; it knows what was configured when it started`,
+      )
+  }
   const files = new StateFiles(directory, destination)
-  if (what === 'dead-letters' && !context.given.has('send')) return letters(context, files)
-  return ask(context, files, what as Request['what'])
+  return isAsking ? ask(context, files, what as Request['what']) : letters(context, files)
 }
 
-function status({ output, home, nowMs }: Context): number {
-  const file = join(siemDirectory(home), 'status.json')
-  let told: { pid: number; atMs: number; destinations: Record<string, Told> }
+interface Exporter {
+  pid: number
+  atMs: number
+  destinations: Record<string, Told>
+  isRunning: boolean
+}
+
+/** As it said last. */
+function exporterOf({ home, nowMs }: Context): Exporter {
   try {
-    told = JSON.parse(readFileSync(file, 'utf8'))
+    const told = JSON.parse(readFileSync(join(siemDirectory(home), 'status.json'), 'utf8'))
+    return { ...told, isRunning: nowMs - told.atMs < STALE_MS && processExists(told.pid) }
   } catch (cause) {
     throw new CustodyError('CUSTODY-SIEM-006', `no exporter has run in ${home.directory}`, {
       cause,
     })
   }
-  const isRunning = nowMs - told.atMs < STALE_MS && processExists(told.pid)
+}
+
+function status(context: Context): number {
+  const { output, nowMs } = context
+  const told = exporterOf(context)
+  const { isRunning } = told
   if (output.json) {
     output.object({
       running: isRunning,
@@ -184,7 +210,7 @@ async function ask(
   if (answer === null)
     throw new CustodyError(
       'CUSTODY-SIEM-006',
-      'the exporter did not take it: it does not run, or its destination takes nothing just now (custody siem status)',
+      'the exporter did not take it: it has ended, or its destination takes nothing just now (custody siem status)',
     )
   if (typeof answer.problem === 'string') throw new CustodyError('CUSTODY-SIEM-006', answer.problem)
   const { done: _, ...told } = answer
