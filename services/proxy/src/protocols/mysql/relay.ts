@@ -251,7 +251,7 @@ export class Relay {
     this.toTarget = new Lane(
       recorder,
       target,
-      (slow) => (slow ? client.pause() : this.resumeClient()),
+      (slow) => (slow ? client.pause() : !this.isAhead && this.resumeClient()),
       failed,
       (error) => this.notReplicated(error),
     )
@@ -335,7 +335,12 @@ export class Relay {
     this.bytesIn += chunk.length
     this.commands.push(chunk)
     this.goOn()
-    if (this.commands.heldBytes > AHEAD_BYTES_MAX && !this.isIdle) this.parts.client.pause()
+    if (this.isAhead) this.parts.client.pause()
+  }
+
+  /** The client has sent enough ahead of its turn. */
+  private get isAhead(): boolean {
+    return this.commands.heldBytes > AHEAD_BYTES_MAX && !this.isIdle
   }
 
   private get isIdle(): boolean {

@@ -165,7 +165,7 @@ export class Relay {
     this.toTarget = new Lane(
       this.recorder,
       target,
-      (slow) => (slow ? client.pause() : client.resume()),
+      (slow) => (slow ? client.pause() : this.resumeClient()),
       failed,
       (error, from) => this.notReplicated(error, from),
     )
@@ -243,8 +243,16 @@ export class Relay {
     } catch (error) {
       this.protocolError('client', error)
     }
-    if (this.judge.isWaiting && this.fromClient.heldBytes > HELD_BYTES_MAX)
-      this.parts.client.pause()
+    if (this.isAhead) this.parts.client.pause()
+  }
+
+  /** The client has sent enough behind a command that is held. */
+  private get isAhead(): boolean {
+    return this.judge.isWaiting && this.fromClient.heldBytes > HELD_BYTES_MAX
+  }
+
+  private resumeClient(): void {
+    if (!this.toTarget.slow && !this.isAhead) this.parts.client.resume()
   }
 
   private requestHandler(): FrameHandler {
@@ -751,7 +759,7 @@ export class Relay {
       this.protocolError('client', error)
       return
     }
-    if (!this.judge.isWaiting && !this.toTarget.slow) this.parts.client.resume()
+    this.resumeClient()
   }
 
   /** Sends our own answers whose turn has come. */

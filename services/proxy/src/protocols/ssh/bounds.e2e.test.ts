@@ -208,6 +208,22 @@ describe('channels of one connection', () => {
       channel.once('close', () => resolve(out))
     })
 
+  test('a command with a NUL in it, which some read up to there and others beyond, is refused', async () => {
+    await withGateway('', async (one) => {
+      const client = await signedIn(one)
+      const channel = (await exec(client, 'echo before\0; echo behind')) as ClientChannel
+      let told = ''
+      channel.stderr.on('data', (chunk: Buffer) => {
+        told += chunk
+      })
+      expect(await ended(channel)).toBe('')
+      expect(told).toContain('a NUL within it')
+      expect(told).toContain('CUSTODY-SSH-002')
+      client.end()
+    })
+    expect(target.ran().join()).not.toContain('echo before')
+  })
+
   test('are bounded, and free again when they are closed', async () => {
     await withGateway('channelsPerConnectionMax: 3', async (one) => {
       const client = await signedIn(one)

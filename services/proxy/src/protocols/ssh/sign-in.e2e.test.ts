@@ -264,6 +264,48 @@ describe('certificates of a customer’s authority', () => {
     expect(target.ran()).not.toContain('rm -rf /nothing')
   })
 
+  test('forced to be internal-sftp it serves files, whatever is asked for', async () => {
+    const key = theirs('files', ['-n', 'grace', '-O', 'force-command=internal-sftp'])
+    writeFileSync(at('sent'), 'some lines')
+    const sftp = await gateway.run(
+      'sftp',
+      [...gateway.options(port, 'publickey'), ...['-i', key, '-b', '-', 'web@localhost']],
+      { input: `put ${at('sent')} ${at('received')}\n` },
+    )
+    expect([sftp.code, sftp.stderr]).toEqual([0, ''])
+    expect(readFileSync(at('received'), 'utf8')).toBe('some lines')
+    const before = target.ran().length
+    // What it is answered is a server of files that waits for its client to begin.
+    const ran = await byKey(key, 'echo not what is forced')
+    expect(ran.stdout.toString()).not.toContain('not what')
+    expect(target.ran().slice(before).join()).not.toContain('echo')
+    const { statement } = await last('command.started')
+    expect(statement).toMatchObject({
+      objects: [expect.objectContaining({ kind: 'subsystem', name: 'sftp' })],
+      attributes: { original: 'echo not what is forced' },
+    })
+  })
+
+  test('with options for internal-sftp, which may be all that keeps it from writing, it is refused', async () => {
+    const key = theirs('read-only', ['-n', 'grace', '-O', 'force-command=internal-sftp -R'])
+    const ran = await byKey(key, 'true')
+    expect(ran.code).toBe(1)
+    expect(ran.stderr).toContain('forces internal-sftp with options')
+    expect(ran.stderr).toContain('CUSTODY-SSH-002')
+    const { statement } = (await gateway.events()).findLast((event) => event.statement !== null)!
+    expect(statement).toMatchObject({ text: 'internal-sftp -R', attributes: { original: 'true' } })
+    expect(target.ran()).not.toContain('internal-sftp -R')
+  })
+
+  test('an authority that numbers nothing: its certificates are known by their keys', async () => {
+    const key = theirs('unnumbered', ['-n', 'grace'])
+    expect((await byKey(key, 'true')).code).toBe(0)
+    const [, fingerprint] = execFileSync('ssh-keygen', ['-l', '-f', `${key}.pub`])
+      .toString()
+      .split(' ')
+    expect((await last('session.opened')).who!.tokenId).toBe(`corp#${fingerprint}`)
+  })
+
   test('without permit-pty no terminal, without permit-port-forwarding no forward', async () => {
     const key = theirs('few', ['-n', 'grace', '-O', 'clear'])
     const terminal = await byKey(key, 'tty || echo none', ['-tt'])

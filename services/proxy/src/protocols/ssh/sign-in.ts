@@ -20,6 +20,7 @@ import { type Configuration, CustodyError, isCustodyError } from '@custody/kit'
 import type { Path } from '@custody/schemas'
 import type { CredentialVerifier, Principal } from '../../protocol'
 import type { SignInAsked } from '../../sign-ins'
+import { fingerprintOf } from './known-hosts'
 import { Disconnect, Message, wire } from './numbers'
 import type { Transport } from './transport'
 
@@ -279,7 +280,8 @@ export class SignIn {
       principal = identity && {
         who: {
           ...identityOf(identity, other.issuer, 'ssh-certificate'),
-          tokenId: `${other.issuer}#${certificate.serial}`,
+          // Authorities that number nothing number everything 0: then the key is what can be revoked.
+          tokenId: `${other.issuer}#${certificate.serial || fingerprintOf(certificate.key)}`,
         },
         expiresMs:
           certificate.validBefore > BigInt(Number.MAX_SAFE_INTEGER)
