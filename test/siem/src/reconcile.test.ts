@@ -26,7 +26,18 @@ const takeOut: Record<string, (receiver: Receiver, log: Logged[]) => Promise<num
     return removeObject(receiver)
   },
   async opensearch(receiver, log) {
-    const url = `http://127.0.0.1:${receiver.port}/custody/_doc`
+    const at = `http://127.0.0.1:${receiver.port}`
+    const url = `${at}/custody/_doc`
+    // A node keeps only so many searches open, ours among those of others.
+    const { nodes } = (await (await fetch(`${at}/_nodes/stats/indices/search`)).json()) as {
+      nodes: Record<
+        string,
+        { indices: { search: { scroll_total: number; scroll_current: number } } }
+      >
+    }
+    const [{ indices }] = Object.values(nodes) as [(typeof nodes)[string]]
+    expect(indices.search.scroll_total).toBeGreaterThan(0)
+    expect(indices.search.scroll_current).toBe(0)
     for (const { id } of log.slice(5, 12)) {
       const response = await fetch(`${url}/${id}?refresh=true`, { method: 'DELETE' })
       expect(response.status).toBe(200)

@@ -101,9 +101,19 @@ export function createElasticsearch(context: DestinationContext<Settings>): Dest
           query: { range: { '@timestamp': { gte, lte } } },
           sort: ['_doc'],
         })
-        while (found.hits?.hits?.length) {
-          for (const { _id } of found.hits.hits) yield _id
-          found = await post('/_search/scroll', { scroll: '2m', scroll_id: found._scroll_id })
+        try {
+          while (found.hits?.hits?.length) {
+            for (const { _id } of found.hits.hits) yield _id
+            found = await post('/_search/scroll', { scroll: '2m', scroll_id: found._scroll_id })
+          }
+        } finally {
+          // Only so many may be open on a node; one that can't be closed ends by itself within the two minutes.
+          await ask('/_search/scroll', {
+            method: 'DELETE',
+            headers: { 'content-type': 'application/json' },
+            body: JSON.stringify({ scroll_id: [found._scroll_id] }),
+            signal,
+          }).catch(() => {})
         }
       },
     },

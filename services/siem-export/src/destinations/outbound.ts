@@ -46,7 +46,7 @@ export interface OutboundOptions {
 }
 
 export interface OutboundRequest {
-  method?: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'HEAD'
+  method?: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'HEAD' | 'DELETE'
   headers?: Record<string, string>
   body?: string | Buffer
   gzip?: boolean

@@ -87,6 +87,7 @@ export async function startOpenSearch(o: { dataStream?: boolean } = {}): Promise
           scroll_id: page._scroll_id,
         })) as Page
       }
+      await ask('DELETE', '/_search/scroll', { scroll_id: [page._scroll_id] })
       return ids
     },
     kill: () => program.end('SIGKILL'),
