@@ -153,7 +153,8 @@ export const SSH_ATTEMPTS: readonly SshAttempt[] = [
     'PATH=DIR/bin:$PATH ls',
     'PATH=DIR/bin:$PATH; ls',
     'export PATH=DIR/bin:$PATH; ls',
-    'BASH_ENV=DIR/rm.sh bash -c :',
+    // Under sshd bash reads it only one shell further in: else it reads ~/.bashrc instead.
+    'BASH_ENV=DIR/rm.sh bash -c :; true',
     'ENV=DIR/rm.sh sh -i -c : 2>/dev/null',
     'ls() { rm DIR/victim; }; ls',
     'function cat { rm DIR/victim; }; cat',
