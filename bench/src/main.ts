@@ -35,6 +35,7 @@ const { values, positionals } = parseArgs({
     quick: { type: 'boolean', default: false },
     rounds: { type: 'string' },
     seconds: { type: 'string' },
+    warm: { type: 'string' },
     modes: { type: 'string', default: 'simple,extended,prepared' },
     clients: { type: 'string', default: CLIENTS },
     subjects: { type: 'string' },
@@ -66,6 +67,7 @@ All when none is named, but growth and outage, which take hours and a quarter of
   --quick              two short rounds, a million events
   --rounds <n>         rounds, each of every subject in turn (default 5)
   --seconds <n>        seconds of one pgbench run (default 3)
+  --warm <n>           of proxy and mysql: seconds of each mode before the first round, for each subject (default 5; quick 0)
   --modes <list>       simple,extended,prepared
   --clients <list>     1,16,64; of replicated and mysql 1,16
   --subjects <list>    only these, by ';', such as "pipe;custody os"
@@ -121,6 +123,7 @@ async function main(): Promise<number> {
       : known.filter((name) => name !== 'growth' && name !== 'outage')
   const rounds = Number(values.rounds ?? (values.quick ? 2 : 5))
   const seconds = Number(values.seconds ?? (values.quick ? 2 : 3))
+  const warmSeconds = Number(values.warm ?? (values.quick ? 0 : 5))
   const progress = (line: string) => process.stderr.write(`bench: ${line}\n`)
   const all: Row[] = []
   for (const name of wanted) {
@@ -131,6 +134,7 @@ async function main(): Promise<number> {
         {
           rounds,
           seconds,
+          warmSeconds,
           modes: values.modes.split(','),
           clients: values.clients.split(',').map(Number),
           ...(values.subjects && { subjects: values.subjects.split(';') }),
@@ -169,6 +173,7 @@ async function main(): Promise<number> {
         {
           rounds,
           seconds,
+          warmSeconds,
           clients: values.clients === CLIENTS ? [1, 16] : values.clients.split(',').map(Number),
           ...(values.subjects && { subjects: values.subjects.split(';') }),
           progress,

@@ -15,6 +15,8 @@ import { startGateway } from './processes'
 export interface MysqlOptions {
   rounds: number
   seconds: number
+  /** Of each mode, by each subject, before the first round: what compiles while it runs has done so then. */
+  warmSeconds: number
   clients: readonly number[]
   subjects?: readonly string[]
   progress(line: string): void
@@ -53,6 +55,15 @@ export async function benchMysql(o: MysqlOptions, table: Table): Promise<string[
       if (wanted(`custody ${durability}`))
         subjects.push(await startCustody(server, directory.path, durability, children))
     const sent = new Map<string, number>()
+    const count = (name: string, transactions: number) =>
+      sent.set(name, (sent.get(name) ?? 0) + transactions)
+    if (o.warmSeconds > 0) {
+      o.progress('warming up')
+      for (const mode of MODES)
+        for (const clients of o.clients)
+          for (const subject of subjects)
+            count(subject.name, (await load(subject, mode, clients, o.warmSeconds)).transactions)
+    }
     for (let round = 1; round <= o.rounds; round++) {
       o.progress(`round ${round} of ${o.rounds}`)
       for (const mode of MODES)
@@ -61,7 +72,7 @@ export async function benchMysql(o: MysqlOptions, table: Table): Promise<string[
             const name = `${mode}, ${clients} ${clients === 1 ? 'client' : 'clients'}`
             const before = subject.pid === null ? 0 : cpuSeconds([subject.pid])
             const { transactions, ms } = await load(subject, mode, clients, o.seconds)
-            sent.set(subject.name, (sent.get(subject.name) ?? 0) + transactions)
+            count(subject.name, transactions)
             table.add(name, subject.name, 'tps', (transactions * 1000) / ms)
             if (clients === 1)
               table.add(`${name}: latency`, subject.name, 'µs', (ms * 1000) / transactions)

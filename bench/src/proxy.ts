@@ -21,6 +21,8 @@ import { DATABASE, environmentOf, type Subject, startSubjects } from './subjects
 export interface ProxyOptions {
   rounds: number
   seconds: number
+  /** Of each mode, by each subject, before the first round: what compiles while it runs has done so then. */
+  warmSeconds: number
   modes: string[]
   clients: number[]
   subjects?: string[]
@@ -75,6 +77,12 @@ export async function benchProxy(o: ProxyOptions, table: Table): Promise<string[
   }
 
   try {
+    if (o.warmSeconds > 0 && o.parts.has('pgbench')) {
+      o.progress('warming up')
+      for (const mode of o.modes)
+        for (const subject of subjects.all)
+          await runPgbench(subject, mode, Math.max(...o.clients), o.warmSeconds)
+    }
     for (let round = 1; round <= o.rounds; round++) {
       o.progress(`round ${round} of ${o.rounds}`)
       if (o.parts.has('pgbench'))
