@@ -1,5 +1,5 @@
 /**
- * Runs one real MariaDB server on a data directory of ours: makes it, starts it, knows when it is ready, stops it, and sees
+ * Runs one real MariaDB or MySQL server on a data directory of ours: makes it, starts it, knows when it is ready, stops it, and sees
  * that it does not outlive us, however we end. For what is thrown away: nothing is flushed to disk.
  * Refuses to listen anywhere but on loopback, and to read any settings of this machine.
  */
@@ -58,7 +58,7 @@ const START_MS_MAX = 60_000
 const ATTEMPTS = 5
 
 export async function startMysqlServer(o: MysqlServerOptions): Promise<MysqlServer> {
-  const account = serverAccount()
+  const account = serverAccount(o.programs.kind)
   mkdirSync(o.directory, { recursive: true })
   if (account) {
     chownSync(o.directory, account.uid, account.gid)
@@ -96,6 +96,8 @@ export async function startMysqlServer(o: MysqlServerOptions): Promise<MysqlServ
       'innodb-flush-log-at-trx-commit': '0',
       'innodb-buffer-pool-size': '32M',
       'max-connections': '400',
+      // Its other protocol would take a port of its own.
+      ...(o.programs.kind === 'mysql' && { mysqlx: '0', 'secure-file-priv': '' }),
       ...(account ? { user: account.name } : {}),
       ...(init ? { 'init-file': init } : {}),
       ...(o.tls
@@ -108,7 +110,7 @@ export async function startMysqlServer(o: MysqlServerOptions): Promise<MysqlServ
       ...o.settings,
     }
     const lines = Object.entries(settings).map(([name, value]) => `${name} = ${value}`)
-    const file = write('my.cnf', `[mariadbd]\n${lines.join('\n')}\n`)
+    const file = write('my.cnf', `[mysqld]\n${lines.join('\n')}\n`)
     const started = await launch(o, file, port)
     if (started !== null) return started
     if (o.port || attempt === ATTEMPTS)
@@ -122,16 +124,26 @@ function initialise(
   temporary: string,
   account: string | undefined,
 ): void {
-  const words = [
-    ...[
-      '--no-defaults',
-      `--datadir=${data}`,
-      `--tmpdir=${temporary}`,
-      '--auth-root-authentication-method=normal',
-    ],
-    ...['--skip-test-db', '--skip-name-resolve', '--innodb-flush-log-at-trx-commit=0'],
-    ...(account ? [`--user=${account}`] : []),
+  const byUser = account ? [`--user=${account}`] : []
+  const own = [
+    '--no-defaults',
+    '--initialize-insecure',
+    `--datadir=${data}`,
+    `--tmpdir=${temporary}`,
   ]
+  const words =
+    o.programs.kind === 'mysql'
+      ? [...own, ...byUser]
+      : [
+          ...[
+            '--no-defaults',
+            `--datadir=${data}`,
+            `--tmpdir=${temporary}`,
+            '--auth-root-authentication-method=normal',
+          ],
+          ...['--skip-test-db', '--skip-name-resolve', '--innodb-flush-log-at-trx-commit=0'],
+          ...byUser,
+        ]
   try {
     execFileSync(o.programs.initialise, words, { stdio: ['ignore', 'pipe', 'pipe'] })
   } catch (error) {
@@ -148,7 +160,7 @@ function firstStatements({ superuser, sql }: MysqlServerOptions): string {
   const quoted = (text: string) => `'${text.replace(/['\\]/g, '\\$&')}'`
   const who = `${quoted(superuser.name)}@'127.0.0.1'`
   return [
-    `CREATE OR REPLACE USER ${who} IDENTIFIED BY ${quoted(superuser.password)};`,
+    `CREATE USER ${who} IDENTIFIED BY ${quoted(superuser.password)};`,
     `GRANT ALL PRIVILEGES ON *.* TO ${who} WITH GRANT OPTION;`,
     sql ?? '',
     '',
@@ -189,7 +201,10 @@ async function launch(
       await ended
       if (/Address already in use/i.test(said())) return null
       const last = said().trim().split('\n').slice(-5).join(' | ')
-      throw new CustodyError('CUSTODY-START-003', `the MariaDB server did not start: ${last}`)
+      throw new CustodyError(
+        'CUSTODY-START-003',
+        `the ${o.programs.kind === 'mysql' ? 'MySQL' : 'MariaDB'} server did not start: ${last}`,
+      )
     }
     await new Promise((resolve) => setTimeout(resolve, 20))
   }

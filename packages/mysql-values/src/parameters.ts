@@ -1,7 +1,7 @@
 /**
  * Parameters of prepared statements, and attributes of queries, as values with their types (documentation: "COM_STMT_EXECUTE",
  * "COM_QUERY"; MariaDB: "COM_STMT_BULK_EXECUTE"). `bytes` are bodies without the command's own byte.
- *   execute = statement:u32 flags:u8 iterations:u32 [count:lenenc]                     count with query attributes, where the flag says so
+ *   execute = statement:u32 flags:u8 iterations:u32 [count:lenenc]                     count with query attributes, where there are placeholders or the flag says so
  *             [nulls:bitmap(count) bound:u8 [(type:u16 [name:lenenc])*] value*]
  *   bulk    = statement:u32 flags:u16 [(type:u16)*] (indicator:u8 [value])*
  * Refuses what has not this form: whoever can't say what is run must not run it.
@@ -61,7 +61,7 @@ export function readExecute(bytes: Buffer, settings: ExecutionSettings): Executi
   reader.u32()
   const { attributes } = settings
   let count = settings.parameters
-  if (attributes && flags & COUNT_AVAILABLE) {
+  if (attributes && (count > 0 || flags & COUNT_AVAILABLE)) {
     const sent = reader.lenenc()
     if (sent < count) throw new FormError('fewer parameters than placeholders')
     count = sent

@@ -23,6 +23,22 @@ create function twice(x int) returns int deterministic return x * 2;
 create trigger stamped before insert on keyed for each row set new.n = ifnull(new.n, 0) + 1;
 `
 
+/** The same for a server that has no sequences, and neither UUIDs nor addresses as types. */
+export const MYSQL_TEMPLATE_OF_MYSQL = MYSQL_TEMPLATE.replace(
+  'u uuid, i6 inet6',
+  'u binary(16), i6 varbinary(16)',
+)
+  .replace(
+    "'123e4567-e89b-12d3-a456-426655440000'",
+    "uuid_to_bin('123e4567-e89b-12d3-a456-426655440000')",
+  )
+  .replace("'2001:db8::1'", "inet6_aton('2001:db8::1')")
+  .replace(
+    "insert into pairs select seq, if(seq % 7 = 0, null, concat('note ', seq)) from seq_1_to_1000",
+    "insert into pairs with recursive seqs as (select 1 as seq union all select seq + 1 from seqs where seq < 1000) select seq, if(seq % 7 = 0, null, concat('note ', seq)) from seqs",
+  )
+  .replace('create sequence counter;', '')
+
 /** Each is asked as text and, prepared, in the binary protocol. */
 export const MYSQL_QUERIES: readonly string[] = [
   ...`select 1

@@ -1,6 +1,6 @@
 /**
- * Runs the corpus at one MariaDB direct and at another, made the same, through Custody, and compares what came back, packet by
- * packet with their headers: as text and in the binary protocol, as an old client, a modern one and MariaDB's own.
+ * Runs the corpus at one MariaDB or MySQL direct and at another, made the same, through Custody, and compares what came back,
+ * packet by packet with their headers: as text and in the binary protocol, as an old client, a modern one and the server's own.
  * What may differ is named in `greetingOf` and `normalised`; nothing else is let pass.
  */
 import { join } from 'node:path'
@@ -14,6 +14,7 @@ import {
   RAW_CAPABILITIES,
   RAW_DEPRECATE_EOF,
   RAW_EXTENDED_TYPES,
+  RAW_QUERY_ATTRIBUTES,
   RAW_SESSION_TRACK,
   type RawAnswer,
   type RawLogin,
@@ -28,6 +29,7 @@ import {
   MYSQL_QUERIES,
   MYSQL_SEVERAL,
   MYSQL_TEMPLATE,
+  MYSQL_TEMPLATE_OF_MYSQL,
   MYSQL_WITH_VALUES,
 } from './mysql-cases'
 import { around, type ParityOptions, type ParityResult } from './parity'
@@ -40,6 +42,14 @@ const CLIENTS: Readonly<Record<string, Partial<RawLogin>>> = {
     mariadbCapabilities: RAW_BULK | RAW_EXTENDED_TYPES,
   },
   'a client of latin1': { collation: 8 },
+}
+
+const CLIENTS_OF_MYSQL: typeof CLIENTS = {
+  ...Object.fromEntries(Object.entries(CLIENTS).filter(([name]) => !name.includes('MariaDB'))),
+  'MySQL’s client': {
+    capabilities: RAW_CAPABILITIES | RAW_DEPRECATE_EOF | RAW_SESSION_TRACK | RAW_QUERY_ATTRIBUTES,
+    collation: 255,
+  },
 }
 
 const LARGE_FOR = 'a modern client'
@@ -66,7 +76,9 @@ export async function runMysqlParity(o: ParityOptions = {}): Promise<ParityResul
     'innodb-stats-persistent': '1',
     'innodb-stats-auto-recalc': '0',
   }
-  const [one, other] = [await startMysql({ settings }), await startMysql({ settings })]
+  const kind = o.server ?? 'mariadb'
+  const isMysql = kind === 'mysql'
+  const [one, other] = [await startMysql({ settings, kind }), await startMysql({ settings, kind })]
   let proxy: ReturnType<typeof createProxy> | undefined
   try {
     // The gateway looks at its targets when it starts.
@@ -104,13 +116,13 @@ resources:
       progress(`different: ${name}`)
     }
 
-    for (const [kind, login] of Object.entries(CLIENTS)) {
+    for (const [kind, login] of Object.entries(isMysql ? CLIENTS_OF_MYSQL : CLIENTS)) {
       for (const server of [one, other]) {
         await server.query(
           'drop database if exists parity; create database parity character set utf8mb4',
         )
         const maker = await server.connect({ database: 'parity' })
-        await maker.query(MYSQL_TEMPLATE)
+        await maker.query(isMysql ? MYSQL_TEMPLATE_OF_MYSQL : MYSQL_TEMPLATE)
         await maker.end()
       }
       const open = async () => {
@@ -139,7 +151,10 @@ resources:
         ask(
           sides,
           name,
-          (client) => client.ask(typeof payload === 'function' ? payload(client) : payload, shape),
+          (client) => {
+            const said = typeof payload === 'function' ? payload(client) : payload
+            return client.ask(said[0] === 3 ? client.text(said.subarray(1)) : said, shape)
+          },
           shape,
         )
       const close = (sides: Sides) => {
@@ -147,6 +162,7 @@ resources:
         sides.proxied.end()
       }
 
+      const withNames = isMysql && ((login.capabilities ?? 0) & RAW_QUERY_ATTRIBUTES) !== 0
       const text = await open()
       compared(`the greeting, to ${kind}`, [
         greetingOf(text.direct.greeting),
@@ -173,13 +189,16 @@ resources:
       }
       const large = kind === LARGE_FOR ? MYSQL_LARGE : []
       for (const sql of [...MYSQL_QUERIES, ...large])
-        await prepared(sql, (id) => [executing(id, [])])
+        await prepared(sql, (id) => [executing(id, [], withNames)])
       for (const { sql, values } of MYSQL_WITH_VALUES)
-        await prepared(sql, (id) => [executing(id, values), executing(id, values, false)])
+        await prepared(sql, (id) => [
+          executing(id, values, withNames),
+          executing(id, values, withNames, false),
+        ])
       close(binary)
 
       const odd = await open()
-      await cursorsAndPieces(odd, send, login.mariadbCapabilities !== undefined)
+      await cursorsAndPieces(odd, send, login.mariadbCapabilities !== undefined, withNames)
       close(odd)
     }
     for (const [name, how] of Object.entries(DRIVERS)) {
@@ -248,12 +267,19 @@ async function commands(sides: Sides, send: Send, ask: Ask): Promise<void> {
   await send(sides, 'what is left of it', COM(3, 'select @a, @@sql_mode, database()'))
 }
 
-async function cursorsAndPieces(sides: Sides, send: Send, isMariadb: boolean): Promise<void> {
+async function cursorsAndPieces(
+  sides: Sides,
+  send: Send,
+  isMariadb: boolean,
+  withNames: boolean,
+): Promise<void> {
   const prepare = async (name: string, sql: string) => {
     return idOf(sides, await send(sides, `${name}, prepared`, COM(0x16, sql), 'prepare'))
   }
   const cursor = await prepare('a cursor', 'select id, note from pairs where id < 25')
-  await send(sides, 'a cursor opened', (client) => executing(cursor(client), [], true, 1))
+  await send(sides, 'a cursor opened', (client) =>
+    executing(cursor(client), [], withNames, true, 1),
+  )
   for (const rows of [1, 10, 100])
     await send(
       sides,
@@ -261,7 +287,9 @@ async function cursorsAndPieces(sides: Sides, send: Send, isMariadb: boolean): P
       (client) => COM(0x1c, Buffer.concat([u32(cursor(client)), u32(rows)])),
       'rows',
     )
-  await send(sides, 'a cursor opened again', (client) => executing(cursor(client), [], true, 1))
+  await send(sides, 'a cursor opened again', (client) =>
+    executing(cursor(client), [], withNames, true, 1),
+  )
   await send(sides, 'a cursor reset', (client) => COM(0x1a, u32(cursor(client))))
   await send(
     sides,
@@ -270,7 +298,9 @@ async function cursorsAndPieces(sides: Sides, send: Send, isMariadb: boolean): P
     'rows',
   )
   const none = await prepare('a cursor of nothing', 'select * from empty_one where a = -1')
-  await send(sides, 'a cursor of nothing opened', (client) => executing(none(client), [], true, 1))
+  await send(sides, 'a cursor of nothing opened', (client) =>
+    executing(none(client), [], withNames, true, 1),
+  )
   await send(
     sides,
     'a cursor of nothing read',
@@ -279,7 +309,7 @@ async function cursorsAndPieces(sides: Sides, send: Send, isMariadb: boolean): P
   )
   const writes = await prepare('a cursor of what writes', "update keyed set n = 3 where name = 'z'")
   await send(sides, 'a cursor of what writes opened', (client) =>
-    executing(writes(client), [], true, 1),
+    executing(writes(client), [], withNames, true, 1),
   )
 
   const long = await prepare('a long value', 'select length(?), left(?, 3)')
@@ -305,7 +335,7 @@ async function cursorsAndPieces(sides: Sides, send: Send, isMariadb: boolean): P
     [0xfc, Buffer.alloc(0)],
     [0xfc, Buffer.alloc(0)],
   ] as const
-  await send(sides, 'a long value executed', (client) => executing(long(client), values))
+  await send(sides, 'a long value executed', (client) => executing(long(client), values, withNames))
   await send(
     sides,
     'a piece that is forgotten',
@@ -390,22 +420,29 @@ function u32(value: number): Buffer {
   return bytes
 }
 
-/** COM_STMT_EXECUTE. `types`: they are sent with the values, as they must be the first time. */
+/**
+ * COM_STMT_EXECUTE. `types`: they are sent with the values, as they must be the first time. `withNames`: where attributes were agreed
+ * on, the number of values comes first, and each type has a name, here none.
+ */
 function executing(
   id: number,
   values: readonly (readonly [number, Buffer | null])[],
+  withNames: boolean,
   types = true,
   flags = 0,
 ): Buffer {
   const head = COM(0x17, Buffer.concat([u32(id), Buffer.from([flags, 1, 0, 0, 0])]))
   if (values.length === 0) return head
+  const count = withNames ? [Buffer.from([values.length])] : []
+  const name = withNames ? [0] : []
   const nulls = Buffer.alloc((values.length + 7) >>> 3)
   for (const [i, [, value]] of values.entries()) if (value === null) nulls[i >> 3]! |= 1 << (i & 7)
   return Buffer.concat([
     head,
+    ...count,
     nulls,
     Buffer.from([types ? 1 : 0]),
-    ...(types ? values.map(([type]) => Buffer.from([type & 0xff, type >> 8])) : []),
+    ...(types ? values.map(([type]) => Buffer.from([type & 0xff, type >> 8, ...name])) : []),
     ...values.flatMap(([, value]) => (value === null ? [] : [value])),
   ])
 }

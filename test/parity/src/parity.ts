@@ -30,6 +30,8 @@ export interface ParityResult {
 }
 
 export interface ParityOptions {
+  /** Of MySQL: which of the two servers; MariaDB when nothing is said. */
+  server?: 'mariadb' | 'mysql'
   /** Only cases whose name has this in it. */
   only?: string
   progress?(line: string): void

@@ -33,6 +33,7 @@ export const RAW_EXTENDED_TYPES = 8
 
 const MORE_RESULTS = 0x8
 const CURSOR_EXISTS = 0x40
+const OUT_PARAMETERS = 0x1000
 const PACKET_BYTES_MAX = 0xffffff
 const ANSWER_MS_MAX = 60_000
 
@@ -70,6 +71,7 @@ export class RawMysql {
   private wanted: (() => void) | null = null
   private failed: Error | null = null
   private deprecateEof = false
+  private hasAttributes = false
   private timer: NodeJS.Timeout | null = null
 
   private constructor(socket: Socket) {
@@ -125,6 +127,7 @@ export class RawMysql {
     if (mariadb !== 0) asked &= ~CLIENT_MYSQL
     if (login.tls) asked |= SSL
     this.deprecateEof = (asked & DEPRECATE_EOF) !== 0
+    this.hasAttributes = (asked & RAW_QUERY_ATTRIBUTES) !== 0
     const head = Buffer.alloc(32)
     head.writeUInt32LE(asked >>> 0, 0)
     head.writeUInt32LE(0x40000000, 4)
@@ -261,7 +264,15 @@ export class RawMysql {
   }
 
   query(sql: string | Buffer, file?: Buffer): Promise<RawAnswer> {
-    return this.ask(Buffer.concat([Buffer.from([3]), Buffer.from(sql as string)]), 'result', file)
+    return this.ask(this.text(sql), 'result', file)
+  }
+
+  /** COM_QUERY; where attributes were agreed on, with none. */
+  text(sql: string | Buffer): Buffer {
+    return Buffer.concat([
+      Buffer.from(this.hasAttributes ? [3, 0, 1] : [3]),
+      Buffer.from(sql as string),
+    ])
   }
 
   async answer(shape: RawShape = 'result', file: Buffer = Buffer.alloc(0)): Promise<RawAnswer> {
@@ -321,14 +332,18 @@ export class RawMysql {
         const columns = lenenc(body, 0).value
         for (let i = 0; i < columns; i++) await next()
         let cursor = false
+        let parameters = 0
         if (!this.deprecateEof) {
           body = await next()
-          cursor = (body.readUInt16LE(3) & CURSOR_EXISTS) !== 0
+          const before = body.readUInt16LE(3)
+          cursor = (before & CURSOR_EXISTS) !== 0
+          // What MySQL says before these rows alone.
+          if ((before & OUT_PARAMETERS) !== 0) parameters = before & MORE_RESULTS
         }
         // With a cursor no rows come, and only one end.
         if (!cursor) body = await this.rows(next)
         if (body[0] === 0xff) return failed(body)
-        status = this.deprecateEof ? statusOfOk(body) : body.readUInt16LE(3)
+        status = parameters | (this.deprecateEof ? statusOfOk(body) : body.readUInt16LE(3))
       }
       if ((status & MORE_RESULTS) === 0) return done()
     }

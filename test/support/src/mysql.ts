@@ -8,6 +8,7 @@ import {
   installedServer,
   missingServer,
   type MysqlServer as Server,
+  type ServerKind,
   startMysqlServer,
 } from '@custody/mysql-server'
 import { type Connection, type ConnectionOptions, createConnection } from 'mysql2/promise'
@@ -16,6 +17,8 @@ import { clientProgram, type Output, type ProgramOptions, runProgram } from './c
 import { temporaryDirectory } from './temporary'
 
 export interface MysqlServerOptions {
+  /** Which of the two; MariaDB, unless CUSTODY_TEST_MYSQL says `mysql`. */
+  kind?: ServerKind
   /** Logs every statement, to be read by `log()`. */
   logStatements?: boolean
   /** Offers TLS with a self-signed certificate; `required` refuses connections without. */
@@ -58,8 +61,9 @@ const superuser = { name: 'owner', password: 'owner-of-the-test' }
 const database = 'shop'
 
 export async function startMysql(o: MysqlServerOptions = {}): Promise<MysqlServer> {
-  const programs = installedServer()
-  if (!programs) throw missingServer()
+  const kind = o.kind ?? (process.env.CUSTODY_TEST_MYSQL === 'mysql' ? 'mysql' : 'mariadb')
+  const programs = installedServer(kind)
+  if (!programs) throw missingServer(kind)
   const directory = temporaryDirectory('mysql', { open: true })
   const certificate = o.tls ? await certificateFor() : undefined
   let server: Server

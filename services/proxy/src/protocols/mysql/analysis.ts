@@ -117,6 +117,11 @@ export class SessionTexts {
     this.knownAlone = texts.of({ ...this.context, multiStatements: false })
   }
 
+  /** Which server reads them. */
+  get server(): Pick<SqlContext, 'server' | 'serverVersion'> {
+    return this.context
+  }
+
   /** The session reads texts otherwise from now on. */
   read(change: Partial<Pick<SqlContext, 'sqlMode' | 'characterSet' | 'multiStatements'>>): void {
     this.context = { ...this.context, ...change }

@@ -182,7 +182,11 @@ export class Answer {
     if (this.state === State.rows) {
       if (!this.endsRows(first, end - from)) return Seen.row
       if (first === ERR) return this.fail()
+      const { status } = this
       this.readEnd(bytes, from, end)
+      // Behind parameters that a procedure has set its own end comes, which MySQL says before their row and not behind it.
+      if (!this.settings.deprecateEof && status & Status.outParameters)
+        this.status |= status & Status.moreResults
       this.endResult()
       return Seen.rowsEnd
     }

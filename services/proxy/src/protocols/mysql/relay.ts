@@ -747,14 +747,15 @@ export class Relay {
     const submitted = inWords(by, words, HARMLESS)
     const verdict = this.verdictOn(submitted, false)
     if (this.stops(verdict, submitted)) return
+    const { server, serverVersion } = this.parts.texts.server
+    const its =
+      server === 'mysql' && serverVersion >= 80_000
+        ? 'mysql_stmt_precheck'
+        : `mysqld_stmt_${by.replace('-', '_')}`
     this.answerLocally(
       this.record(submitted, verdict),
       'error',
-      errPayload(
-        1243,
-        'HY000',
-        `Unknown prepared statement handler (${id}) given to mysqld_stmt_${by.replace('-', '_')}`,
-      ),
+      errPayload(1243, 'HY000', `Unknown prepared statement handler (${id}) given to ${its}`),
     )
   }
 

@@ -83,6 +83,8 @@ export const Status = {
   autocommit: 0x0002,
   moreResults: 0x0008,
   cursorExists: 0x0040,
+  /** The rows are what a procedure's parameters hold now. */
+  outParameters: 0x1000,
   lastRowSent: 0x0080,
   noBackslashEscapes: 0x0200,
   psOutParameters: 0x1000,
