@@ -53,7 +53,10 @@ export function setup({
     ...(drivers ? driverPrograms : []),
   ]
   installPrograms(wanted)
-  if (clients) installServerPlugin()
+  if (clients) {
+    installServerPlugin()
+    installMysql()
+  }
   if (drivers) installDrivers()
   if (kafka) installKafka()
   if (infra) installInfra({ run, output, progress })
@@ -197,6 +200,97 @@ function installServerPlugin() {
   run('dpkg-deb', ['-x', archive, 'files'], { what: 'dpkg-deb', cwd: making, quiet: true })
   copyFileSync(join(making, 'files/usr/lib/mysql/plugin', name), join(place, name))
   rmSync(making, { recursive: true, force: true })
+}
+
+/**
+ * MySQL's own server and client. Of Debian's releases only the unstable one has them, so they come with the libraries that they were
+ * built with, beside the system's. Apt resolves and verifies as ever, in directories of its own. Tests that need them fail without.
+ */
+function installMysql() {
+  const place = join(root, 'node_modules/.cache/custody-mysql')
+  const server = join(place, 'bin/mysqld')
+  if (succeeds(server, ['--version']) || hasOwnMysql()) return
+  if (!hasProgram('apt-get') || !hasProgram('dpkg-deb')) {
+    progress('MySQL’s own server is not here (mysqld); the tests that compare with it will fail')
+    return
+  }
+  progress('fetching MySQL (apt-get, some 80 MB)')
+  try {
+    fetchMysql(place)
+    if (!succeeds(server, ['--version'])) throw new SetupError('MySQL does not start')
+  } catch (error) {
+    if (!(error instanceof SetupError)) throw error
+    progress(`${error.message}; the tests that compare with MySQL’s own server will fail`)
+  }
+}
+
+/** MariaDB's may have the name too. */
+function hasOwnMysql() {
+  const said = output('mysqld', ['--no-defaults', '--version'])
+  return said !== undefined && !said.includes('MariaDB')
+}
+
+function fetchMysql(place) {
+  rmSync(place, { recursive: true, force: true })
+  const at = (...names) => join(place, 'apt', ...names)
+  for (const name of ['lists/partial', 'cache/archives/partial', 'parts']) {
+    mkdirSync(at(name), { recursive: true })
+  }
+  writeFileSync(at('status'), '')
+  const key = '/usr/share/keyrings/debian-archive-keyring.gpg'
+  const by = existsSync(key) ? `[signed-by=${key}] ` : ''
+  writeFileSync(at('sources.list'), `deb ${by}http://deb.debian.org/debian sid main\n`)
+  const own = [
+    `Dir::State=${at()}`,
+    `Dir::State::lists=${at('lists')}`,
+    `Dir::State::status=${at('status')}`,
+    `Dir::Cache=${at('cache')}`,
+    `Dir::Etc::sourcelist=${at('sources.list')}`,
+    `Dir::Etc::sourceparts=${at('parts')}`,
+    `Dir::Etc::preferencesparts=${at('parts')}`,
+    'Acquire::Languages=none',
+    'Acquire::Retries=3',
+    'APT::Sandbox::User=root',
+  ].flatMap((setting) => ['-o', setting])
+  run('apt-get', [...own, 'update', '-qq'], { what: 'apt-get update (sid)', quiet: true })
+  run(
+    'apt-get',
+    [
+      ...[...own, 'install', '-y', '-qq', '--no-install-recommends', '--download-only'],
+      ...['mysql-server-core', 'mysql-client-core'],
+    ],
+    { what: 'apt-get install --download-only (sid)', quiet: true },
+  )
+  const files = join(place, 'files')
+  for (const archive of readdirSync(at('cache/archives'))) {
+    if (!archive.endsWith('.deb')) continue
+    run('dpkg-deb', ['-x', at('cache/archives', archive), files], { what: 'dpkg-deb', quiet: true })
+  }
+  rmSync(at(), { recursive: true, force: true })
+  for (const name of ['doc', 'man', 'locale', 'perl']) {
+    rmSync(join(files, 'usr/share', name), { recursive: true, force: true })
+  }
+  const libraries = readdirSync(join(files, 'usr/lib')).find((name) => name.endsWith('-linux-gnu'))
+  if (libraries === undefined) throw new SetupError('MySQL came without its libraries')
+  const linker = readdirSync(join(files, 'usr/lib', libraries)).find((name) =>
+    name.startsWith('ld-linux'),
+  )
+  mkdirSync(join(place, 'bin'))
+  for (const [program, more] of [
+    ['usr/sbin/mysqld', ' --basedir="$files/usr"'],
+    ['usr/bin/mysql', ''],
+    ['usr/bin/mysqldump', ''],
+  ]) {
+    const lines = [
+      '#!/bin/sh',
+      'files=$(cd "$(dirname "$(readlink -f "$0")")/../files" && pwd)',
+      `libraries=$files/usr/lib/${libraries}`,
+      `exec "$libraries/${linker}" --library-path "$libraries" "$files/${program}" "$@"${more}`,
+      '',
+    ]
+    const name = join(place, 'bin', program.slice(program.lastIndexOf('/') + 1))
+    writeFileSync(name, lines.join('\n'), { mode: 0o755 })
+  }
 }
 
 /** Drivers that are not of this language, from their own registries; test-support knows them by the same list. */

@@ -97,7 +97,11 @@ export async function startMysqlServer(o: MysqlServerOptions): Promise<MysqlServ
       'innodb-buffer-pool-size': '32M',
       'max-connections': '400',
       // Its other protocol would take a port of its own.
-      ...(o.programs.kind === 'mysql' && { mysqlx: '0', 'secure-file-priv': '' }),
+      ...(o.programs.kind === 'mysql' && {
+        mysqlx: '0',
+        'secure-file-priv': '',
+        'skip-log-bin': '1',
+      }),
       ...(account ? { user: account.name } : {}),
       ...(init ? { 'init-file': init } : {}),
       ...(o.tls

@@ -17,6 +17,8 @@ export interface EvasionResult {
   wronglyAllowed: number
   /** Attempts that do nothing without Custody either: they prove nothing. */
   unproven: number
+  /** Attempts that mean nothing to this server. */
+  elsewhere?: number
   ordinary: number
   wronglyBlocked: number
   findings: string[]
@@ -27,6 +29,8 @@ export interface EvasionOptions {
   only?: string
   /** Of the attempts each nth one, where time is short; MySQL's alone. */
   everyNth?: number
+  /** Of MySQL: which of the two servers; MariaDB when nothing is said. */
+  server?: 'mariadb' | 'mysql'
   progress?(line: string): void
 }
 

@@ -29,6 +29,8 @@ export interface MysqlAttempt {
   compressed?: boolean
   /** What the attempt leaves outside of its database. */
   undo?: string
+  /** It must have its effect at MySQL's own server, and is not tried at MariaDB's. */
+  isOfMysql?: boolean
 }
 
 /** Made before each attempt, by a superuser who wishes no good. */

@@ -1,6 +1,6 @@
 /**
  * Runs every attempt without Custody (it must work there) and through it under a read-only policy (it must not), on a real
- * MariaDB, with an account that may do anything; then ordinary statements under shipped templates, as they go without.
+ * MariaDB or MySQL, with an account that may do anything; then ordinary statements under shipped templates, as they go without.
  */
 import { chmodSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -20,6 +20,7 @@ import { type Connection, createConnection } from 'mysql2/promise'
 import type { EvasionOptions, EvasionResult } from './evasion'
 import { MYSQL_ATTEMPTS, MYSQL_FIXTURE, type MysqlAttempt, type MysqlStep } from './mysql-attempts'
 import { MYSQL_READS, MYSQL_SHOP, MYSQL_WRITES } from './mysql-ordinary'
+import { ATTEMPTS_OF_MYSQL, fixtureOfMysql, stateOfMysql } from './mysql-servers'
 
 interface Place extends MysqlLogin {
   password: string
@@ -59,8 +60,6 @@ const VICTIM =
   "select md5(group_concat(id, ':', ifnull(note, '-') order by id)), count(*) from attack.victim"
 const OTHER = 'select group_concat(id, note order by id) from attack.other'
 
-const ALL = [...STATE, OTHER, VICTIM]
-
 /** A server that attempts are made at, and what it looks like before each. */
 interface Side {
   run: Connection
@@ -72,19 +71,25 @@ interface Side {
   end(): void
 }
 
-function startServer(): Promise<MysqlServer> {
+function startServer(kind: 'mariadb' | 'mysql'): Promise<MysqlServer> {
   return startMysql({
+    kind,
     settings: {
       'max-allowed-packet': '64M',
       'local-infile': '1',
       'loose-secure-file-priv': '',
       'event-scheduler': 'OFF',
     },
-    sql: "create user evil; grant all on *.* to evil with grant option; create user boss; create user outsider identified by 'outside'; create database outside; grant all on outside.* to outsider",
+    // MySQL has md5 and the like apart.
+    sql: `${kind === 'mysql' ? "install component 'file://component_classic_hashing';" : ''} create user evil; grant all on *.* to evil with grant option; create user boss; create user outsider identified by 'outside'; create database outside; grant all on outside.* to outsider`,
   })
 }
 
-async function makeSide(server: MysqlServer): Promise<Side> {
+async function makeSide(
+  server: MysqlServer,
+  fixture: string,
+  state: readonly string[],
+): Promise<Side> {
   const run = await server.connect()
   const others = { database: 'outside', user: 'outsider', password: 'outside' }
   let outsider = await server.connect(others)
@@ -104,7 +109,7 @@ async function makeSide(server: MysqlServer): Promise<Side> {
     },
     async renew() {
       await run.query('drop database if exists attack; create database attack; use attack')
-      await run.query(MYSQL_FIXTURE)
+      await run.query(fixture)
     },
     async outsiderNumber() {
       const isThere = await outsider.query('select 1').then(
@@ -123,7 +128,7 @@ async function makeSide(server: MysqlServer): Promise<Side> {
     },
   }
   await side.renew()
-  side.pristine = await side.shownBy(ALL)
+  side.pristine = await side.shownBy(state)
   return side
 }
 
@@ -145,9 +150,18 @@ export async function runMysqlEvasion(o: EvasionOptions = {}): Promise<EvasionRe
   writeFileSync(secret, 'CANARY-in-a-file\n')
   chmodSync(secret, 0o644)
   // One to prove it at, one behind Custody, which nobody else changes: what the gateway knows of it stays true.
-  const servers = [await startServer(), await startServer()] as const
+  const kind = o.server ?? 'mariadb'
+  const isMysql = kind === 'mysql'
+  const asked = (sql: string) => (isMysql ? stateOfMysql(sql) : sql)
+  const made = (sql: string) => (isMysql ? fixtureOfMysql(sql) : sql)
+  const ALL = [...STATE, OTHER, VICTIM].map(asked)
+  const servers = [await startServer(kind), await startServer(kind)] as const
   const home = prepareHome(join(directory.path, 'home'))
-  const sides = [await makeSide(servers[0]), await makeSide(servers[1])] as const
+  const fixture = made(MYSQL_FIXTURE)
+  const sides = [
+    await makeSide(servers[0], fixture, ALL),
+    await makeSide(servers[1], fixture, ALL),
+  ] as const
   let proxy: ReturnType<typeof createProxy> | undefined
   try {
     const target = servers[1].resource({ durability: 'os', recording: 'digest', tls: 'disable' })
@@ -181,11 +195,11 @@ policy:
       ...{ database: `${resource}/${database}`, tls: true },
     })
 
-    /** Whether the attempt had its effect. */
-    const attempt = async (one: MysqlAttempt, place: Place, side: Side): Promise<boolean> => {
+    /** By what the attempt shows to have had its effect; null: it had none. */
+    const attempt = async (one: MysqlAttempt, place: Place, side: Side): Promise<string | null> => {
       for (const left of readdirSync(files)) rmSync(join(files, left), { force: true })
       const number = await side.outsiderNumber()
-      const look = one.effect === 'state' ? [...FOR_EACH, ...STATE, OTHER, VICTIM] : [VICTIM]
+      const look = one.effect === 'state' ? [...FOR_EACH.map(asked), ...ALL] : [VICTIM]
       const before = await side.shownBy(look)
       const put = (words: string) =>
         words
@@ -195,9 +209,10 @@ policy:
           .replaceAll('SECRET', secret)
       const shown = await say(one, place, put, number)
       const after = await side.shownBy(look)
-      let happened = after !== before
-      if (one.effect === 'file') happened = readdirSync(files).length > 0
-      else if (typeof one.effect === 'object') happened = shown.includes(one.effect.shows)
+      let happened = differing(before, after)
+      if (one.effect === 'file') happened = readdirSync(files)[0] ?? null
+      else if (typeof one.effect === 'object')
+        happened = shown.includes(one.effect.shows) ? 'it was shown' : null
       // Most leave nothing; what does is made as it was.
       if (one.undo)
         for (const sql of one.undo.split('; ')) await side.run.query(sql).catch(() => {})
@@ -205,7 +220,7 @@ policy:
       return happened
     }
 
-    const attempts = MYSQL_ATTEMPTS.filter(
+    const attempts = [...MYSQL_ATTEMPTS, ...(isMysql ? ATTEMPTS_OF_MYSQL : [])].filter(
       ({ name }, i) =>
         (o.only === undefined || name.includes(o.only)) && i % (o.everyNth ?? 1) === 0,
     )
@@ -213,13 +228,18 @@ policy:
       if (index % 25 === 0) progress(`attempt ${index + 1} of ${attempts.length}`)
       result.statements++
       const database = one.login?.database ?? 'attack'
-      if (!(await attempt(one, direct(database), sides[0]))) {
-        result.unproven++
-        result.findings.push(`does nothing without Custody: ${one.name}: ${shortened(one.steps)}`)
+      if ((await attempt(one, direct(database), sides[0])) === null) {
+        // Most are MariaDB's words, which mean nothing to MySQL, and may still not get past.
+        if (isMysql && !one.isOfMysql) result.elsewhere = (result.elsewhere ?? 0) + 1
+        else {
+          result.unproven++
+          result.findings.push(`does nothing without Custody: ${one.name}: ${shortened(one.steps)}`)
+        }
       }
-      if (await attempt(one, through('analysts', database), sides[1])) {
+      const past = await attempt(one, through('analysts', database), sides[1])
+      if (past !== null) {
         result.wronglyAllowed++
-        result.findings.push(`got past: ${one.name}: ${shortened(one.steps)}`)
+        result.findings.push(`got past: ${one.name}: ${shortened(one.steps)}: ${past}`)
       }
     }
     if (o.only === undefined || o.only === 'ordinary')
@@ -228,15 +248,15 @@ policy:
         ['careful', [...MYSQL_READS, ...MYSQL_WRITES]],
       ] as const) {
         // Those that write need the ones before them.
-        const asked = statements.filter(
+        const some = statements.filter(
           (_, i) => i >= MYSQL_READS.length || i % (o.everyNth ?? 1) === 0,
         )
-        progress(`${asked.length} ordinary statements as ${resource}`)
+        progress(`${some.length} ordinary statements as ${resource}`)
         for (const { run } of sides) {
           await run.query('drop database if exists shop; create database shop; use shop')
-          await run.query(MYSQL_SHOP)
+          await run.query(made(MYSQL_SHOP))
         }
-        await ordinary(asked, direct('shop'), through(resource, 'shop'), result)
+        await ordinary(some, direct('shop'), through(resource, 'shop'), result, isMysql)
       }
     return result
   } finally {
@@ -245,6 +265,14 @@ policy:
     for (const server of servers) await server.stop()
     await directory.remove()
   }
+}
+
+/** The first line that is another. */
+function differing(before: string, after: string): string | null {
+  const [was, is] = [before.split('\n'), after.split('\n')]
+  const at = is.findIndex((line, i) => line !== was[i])
+  if (before === after) return null
+  return `${was[at]?.slice(0, 200)} is now ${is[at]?.slice(0, 200)}`
 }
 
 function shortened(steps: readonly MysqlStep[]): string {
@@ -373,6 +401,7 @@ async function ordinary(
   direct: Place,
   place: Place,
   result: EvasionResult,
+  isMysql: boolean,
 ): Promise<void> {
   const without = await RawMysql.connect(direct)
   let within = await RawMysql.connect(place)
@@ -395,7 +424,8 @@ async function ordinary(
         within = await RawMysql.connect(place)
         return { error: -1, message: error.message }
       })
-      if (plain.error !== null) {
+      if (plain.error !== null && isMysql) result.ordinary--
+      else if (plain.error !== null) {
         result.unproven++
         result.findings.push(`not ordinary, it fails without Custody: ${sql}: ${plain.message}`)
       }
