@@ -36,6 +36,7 @@ export {
   type MysqlServer,
   type MysqlServerOptions,
   mysql,
+  mysqlClient,
   startMysql,
 } from './mysql'
 export { type MysqlDriver, type MysqlDriverLogin, mysqlDrivers } from './mysql-drivers'

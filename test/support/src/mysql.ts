@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import {
   installedServer,
   missingServer,
+  mysqlClient,
   type MysqlServer as Server,
   type ServerKind,
   startMysqlServer,
@@ -56,6 +57,9 @@ export interface MysqlServer {
   log(): string
   stop(): Promise<void>
 }
+
+/** MySQL's own client, as the tests' set-up brings it; undefined where it did not. */
+export { mysqlClient }
 
 const superuser = { name: 'owner', password: 'owner-of-the-test' }
 const database = 'shop'
