@@ -25,6 +25,8 @@ export interface CrashOptions {
   progress?(line: string): void
   /** Keeps the directory with log, store and diagnostics. */
   keep?: boolean
+  /** Of MySQL: which of the two servers; MariaDB when nothing is said. */
+  server?: 'mariadb' | 'mysql'
 }
 
 export interface CrashResult extends Judgement {

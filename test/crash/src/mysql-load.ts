@@ -71,7 +71,7 @@ export function startMysqlLoad({ clients, ...login }: MysqlLoadOptions): MysqlLo
         await client.query(`select 1; select '${tag}'; insert into crash values ('${tag}')`)
         break
       case 4:
-        await client.query(`select repeat('r', 20000) from seq_1_to_20 /* ${tag} */`)
+        await client.query(`select repeat('r', 20000) from crash_rows /* ${tag} */`)
         break
       case 5:
         await client.query(`call crash_twice('${tag}')`)

@@ -1,5 +1,5 @@
 /**
- * Promises 1 to 3 for MySQL under kill -9: a real MariaDB with its general log, the proxy as a process of its own, clients that
+ * Promises 1 to 3 for MySQL under kill -9: a real MariaDB or MySQL with its general log, the proxy as a process of its own, clients that
  * note what they saw. Judged by transcripts that know nothing of each other: the server's log, the clients' notes, and the
  * record. The store behind it is PostgreSQL's check.
  */
@@ -27,9 +27,10 @@ export async function runMysqlCrash(o: CrashOptions): Promise<MysqlCrashResult> 
   const outputFile = join(directory.path, 'processes.log')
   const output = openSync(outputFile, 'a')
   const server = await startMysql({
+    kind: o.server,
     logStatements: true,
     settings: { 'local-infile': '1', 'max-connections': '300' },
-    sql: 'create table crash (tag varchar(100)); create table crash_count (n int); create procedure crash_twice(t varchar(100)) begin select t; select t; end',
+    sql: `create table crash (tag varchar(100)); create table crash_count (n int); create table crash_rows (n int); insert into crash_rows values ${Array.from({ length: 20 }, (_, i) => `(${i})`)}; create procedure crash_twice(t varchar(100)) begin select t; select t; end`,
   })
   let proxy: ProxyProcess | null = null
   try {
