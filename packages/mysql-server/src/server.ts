@@ -100,7 +100,7 @@ export async function startMysqlServer(o: MysqlServerOptions): Promise<MysqlServ
       ...(o.programs.kind === 'mysql' && {
         mysqlx: '0',
         'secure-file-priv': '',
-        'skip-log-bin': '1',
+        ...(o.settings?.['log-bin'] === undefined && { 'skip-log-bin': '1' }),
       }),
       ...(account ? { user: account.name } : {}),
       ...(init ? { 'init-file': init } : {}),

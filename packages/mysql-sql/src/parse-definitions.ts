@@ -32,7 +32,7 @@ const NOUNS: Record<string, string> = {
 }
 
 const QUERIES =
-  /^(select|with|values|insert|replace|update|delete|call|execute|create|alter|drop|do|handler)$/
+  /^(select|with|values|table|insert|replace|update|delete|call|execute|create|alter|drop|do|handler)$/
 
 export abstract class DefinitionParser extends QueryParser {
   protected parsed: Parsed

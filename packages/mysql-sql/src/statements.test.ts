@@ -410,3 +410,22 @@ test('every action that a statement may be found to do is one that policies know
   expect(verbs.size).toBeGreaterThan(25)
   expect([...verbs].filter((verb) => !vocabulary.includes(`"${verb}"`))).toEqual([])
 })
+
+test.each([
+  'create table copied as table customers',
+  'create table copied (id int) table customers',
+])('%s: at MySQL it reads what it copies', (sql) => {
+  const { statements } = createAnalyser({
+    ...{ cacheEntriesMax: 10, cacheBytesMax: 1e6, parseBytesMax: 1e6 },
+  }).analyse(sql, {
+    ...{ server: 'mysql', serverVersion: 90_704, multiStatements: false },
+    ...{ sqlMode: '', characterSet: 'utf8mb4' },
+  })
+  expect(statements[0]).toMatchObject({
+    verbs: ['sql:create', 'sql:select'],
+    lineage: { form: { is: 'into' } },
+  })
+  expect(statements[0]!.objects).toContainEqual(
+    expect.objectContaining({ name: 'customers', verb: 'sql:select' }),
+  )
+})

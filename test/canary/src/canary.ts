@@ -8,7 +8,7 @@ import { npmBinaries } from '@custody/postgres-server'
 import { type PostgresServer, standaloneUnderTest, startPostgres } from '@custody/test-support'
 import { Findings } from './findings'
 import type { Kit, Running, Seen } from './kit'
-import { mysqlKit } from './mysql/kit'
+import { mysqlKit, ownMysqlKit } from './mysql/kit'
 import { command, recordedSessions, searchFiles, searchStore } from './places'
 import { openConnections, type Place } from './postgres/connections'
 import { AFTERWARDS, FIXTURE, MASKED } from './postgres/fixture'
@@ -29,6 +29,8 @@ export interface CanaryResult {
   leaks: number
   /** Ways that show nothing without Custody either: they prove nothing. */
   unproven: number
+  /** Ways that are none at this server. */
+  elsewhere: number
   findings: string[]
   /** Ways by group, and those of them that let the client see something. */
   groups: Record<string, { paths: number; leaking: number }>
@@ -40,6 +42,8 @@ export interface CanaryResult {
 export interface CanaryOptions {
   /** `postgres` where nothing else is said. */
   protocol?: string
+  /** Of MySQL: which of the two servers; MariaDB when nothing is said. */
+  server?: 'mariadb' | 'mysql'
   /** Only what detectors are known to miss. */
   limits?: boolean
   /** Only ways whose group and name have this in them. */
@@ -226,10 +230,14 @@ const KITS: Record<string, Kit<never>> = {
   mysql: mysqlKit as unknown as Kit<never>,
 }
 export const PROTOCOLS = Object.keys(KITS)
+const OWN_MYSQL = ownMysqlKit as unknown as Kit<Way<unknown>>
 
 export async function runCanary(o: CanaryOptions = {}): Promise<CanaryResult> {
   const { profile = 'redact', masking = GATEWAY_MASKS, workers = 6, progress = () => {} } = o
-  const kit = KITS[o.protocol ?? 'postgres'] as unknown as Kit<Way<unknown>>
+  const isOwnMysql = o.protocol === 'mysql' && o.server === 'mysql'
+  const kit = isOwnMysql
+    ? OWN_MYSQL
+    : (KITS[o.protocol ?? 'postgres'] as unknown as Kit<Way<unknown>>)
   const ways = kit
     .selected(o.only)
     .filter(
@@ -240,6 +248,7 @@ export async function runCanary(o: CanaryOptions = {}): Promise<CanaryResult> {
   const parts = !partsMayBeLeft(profile)
   const findings = new Findings()
   const unproven: string[] = []
+  let elsewhere = 0
   const groups: CanaryResult['groups'] = {}
   for (const { group } of ways) {
     groups[group] ??= { paths: 0, leaking: 0 }
@@ -279,7 +288,10 @@ export async function runCanary(o: CanaryOptions = {}): Promise<CanaryResult> {
         unproven.push(`${name}: no server of version ${way.since} here`)
         return
       }
-      if ((way.told ? control.sent : control.received).length === 0) unproven.push(name)
+      if ((way.told ? control.sent : control.received).length === 0) {
+        if (isOwnMysql && !way.group.startsWith('MySQL’s own')) elsewhere++
+        else unproven.push(name)
+      }
       const seen = await servers.through(way, `way-${index}`, ports, told.token, searcher, parts)
       findings.look('what the client got', seen.bytes)
       if (way.told || seen.received.length === 0) return
@@ -382,6 +394,7 @@ export async function runCanary(o: CanaryOptions = {}): Promise<CanaryResult> {
     places: findings.places.length,
     leaks: findings.all.length,
     unproven: unproven.length,
+    elsewhere,
     findings: [
       ...unproven.map((name) => `shows nothing without Custody either: ${name}`),
       ...findings.lines(),

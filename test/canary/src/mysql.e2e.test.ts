@@ -13,3 +13,13 @@ test('no value gets out of a MySQL in any way, and none is kept', async () => {
   expect(paths).toBeGreaterThanOrEqual(540)
   expect(places).toBeGreaterThanOrEqual(10)
 })
+
+test('nor by what MySQL’s own server has and MariaDB’s has not', async () => {
+  const { paths, leaks, unproven, findings } = await runCanary({
+    ...{ protocol: 'mysql', server: 'mysql', only: 'MySQL’s own' },
+    short: true,
+  })
+  expect(findings).toEqual([])
+  expect([leaks, unproven]).toEqual([0, 0])
+  expect(paths).toBeGreaterThanOrEqual(55)
+})

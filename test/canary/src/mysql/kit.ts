@@ -6,7 +6,7 @@ import { within } from '../within'
 import { openConnections, type Place } from './connections'
 import { FIXTURE, MASKED } from './fixture'
 import { joined } from './joined'
-import { type MysqlWay, WAYS } from './ways'
+import { type MysqlWay, WAYS, WAYS_OF_MYSQL } from './ways'
 
 /** Longer than any takes; one that waits for what does not come is cut. */
 const WAY_MS_MAX = 20_000
@@ -34,7 +34,11 @@ async function fill(server: MysqlServer, database: string): Promise<void> {
   try {
     await client.query(`create database ${database} character set utf8mb4; use ${database}`)
     for (const sql of FIXTURE) await client.query(sql)
-    await client.query('analyze table customers persistent for all')
+    await client.query(
+      server.version.includes('MariaDB')
+        ? 'analyze table customers persistent for all'
+        : 'analyze table customers update histogram on name, secret',
+    )
   } finally {
     await client.end()
   }
@@ -62,14 +66,16 @@ async function take(
   }
 }
 
-export const mysqlKit: Kit<MysqlWay> = {
+const kitOf = (kind: 'mariadb' | 'mysql'): Kit<MysqlWay> => ({
   columns: MASKED,
   slow: ['drivers of other languages', 'mariadb-dump'],
   joined,
   selected: (only) =>
-    WAYS.filter(({ group, name }) => only === undefined || `${group}: ${name}`.includes(only)),
+    [...WAYS, ...(kind === 'mysql' ? WAYS_OF_MYSQL : [])].filter(
+      ({ group, name }) => only === undefined || `${group}: ${name}`.includes(only),
+    ),
   async start(): Promise<Running<MysqlWay>> {
-    const server = await startMysql({ settings: SETTINGS })
+    const server = await startMysql({ kind, settings: SETTINGS })
     try {
       for (const database of SHARED) await fill(server, database)
     } catch (error) {
@@ -108,4 +114,8 @@ export const mysqlKit: Kit<MysqlWay> = {
       stop: () => server.stop(),
     }
   },
-}
+})
+
+export const mysqlKit = kitOf('mariadb')
+/** MySQL's own server, with ways of its own. What is MariaDB's shows nothing there. */
+export const ownMysqlKit = kitOf('mysql')
