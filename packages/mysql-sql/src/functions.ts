@@ -122,6 +122,9 @@ for (const name of words(
   SINCE.mariadb[name] = 100200
 }
 
+/** From which version on a name is free again: MySQL 9 has them in a component, if at all, and others may have it before. */
+const UNTIL: Record<string, number> = { mbrequal: 80000, md5: 90600, sha: 90600, sha1: 90600 }
+
 const READING = {
   mariadb: new Set([...BOTH, ...WINDOWS, ...MARIADB]),
   mysql: new Set([...BOTH, ...WINDOWS, ...MYSQL].filter((name) => name !== 'json_compact')),
@@ -135,7 +138,8 @@ export function isReading(
 ): boolean {
   if (!READING[server].has(name)) return false
   const since = Object.hasOwn(SINCE[server], name) ? SINCE[server][name]! : 0
-  return serverVersion >= since
+  const until = server === 'mysql' && Object.hasOwn(UNTIL, name) ? UNTIL[name]! : Infinity
+  return serverVersion >= since && serverVersion < until
 }
 
 /** Neither is a function of its arguments alone, but changes no data and makes nothing: a name's lock, a wait. */

@@ -266,6 +266,49 @@ test('words that are no names without quotes', async () => {
   expect(RESERVED.mariadb.size).toBeGreaterThan(200)
 })
 
+test('at MySQL’s own server: neither are words names, nor is anything built in, that is not', async () => {
+  const own = await startMysql({ kind: 'mysql' })
+  const client = await own.connect()
+  try {
+    const ask = (sql: string) =>
+      client.query(sql).then(
+        ([found]) => found as unknown as Record<string, unknown>[],
+        (error: { errno: number }) => error.errno,
+      )
+    const { server, serverVersion } = { server: 'mysql' as const, ...versionOf(own.version) }
+    const missing: string[] = []
+    const source = readFileSync(join(__dirname, 'functions.ts'), 'utf8')
+    for (const name of new Set(source.match(/\b[a-z][a-z0-9_]+\b/g)))
+      if (
+        isReading(name, server, serverVersion) &&
+        (await ask(`select ${name}()`)) === 1305 &&
+        (await ask(`select ${name}(1, 1)`)) === 1305
+      )
+        missing.push(name)
+    expect(missing).toEqual([])
+    const wrong: string[] = []
+    for (const { word } of (await ask(
+      'select word as word from information_schema.keywords',
+    )) as unknown as { word: string }[]) {
+      const found = await ask(`select ${word} from (select 1 as \`${word}\`) x`)
+      const isColumn = typeof found !== 'number' && Object.hasOwn(found[0]!, word)
+      const ours = analyse(`select ${word} from t`, { ...context, server, serverVersion })
+      const [one] = ours.statements
+      if (one!.understood && one!.columns.includes(word) && !isColumn) wrong.push(word)
+    }
+    expect(wrong).toEqual([])
+  } finally {
+    client.destroy()
+    await own.stop()
+  }
+})
+
+/** `9.7.4-2` as executable comments have it. */
+function versionOf(version: string): { serverVersion: number } {
+  const [major, minor, patch] = version.split(/[.-]/).map(Number)
+  return { serverVersion: major! * 10_000 + minor! * 100 + patch! }
+}
+
 test('functions that are said to be built in, are', async () => {
   const { serverVersion } = context
   const [rows] = (await root.query(

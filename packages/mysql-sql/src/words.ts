@@ -26,7 +26,7 @@ export const RESERVED: Readonly<Record<'mariadb' | 'mysql', ReadonlySet<string>>
 master_demote_to_slave master_ssl_verify_server_cert offset page_checksum parse_vcol_expr portion ref_system_id returning
 schemas stats_auto_recalc stats_persistent stats_sample_pages`),
   mysql:
-    words(`${BOTH} cube cume_dist database dense_rank empty first_value function generated get grouping groups
+    words(`${BOTH} cube cume_dist database dense_rank empty external first_value function generated get grouping groups
 io_after_gtids io_before_gtids json_table lag last_value lateral lead library manual master_bind
 master_ssl_verify_server_cert nth_value ntile of option optimizer_costs parallel percent_rank qualify rank row schema
 schemas sets stored system tablesample virtual window`),

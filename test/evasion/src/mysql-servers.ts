@@ -17,6 +17,13 @@ export function fixtureOfMysql(sql: string): string {
         `create table seq_1_to_${n} as with recursive s as (select 1 as seq union all select seq + 1 from s where seq < ${n}) select seq from s;`,
     ),
     ...sql.split('\n').filter((line) => !MARIADBS.test(line)),
+    // Their names are free there, and in the database of the shop nobody's.
+    ...(sql.includes('table victim')
+      ? ['md5', 'sha1'].map(
+          (name) =>
+            `create function ${name}(x int) returns int modifies sql data begin delete from victim; return 1; end;`,
+        )
+      : []),
     'create procedure run_text(t text) begin set @run = t; prepare run from @run; execute run; end;',
   ].join('\n')
 }
@@ -45,10 +52,9 @@ const STATES: [of: string, mysql: string][] = [
 export function stateOfMysql(sql: string): string {
   const asked = STATES.find(([of]) => sql.includes(of))?.[1] ?? sql
   // There a number is no position, and orders nothing.
-  return asked.replace(
-    /group_concat\((.*?) order by 1\)/g,
-    "group_concat($1 order by concat_ws('.', $1))",
-  )
+  return asked
+    .replaceAll('md5(', 'upper(')
+    .replace(/group_concat\((.*?) order by 1\)/g, "group_concat($1 order by concat_ws('.', $1))")
 }
 
 const latin1 = (text: string) => Buffer.from(text, 'latin1')
@@ -74,6 +80,8 @@ const BY_WORDS: [name: string, effect: MysqlAttempt['effect'], undo: string, ...
   ['a function that is explained as it runs', 'victim', '', 'explain analyze select wipe()'],
   ['so in a tree', 'victim', '', 'explain analyze format=tree select wipe() from other'],
   ['a view that is', 'victim', '', 'explain analyze select * from sneakiest'],
+  ['a function by a name that was built in once', 'victim', '', 'select md5(1)'],
+  ['the same, prepared', 'victim', '', { prepare: 'select id from other where sha1(id) = 1' }],
   ['a function among rows', 'victim', '', 'select * from (values row(wipe())) v'],
   ['a function in values', 'victim', '', 'values row(wipe(), 1)'],
   [

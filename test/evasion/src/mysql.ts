@@ -80,8 +80,7 @@ function startServer(kind: 'mariadb' | 'mysql'): Promise<MysqlServer> {
       'loose-secure-file-priv': '',
       'event-scheduler': 'OFF',
     },
-    // MySQL has md5 and the like apart.
-    sql: `${kind === 'mysql' ? "install component 'file://component_classic_hashing';" : ''} create user evil; grant all on *.* to evil with grant option; create user boss; create user outsider identified by 'outside'; create database outside; grant all on outside.* to outsider`,
+    sql: "create user evil; grant all on *.* to evil with grant option; create user boss; create user outsider identified by 'outside'; create database outside; grant all on outside.* to outsider",
   })
 }
 
@@ -199,7 +198,7 @@ policy:
     const attempt = async (one: MysqlAttempt, place: Place, side: Side): Promise<string | null> => {
       for (const left of readdirSync(files)) rmSync(join(files, left), { force: true })
       const number = await side.outsiderNumber()
-      const look = one.effect === 'state' ? [...FOR_EACH.map(asked), ...ALL] : [VICTIM]
+      const look = one.effect === 'state' ? [...FOR_EACH.map(asked), ...ALL] : [asked(VICTIM)]
       const before = await side.shownBy(look)
       const put = (words: string) =>
         words
