@@ -1,10 +1,11 @@
 /** `custody connect` to a MySQL resource: the native client, with the token in its environment, and the URL for any other. */
-import { writeFileSync } from 'node:fs'
+import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { PassThrough } from 'node:stream'
 import {
   type MysqlServer,
   mysql,
+  mysqlClient,
   runProgram,
   standaloneUnderTest,
   startMysql,
@@ -66,4 +67,18 @@ test('the client is started, its token is in no process list, and why is recorde
   const { out } = await run(['timeline', 'last', '--json'])
   expect(out).toContain('INC 42')
   expect(out).toContain('select a from t')
+})
+
+test('where MySQL’s own client is the one there is, with the options that it has', async () => {
+  const place = join(standalone.directory, 'programs')
+  mkdirSync(place)
+  for (const program of ['/usr/bin/dirname', '/usr/bin/readlink', mysqlClient()!])
+    symlinkSync(program, join(place, program.slice(program.lastIndexOf('/') + 1)))
+  const main = join(__dirname, '../dist/main.js')
+  const result = await runProgram(
+    process.execPath,
+    [main, 'connect', 'shop', '--subject', 'ada', '--', '-Ne', 'select a, version() from t'],
+    { env: { ...standalone.environment, PATH: place }, cwd: standalone.directory },
+  )
+  expect(result).toMatchObject({ code: 0, stdout: expect.stringMatching(/^42\t.*MariaDB/) })
 })
