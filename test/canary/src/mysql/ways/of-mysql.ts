@@ -1,5 +1,7 @@
 /** Ways that MySQL's own server has and MariaDB's does not. */
+
 import { bothProtocols, freshWays, type MysqlWay, text, ways } from './ways'
+import { whileOthers } from './words'
 
 const LOCKED = 'select * from customers where id = 1 for update'
 
@@ -63,6 +65,37 @@ export const WAYS_OF_MYSQL: readonly MysqlWay[] = [
       'select name into @n from customers where id = 1',
       'select * from performance_schema.user_variables_by_thread',
     ),
+  }),
+  ...ways('MySQL’s own, of others', {
+    sessions: whileOthers('select current_statement from sys.session'),
+    'sessions, raw': whileOthers('select current_statement from sys.x$session'),
+    processes: whileOthers('select current_statement, last_statement from sys.processlist'),
+    'samples of statements': whileOthers(
+      'select query_sample_text from performance_schema.events_statements_summary_by_digest',
+    ),
+    'a long history': whileOthers(
+      "update performance_schema.setup_consumers set enabled = 'YES' where name = 'events_statements_history_long'; select sql_text from performance_schema.events_statements_history_long; select sql_text from performance_schema.events_statements_current",
+    ),
+    transactions: whileOthers(
+      'select trx_query from information_schema.innodb_trx; select processlist_info from performance_schema.threads',
+    ),
+    processes_of_the_schema: whileOthers('select info from performance_schema.processlist'),
+    'the general log, all of it': whileOthers('table mysql.general_log'),
+    'a plan of another session': async (to) => {
+      const other = await to.besides()
+      const [rows] = (await other.query(
+        'select connection_id() as id, name from customers where id = 1',
+      )) as unknown as [{ id: number; name: string }[]]
+      const running = other
+        .query('select sleep(1.5) from customers where plain <> ? limit 1', [rows[0]!.name])
+        .catch(() => {})
+      await new Promise((resolve) => setTimeout(resolve, 300))
+      const client = await to.client()
+      await client
+        .query(`explain format=tree for connection ${rows[0]!.id}`)
+        .catch((error: Error) => to.sees(error.message))
+      await running
+    },
   }),
   ...freshWays('MySQL’s own, copied', {
     'a table of a table': text('create table copied as table customers', 'table copied'),

@@ -4,7 +4,7 @@ import { freshWays, type MysqlWay, prepared, type Run, text, ways } from './ways
 const NAME = '(select name from customers where id = 1)'
 
 /** Somebody else's statement says it while it is looked for. */
-const whileOthers =
+export const whileOthers =
   (look: string): Run =>
   async (to) => {
     const other = await to.besides()
