@@ -225,8 +225,11 @@ export class StatementParser extends DefinitionParser {
       return UTILITY
     }
     if (this.accept('resource', 'group')) {
+      const name = this.name()
+      // Of other sessions' threads.
+      const ofOthers = this.accept('for')
       this.rest()
-      this.verb('sql:set')
+      this.add('resource-group', name, ofOthers ? 'sql:alter' : 'sql:set')
       return UTILITY
     }
     const scoped = this.isWord('global', 'session', 'local') && this.word(1) === 'transaction'

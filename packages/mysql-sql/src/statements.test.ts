@@ -429,3 +429,19 @@ test.each([
     expect.objectContaining({ name: 'customers', verb: 'sql:select' }),
   )
 })
+
+test.each([
+  ['set resource group fast', 'sql:set'],
+  ['set resource group fast for 5, 6', 'sql:alter'],
+])('%s', (sql, verb) => {
+  const { statements } = createAnalyser({
+    ...{ cacheEntriesMax: 10, cacheBytesMax: 1e6, parseBytesMax: 1e6 },
+  }).analyse(sql, {
+    ...{ server: 'mysql', serverVersion: 90_704, multiStatements: false },
+    ...{ sqlMode: '', characterSet: 'utf8mb4' },
+  })
+  expect(statements[0]).toMatchObject({ verbs: [verb], understood: true })
+  expect(statements[0]!.objects).toEqual([
+    expect.objectContaining({ kind: 'resource-group', name: 'fast', verb }),
+  ])
+})
