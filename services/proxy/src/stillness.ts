@@ -10,6 +10,13 @@ export interface StillnessLimits {
   stalledMsMax: number
 }
 
+/** One direction of a session; `bytes` were sent to it, and of these its receiver took `taken`. */
+export interface Direction {
+  readonly bytes: number
+  readonly taken: number
+  readonly slow: boolean
+}
+
 export interface Still {
   code: 'CUSTODY-SESSION-001' | 'CUSTODY-SESSION-002'
   reason: string
@@ -24,15 +31,18 @@ export class Stillness {
   constructor(private readonly limits: StillnessLimits) {}
 
   /**
-   * `moved`: all bytes that came or were taken. `slow`: whose socket is full. `isUsed`: a command runs, or waits for people.
-   * Null where nothing has to be done.
+   * `bytesIn`: what came from the client; what came from the target was sent to the client. `isUsed`: a command runs, or waits for
+   * people. Null where nothing has to be done.
    */
   look(
     nowMs: number,
-    moved: number,
-    slow: 'client' | 'target' | null,
+    bytesIn: number,
+    toTarget: Direction,
+    toClient: Direction,
     isUsed: boolean,
   ): Still | null {
+    const moved = bytesIn + toTarget.taken + toClient.taken + toClient.bytes
+    const slow = toClient.slow ? 'client' : toTarget.slow ? 'target' : null
     if (moved !== this.movedBytes) {
       this.movedBytes = moved
       this.movedMs = nowMs

@@ -185,7 +185,7 @@ export class Answer {
       const { status } = this
       this.readEnd(bytes, from, end)
       // Behind parameters that a procedure has set its own end comes, which MySQL says before their row and not behind it.
-      if (!this.settings.deprecateEof && status & Status.outParameters)
+      if (!this.settings.deprecateEof && status & Status.psOutParameters)
         this.status |= status & Status.moreResults
       this.endResult()
       return Seen.rowsEnd

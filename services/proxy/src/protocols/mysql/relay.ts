@@ -292,8 +292,9 @@ export class Relay {
     if (this.ended) return
     const still = this.stillness.look(
       nowMs,
-      this.bytesIn + this.toTarget.taken + this.toClient.taken + this.toClient.bytes,
-      this.toClient.slow ? 'client' : this.toTarget.slow ? 'target' : null,
+      this.bytesIn,
+      this.toTarget,
+      this.toClient,
       this.session.open.size > 0 || this.judge.isWaiting,
     )
     if (still === null) return

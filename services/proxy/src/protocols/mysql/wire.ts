@@ -83,10 +83,9 @@ export const Status = {
   autocommit: 0x0002,
   moreResults: 0x0008,
   cursorExists: 0x0040,
-  /** The rows are what a procedure's parameters hold now. */
-  outParameters: 0x1000,
   lastRowSent: 0x0080,
   noBackslashEscapes: 0x0200,
+  /** The rows are what a procedure's parameters hold now. */
   psOutParameters: 0x1000,
   sessionStateChanged: 0x4000,
 } as const
