@@ -122,32 +122,22 @@ export async function startMysqlServer(o: MysqlServerOptions): Promise<MysqlServ
   }
 }
 
+const MARIADB_INITIALISES = [
+  ...['--auth-root-authentication-method=normal', '--skip-test-db', '--skip-name-resolve'],
+  '--innodb-flush-log-at-trx-commit=0',
+]
+
 function initialise(
   o: MysqlServerOptions,
   data: string,
   temporary: string,
   account: string | undefined,
 ): void {
-  const byUser = account ? [`--user=${account}`] : []
-  const own = [
-    '--no-defaults',
-    '--initialize-insecure',
-    `--datadir=${data}`,
-    `--tmpdir=${temporary}`,
+  const words = [
+    ...['--no-defaults', `--datadir=${data}`, `--tmpdir=${temporary}`],
+    ...(o.programs.kind === 'mysql' ? ['--initialize-insecure'] : MARIADB_INITIALISES),
+    ...(account ? [`--user=${account}`] : []),
   ]
-  const words =
-    o.programs.kind === 'mysql'
-      ? [...own, ...byUser]
-      : [
-          ...[
-            '--no-defaults',
-            `--datadir=${data}`,
-            `--tmpdir=${temporary}`,
-            '--auth-root-authentication-method=normal',
-          ],
-          ...['--skip-test-db', '--skip-name-resolve', '--innodb-flush-log-at-trx-commit=0'],
-          ...byUser,
-        ]
   try {
     execFileSync(o.programs.initialise, words, { stdio: ['ignore', 'pipe', 'pipe'] })
   } catch (error) {

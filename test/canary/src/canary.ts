@@ -5,10 +5,15 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { npmBinaries } from '@custody/postgres-server'
-import { type PostgresServer, standaloneUnderTest, startPostgres } from '@custody/test-support'
+import {
+  type PostgresServer,
+  type ServerKind,
+  standaloneUnderTest,
+  startPostgres,
+} from '@custody/test-support'
 import { Findings } from './findings'
 import type { Kit, Running, Seen } from './kit'
-import { mysqlKit, ownMysqlKit } from './mysql/kit'
+import { mysqlKits } from './mysql/kit'
 import { command, recordedSessions, searchFiles, searchStore } from './places'
 import { openConnections, type Place } from './postgres/connections'
 import { AFTERWARDS, FIXTURE, MASKED } from './postgres/fixture'
@@ -43,7 +48,7 @@ export interface CanaryOptions {
   /** `postgres` where nothing else is said. */
   protocol?: string
   /** Of MySQL: which of the two servers; MariaDB when nothing is said. */
-  server?: 'mariadb' | 'mysql'
+  server?: ServerKind
   /** Only what detectors are known to miss. */
   limits?: boolean
   /** Only ways whose group and name have this in them. */
@@ -227,17 +232,16 @@ const postgresKit: Kit<PostgresWay> = {
 
 const KITS: Record<string, Kit<never>> = {
   postgres: postgresKit as unknown as Kit<never>,
-  mysql: mysqlKit as unknown as Kit<never>,
+  mysql: mysqlKits.mariadb as unknown as Kit<never>,
 }
 export const PROTOCOLS = Object.keys(KITS)
-const OWN_MYSQL = ownMysqlKit as unknown as Kit<Way<unknown>>
 
 export async function runCanary(o: CanaryOptions = {}): Promise<CanaryResult> {
   const { profile = 'redact', masking = GATEWAY_MASKS, workers = 6, progress = () => {} } = o
-  const isOwnMysql = o.protocol === 'mysql' && o.server === 'mysql'
-  const kit = isOwnMysql
-    ? OWN_MYSQL
-    : (KITS[o.protocol ?? 'postgres'] as unknown as Kit<Way<unknown>>)
+  const { protocol = 'postgres', server = 'mariadb' } = o
+  const kit = (protocol === 'mysql' ? mysqlKits[server] : KITS[protocol]) as unknown as Kit<
+    Way<unknown>
+  >
   const ways = kit
     .selected(o.only)
     .filter(
@@ -289,7 +293,7 @@ export async function runCanary(o: CanaryOptions = {}): Promise<CanaryResult> {
         return
       }
       if ((way.told ? control.sent : control.received).length === 0) {
-        if (isOwnMysql && !way.group.startsWith('MySQL’s own')) elsewhere++
+        if (kit.borrowed?.(way)) elsewhere++
         else unproven.push(name)
       }
       const seen = await servers.through(way, `way-${index}`, ports, told.token, searcher, parts)

@@ -17,6 +17,8 @@ export interface Kit<W extends Way<never>> {
   joined(bytes: Buffer): Buffer[]
   selected(only: string | undefined): W[]
   start(ways: readonly W[]): Promise<Running<W>>
+  /** Another server's ways: what shows nothing here either is none of this one's. */
+  borrowed?(way: W): boolean
 }
 
 export interface Running<W> {

@@ -10,7 +10,7 @@ import { join } from 'node:path'
 import { createClient } from '@clickhouse/client'
 import { issueToken, loadTokenKeys } from '@custody/identity'
 import { freePort, prepareHome } from '@custody/kit'
-import { seeded, startPostgres, temporaryDirectory } from '@custody/test-support'
+import { type ServerKind, seeded, startPostgres, temporaryDirectory } from '@custody/test-support'
 import { startLoad, TAG } from './load'
 import { lastLines, ProxyProcess, pause } from './proxy-process'
 import { type Judgement, judge, readRecord } from './record'
@@ -26,7 +26,7 @@ export interface CrashOptions {
   /** Keeps the directory with log, store and diagnostics. */
   keep?: boolean
   /** Of MySQL: which of the two servers; MariaDB when nothing is said. */
-  server?: 'mariadb' | 'mysql'
+  server?: ServerKind
 }
 
 export interface CrashResult extends Judgement {

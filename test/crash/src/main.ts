@@ -6,7 +6,7 @@ import { runSshCrash, type SshCrashResult } from './ssh'
 
 runSuite({
   name: 'crash',
-  usage: '[--kills 50] [--seed n] [--keep] [--server mysql]',
+  usage: '[--kills 50] [--seed n] [--keep]',
   about:
     'Kills the proxy (and ingest, and the warehouse) at random moments under load, and compares the target’s own statement\nlog (of SSH: what its shell noted of each command) and what the clients saw with what was recorded and stored.',
   protocols: ['postgres', 'mysql', 'ssh'],
@@ -14,14 +14,11 @@ runSuite({
     kills: { type: 'string', default: '50' },
     seed: { type: 'string', default: String(Date.now() % 1_000_000) },
     keep: { type: 'boolean', default: false },
-    server: { type: 'string', default: 'mariadb' },
   },
   wrong: (given) =>
-    !/^\d{1,5}$/.test(given.text('kills')!) || !/^\d{1,9}$/.test(given.text('seed')!)
-      ? '--kills and --seed take numbers'
-      : !/^(mariadb|mysql)$/.test(given.text('server')!)
-        ? '--server is mariadb or mysql'
-        : undefined,
+    /^\d{1,5}$/.test(given.text('kills')!) && /^\d{1,9}$/.test(given.text('seed')!)
+      ? undefined
+      : '--kills and --seed take numbers',
   async run(given, progress) {
     progress(`seed ${given.text('seed')}`)
     const run: Record<string, (o: CrashOptions) => Promise<Counts>> = {
@@ -33,7 +30,7 @@ runSuite({
       kills: Number(given.text('kills')),
       seed: Number(given.text('seed')),
       keep: given.has('keep'),
-      server: given.text('server') as 'mariadb' | 'mysql',
+      server: given.server,
       progress,
     })
     return {

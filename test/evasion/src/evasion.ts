@@ -7,7 +7,13 @@ import { join } from 'node:path'
 import { createTokenVerifier, issueToken, loadTokenKeys } from '@custody/identity'
 import { parseConfiguration, prepareHome, silentLogger } from '@custody/kit'
 import { createProxy } from '@custody/proxy'
-import { postgresUrl, psql, startPostgres, temporaryDirectory } from '@custody/test-support'
+import {
+  postgresUrl,
+  psql,
+  type ServerKind,
+  startPostgres,
+  temporaryDirectory,
+} from '@custody/test-support'
 import { Client } from 'pg'
 import { ATTEMPTS, type Attempt, FIXTURE, STATE, type Step } from './attempts'
 import { BACKSLASHES, READS, SHOP, WRITES } from './ordinary'
@@ -30,7 +36,7 @@ export interface EvasionOptions {
   /** Of the attempts each nth one, where time is short; MySQL's alone. */
   everyNth?: number
   /** Of MySQL: which of the two servers; MariaDB when nothing is said. */
-  server?: 'mariadb' | 'mysql'
+  server?: ServerKind
   progress?(line: string): void
 }
 

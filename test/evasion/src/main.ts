@@ -6,20 +6,16 @@ import { runSshEvasion } from './ssh'
 
 runSuite({
   name: 'evasion',
-  usage: '[--only <part of a name>] [--server mysql]',
+  usage: '[--only <part of a name>]',
   about:
     'Tries to change a real PostgreSQL or MariaDB, or a file at the end of an SSH connection, past a read-only policy, each attempt\nproven to work without Custody; and runs ordinary statements or commands, which must not be blocked.',
   protocols: ['postgres', 'mysql', 'ssh'],
-  options: { only: { type: 'string' }, server: { type: 'string' } },
-  wrong: (given) =>
-    [undefined, 'mariadb', 'mysql'].includes(given.text('server'))
-      ? undefined
-      : '--server is mariadb or mysql',
+  options: { only: { type: 'string' } },
   async run(given, progress) {
     const run = { postgres: runEvasion, mysql: runMysqlEvasion, ssh: runSshEvasion }
     const { findings, ...counts } = await run[given.text('protocol') as keyof typeof run]({
       only: given.text('only') || undefined,
-      server: given.text('server') as 'mysql' | undefined,
+      server: given.server,
       progress,
     })
     const { statements, wronglyAllowed, ordinary, wronglyBlocked, unproven, elsewhere } = counts
@@ -27,7 +23,7 @@ runSuite({
       holds: wronglyAllowed + wronglyBlocked + unproven === 0 && statements > 0,
       findings,
       summary: `${statements} attempts, ${wronglyAllowed} wrongly allowed, ${unproven} not proven${elsewhere ? `, ${elsewhere} without effect at this server` : ''}; ${ordinary} ordinary statements, ${wronglyBlocked} wrongly blocked`,
-      counts: { statements, wronglyAllowed, ordinary, wronglyBlocked, unproven },
+      counts,
     }
   },
 })

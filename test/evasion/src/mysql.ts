@@ -13,6 +13,7 @@ import {
   mysql,
   type RawAnswer,
   RawMysql,
+  type ServerKind,
   startMysql,
   temporaryDirectory,
 } from '@custody/test-support'
@@ -71,7 +72,7 @@ interface Side {
   end(): void
 }
 
-function startServer(kind: 'mariadb' | 'mysql'): Promise<MysqlServer> {
+function startServer(kind: ServerKind): Promise<MysqlServer> {
   return startMysql({
     kind,
     settings: {

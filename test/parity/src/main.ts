@@ -6,22 +6,18 @@ import { runSshParity } from './ssh'
 
 runSuite({
   name: 'parity',
-  usage: '[--only <part of a name>] [--server mysql]',
+  usage: '[--only <part of a name>]',
   about:
     'Runs a corpus of SQL, or of what SSH is used for, direct and through Custody and compares the bytes that come back.',
   protocols: ['postgres', 'mysql', 'ssh'],
-  options: { only: { type: 'string' }, server: { type: 'string' } },
-  wrong: (given) =>
-    [undefined, 'mariadb', 'mysql'].includes(given.text('server'))
-      ? undefined
-      : '--server is mariadb or mysql',
+  options: { only: { type: 'string' } },
   async run(given, progress) {
     const run = { postgres: runParity, mysql: runMysqlParity, ssh: runSshParity }
     const { cases, different, differences, untrue, untruths } = await run[
       given.text('protocol') as keyof typeof run
     ]({
       only: given.text('only') || undefined,
-      server: given.text('server') as 'mysql' | undefined,
+      server: given.server,
       progress,
     })
     return {

@@ -1,22 +1,18 @@
 /** The whole corpus of MySQL, in the tests as well. */
 import { runMysqlParity } from './mysql'
 
-test('what clients of MySQL see through Custody is what they see without it', async () => {
-  const { cases, different, differences, untrue, untruths } = await runMysqlParity({
-    server: 'mysql',
-  })
-  expect(differences).toEqual([])
-  expect(different).toBe(0)
-  expect(untruths).toEqual([])
-  expect(untrue).toBe(0)
-  expect(cases).toBeGreaterThanOrEqual(1500)
-}, 600_000)
-
-test('what clients of MariaDB see through Custody is what they see without it', async () => {
-  const { cases, different, differences, untrue, untruths } = await runMysqlParity()
-  expect(differences).toEqual([])
-  expect(different).toBe(0)
-  expect(untruths).toEqual([])
-  expect(untrue).toBe(0)
-  expect(cases).toBeGreaterThanOrEqual(1500)
-}, 600_000)
+test.each([
+  ['MariaDB', 'mariadb'],
+  ['MySQL', 'mysql'],
+] as const)(
+  'what clients of %s see through Custody is what they see without it',
+  async (_name, server) => {
+    const { cases, different, differences, untrue, untruths } = await runMysqlParity({ server })
+    expect(differences).toEqual([])
+    expect(different).toBe(0)
+    expect(untruths).toEqual([])
+    expect(untrue).toBe(0)
+    expect(cases).toBeGreaterThanOrEqual(1500)
+  },
+  600_000,
+)

@@ -8,7 +8,7 @@ import { createTokenVerifier, issueToken, loadTokenKeys } from '@custody/identit
 import { parseConfiguration, prepareHome, silentLogger } from '@custody/kit'
 import { createProxy } from '@custody/proxy'
 import { decodeMessage, type Event, sha256, uuidText } from '@custody/schemas'
-import { startPostgres, temporaryDirectory } from '@custody/test-support'
+import { type ServerKind, startPostgres, temporaryDirectory } from '@custody/test-support'
 import { type Case, cases, TEMPLATE } from './cases'
 import { type Address, driverCases } from './drivers'
 import { type Message, RawConnection } from './raw'
@@ -31,7 +31,7 @@ export interface ParityResult {
 
 export interface ParityOptions {
   /** Of MySQL: which of the two servers; MariaDB when nothing is said. */
-  server?: 'mariadb' | 'mysql'
+  server?: ServerKind
   /** Only cases whose name has this in it. */
   only?: string
   progress?(line: string): void

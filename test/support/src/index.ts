@@ -37,6 +37,7 @@ export {
   type MysqlServerOptions,
   mysql,
   mysqlClient,
+  type ServerKind,
   startMysql,
 } from './mysql'
 export { type MysqlDriver, type MysqlDriverLogin, mysqlDrivers } from './mysql-drivers'

@@ -18,7 +18,7 @@ import { clientProgram, type Output, type ProgramOptions, runProgram } from './c
 import { temporaryDirectory } from './temporary'
 
 export interface MysqlServerOptions {
-  /** Which of the two; MariaDB, unless CUSTODY_TEST_MYSQL says `mysql`. */
+  /** MariaDB when nothing is said. */
   kind?: ServerKind
   /** Logs every statement, to be read by `log()`. */
   logStatements?: boolean
@@ -59,13 +59,13 @@ export interface MysqlServer {
 }
 
 /** MySQL's own client, as the tests' set-up brings it; undefined where it did not. */
-export { mysqlClient }
+export { mysqlClient, type ServerKind }
 
 const superuser = { name: 'owner', password: 'owner-of-the-test' }
 const database = 'shop'
 
 export async function startMysql(o: MysqlServerOptions = {}): Promise<MysqlServer> {
-  const kind = o.kind ?? (process.env.CUSTODY_TEST_MYSQL === 'mysql' ? 'mysql' : 'mariadb')
+  const { kind = 'mariadb' } = o
   const programs = installedServer(kind)
   if (!programs) throw missingServer(kind)
   const directory = temporaryDirectory('mysql', { open: true })

@@ -3,6 +3,7 @@
  * its counts as the last line of standard output, and an exit code. Refuses to judge; the suite says whether all holds.
  */
 import { type ParseArgsConfig, parseArgs } from 'node:util'
+import type { ServerKind } from '@custody/mysql-server'
 
 export interface Suite {
   /** As in `npm run <name>`. */
@@ -19,6 +20,8 @@ export interface Suite {
 }
 
 export interface Given {
+  /** Of MySQL: which of its two servers. */
+  readonly server: ServerKind
   text(name: string): string | undefined
   has(name: string): boolean
 }
@@ -31,6 +34,8 @@ export interface Outcome {
   summary: string
   counts: object
 }
+
+const SERVERS: readonly string[] = ['mariadb', 'mysql'] satisfies ServerKind[]
 
 export function runSuite(suite: Suite): void {
   void main(suite).then((code) => {
@@ -52,24 +57,31 @@ async function main({
       ...options,
       json: { type: 'boolean', default: false },
       protocol: { type: 'string', default: 'postgres' },
+      server: { type: 'string', default: 'mariadb' },
       help: { type: 'boolean', short: 'h', default: false },
     },
   })
+  const { protocol, server } = values as { protocol: string; server: string }
   const given: Given = {
+    server: server as ServerKind,
     text: (option) => (values as Record<string, unknown>)[option] as string | undefined,
     has: (option) => (values as Record<string, unknown>)[option] === true,
   }
   if (given.has('help')) {
+    const which = protocols.includes('mysql') ? ` [--server ${SERVERS.join('|')}]` : ''
     process.stdout.write(
-      `npm run ${name} -- [--protocol ${protocols.join('|')}] ${usage} [--json]\n\n${about}\n`,
+      `npm run ${name} -- [--protocol ${protocols.join('|')}]${which} ${usage} [--json]\n\n${about}\n`,
     )
     return 0
   }
   const tell = (line: string) => process.stderr.write(`${name}: ${line}\n`)
-  const protocol = given.text('protocol')!
-  const problem = protocols.includes(protocol)
-    ? wrong?.(given)
-    : `there is nothing for ${protocol}; there is something for ${protocols.join(', ')}`
+  const problem = !protocols.includes(protocol)
+    ? `there is nothing for ${protocol}; there is something for ${protocols.join(', ')}`
+    : !SERVERS.includes(server)
+      ? `--server ${server}: ${SERVERS.join(', ')}`
+      : server !== 'mariadb' && protocol !== 'mysql'
+        ? `--server ${server} comes with --protocol mysql`
+        : wrong?.(given)
   if (problem !== undefined) {
     tell(problem)
     return 2

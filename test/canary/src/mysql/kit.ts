@@ -1,5 +1,5 @@
 /** The check's MySQL: a MariaDB with the fixture in databases of its own, and ways taken by its clients. */
-import { type MysqlServer, startMysql } from '@custody/test-support'
+import { type MysqlServer, type ServerKind, startMysql } from '@custody/test-support'
 import type { Kit, Running, Seen } from '../kit'
 import type { Searcher } from '../search'
 import { within } from '../within'
@@ -66,9 +66,10 @@ async function take(
   }
 }
 
-const kitOf = (kind: 'mariadb' | 'mysql'): Kit<MysqlWay> => ({
+const kitOf = (kind: ServerKind): Kit<MysqlWay> => ({
   columns: MASKED,
   slow: ['drivers of other languages', 'mariadb-dump'],
+  borrowed: (way) => kind === 'mysql' && WAYS.includes(way),
   joined,
   selected: (only) =>
     [...WAYS, ...(kind === 'mysql' ? WAYS_OF_MYSQL : [])].filter(
@@ -116,6 +117,5 @@ const kitOf = (kind: 'mariadb' | 'mysql'): Kit<MysqlWay> => ({
   },
 })
 
-export const mysqlKit = kitOf('mariadb')
-/** MySQL's own server, with ways of its own. What is MariaDB's shows nothing there. */
-export const ownMysqlKit = kitOf('mysql')
+/** MySQL's own server has ways of its own, and those of MariaDB's, of which some show nothing there. */
+export const mysqlKits = { mariadb: kitOf('mariadb'), mysql: kitOf('mysql') }
