@@ -36,14 +36,14 @@ try {
   if (verb === 'test') await test(args)
   else if (verb in programs) {
     // Who only asks how it is used waits for no servers to be fetched.
-    const runs = !args.includes('--help')
-    setup({
-      clients: runs && verb !== 'start',
-      languages: runs && verb === 'keycloak',
-      drivers: runs && verb === 'canary',
-      kafka: runs && ['bench', 'chaos', 'siem'].includes(verb),
-      siem: runs && ['bench', 'siem'].includes(verb),
-    })
+    const needs = {
+      clients: verb !== 'start',
+      languages: verb === 'keycloak',
+      drivers: verb === 'canary',
+      kafka: ['bench', 'chaos', 'siem'].includes(verb),
+      siem: ['bench', 'siem'].includes(verb),
+    }
+    setup(args.includes('--help') ? {} : needs)
     const program = join(root, programs[verb])
     if (!existsSync(program)) throw new SetupError(`${programs[verb]} is not part of this version`)
     process.argv.splice(1, 2, program)

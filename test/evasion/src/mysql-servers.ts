@@ -2,14 +2,15 @@
  * What MySQL's own server needs said otherwise than MariaDB's: what attempts are made at, and what shows that one had an effect.
  * Attempts that are no SQL to it do nothing there, and are counted so.
  */
-import type { MysqlAttempt, MysqlStep } from './mysql-attempts'
+import { MYSQL_FIXTURE, type MysqlAttempt, type MysqlStep } from './mysql-attempts'
+import { MYSQL_SHOP } from './mysql-ordinary'
 
 const SEQUENCES = [10, 20, 60, 200, 400]
 /** What it has no like of. */
 const MARIADBS = /create sequence|create aggregate function|nextval\(|execute immediate/
 
 /** `sql`: one statement a line, as MariaDB takes it. */
-export function fixtureOfMysql(sql: string): string {
+function ofMysql(sql: string): string {
   return [
     // MariaDB has them as tables of an engine of their own.
     ...SEQUENCES.map(
@@ -17,23 +18,25 @@ export function fixtureOfMysql(sql: string): string {
         `create table seq_1_to_${n} as with recursive s as (select 1 as seq union all select seq + 1 from s where seq < ${n}) select seq from s;`,
     ),
     ...sql.split('\n').filter((line) => !MARIADBS.test(line)),
-    // Their names are free there, and in the database of the shop nobody's.
-    ...(sql.includes('table victim')
-      ? ['md5', 'sha1'].map(
-          (name) =>
-            `create function ${name}(x int) returns int modifies sql data begin delete from victim; return 1; end;`,
-        )
-      : []),
-    'create procedure run_text(t text) begin set @run = t; prepare run from @run; execute run; end;',
   ].join('\n')
 }
+
+export const SHOP_OF_MYSQL = ofMysql(MYSQL_SHOP)
+export const FIXTURE_OF_MYSQL = [
+  ofMysql(MYSQL_FIXTURE),
+  // Their names are free there.
+  ...['md5', 'sha1'].map(
+    (name) =>
+      `create function ${name}(x int) returns int modifies sql data begin delete from victim; return 1; end;`,
+  ),
+  'create procedure run_text(t text) begin set @run = t; prepare run from @run; execute run; end;',
+].join('\n')
 
 const STATES: [of: string, mysql: string][] = [
   [
     'mysql.global_priv',
     "select md5(group_concat(host, user, authentication_string, plugin, account_locked, select_priv, super_priv, ifnull(user_attributes, '') order by host, user)) from mysql.user",
   ],
-  ['mysql.procs_priv', 'select group_concat(user, routine_name order by 1) from mysql.procs_priv'],
   [
     'information_schema.global_variables',
     "select md5(group_concat(variable_name, variable_value order by variable_name)) from performance_schema.global_variables where variable_name not like 'gtid%'",
@@ -51,7 +54,7 @@ const STATES: [of: string, mysql: string][] = [
 /** The same question, or the one that asks MySQL for what is meant. */
 export function stateOfMysql(sql: string): string {
   const asked = STATES.find(([of]) => sql.includes(of))?.[1] ?? sql
-  // There a number is no position, and orders nothing.
+  // There a number is no position, and orders nothing; and there is no md5, whose place the text itself takes.
   return asked
     .replaceAll('md5(', 'upper(')
     .replace(/group_concat\((.*?) order by 1\)/g, "group_concat($1 order by concat_ws('.', $1))")

@@ -21,7 +21,7 @@ import { type Connection, createConnection } from 'mysql2/promise'
 import type { EvasionOptions, EvasionResult } from './evasion'
 import { MYSQL_ATTEMPTS, MYSQL_FIXTURE, type MysqlAttempt, type MysqlStep } from './mysql-attempts'
 import { MYSQL_READS, MYSQL_SHOP, MYSQL_WRITES } from './mysql-ordinary'
-import { ATTEMPTS_OF_MYSQL, fixtureOfMysql, stateOfMysql } from './mysql-servers'
+import { ATTEMPTS_OF_MYSQL, FIXTURE_OF_MYSQL, SHOP_OF_MYSQL, stateOfMysql } from './mysql-servers'
 
 interface Place extends MysqlLogin {
   password: string
@@ -153,11 +153,10 @@ export async function runMysqlEvasion(o: EvasionOptions = {}): Promise<EvasionRe
   const kind = o.server ?? 'mariadb'
   const isMysql = kind === 'mysql'
   const asked = (sql: string) => (isMysql ? stateOfMysql(sql) : sql)
-  const made = (sql: string) => (isMysql ? fixtureOfMysql(sql) : sql)
   const ALL = [...STATE, OTHER, VICTIM].map(asked)
   const servers = [await startServer(kind), await startServer(kind)] as const
   const home = prepareHome(join(directory.path, 'home'))
-  const fixture = made(MYSQL_FIXTURE)
+  const fixture = isMysql ? FIXTURE_OF_MYSQL : MYSQL_FIXTURE
   const sides = [
     await makeSide(servers[0], fixture, ALL),
     await makeSide(servers[1], fixture, ALL),
@@ -254,7 +253,7 @@ policy:
         progress(`${some.length} ordinary statements as ${resource}`)
         for (const { run } of sides) {
           await run.query('drop database if exists shop; create database shop; use shop')
-          await run.query(made(MYSQL_SHOP))
+          await run.query(isMysql ? SHOP_OF_MYSQL : MYSQL_SHOP)
         }
         await ordinary(some, direct('shop'), through(resource, 'shop'), result, isMysql)
       }

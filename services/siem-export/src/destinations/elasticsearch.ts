@@ -79,18 +79,15 @@ export function createElasticsearch(context: DestinationContext<Settings>): Dest
 
     holdings: {
       async *ids(fromMicros, toMicros, signal) {
+        const say = (method: 'POST' | 'DELETE', path: string, body: object) =>
+          ask(path, {
+            method,
+            headers: { 'content-type': 'application/json' },
+            body: JSON.stringify(body),
+            signal,
+          })
         const post = async (path: string, body: object) =>
-          whole(
-            name,
-            jsonOf<SearchAnswer>(
-              name,
-              await ask(path, {
-                headers: { 'content-type': 'application/json' },
-                body: JSON.stringify(body),
-                signal,
-              }),
-            ),
-          )
+          whole(name, jsonOf<SearchAnswer>(name, await say('POST', path, body)))
         const at = `/${encodeURIComponent(target)}`
         await ask(`${at}/_refresh`, { signal })
         const gte = new Date(Math.floor(fromMicros / 1000)).toISOString()
@@ -108,12 +105,7 @@ export function createElasticsearch(context: DestinationContext<Settings>): Dest
           }
         } finally {
           // Only so many may be open on a node; one that can't be closed ends by itself within the two minutes.
-          await ask('/_search/scroll', {
-            method: 'DELETE',
-            headers: { 'content-type': 'application/json' },
-            body: JSON.stringify({ scroll_id: [found._scroll_id] }),
-            signal,
-          }).catch(() => {})
+          await say('DELETE', '/_search/scroll', { scroll_id: [found._scroll_id] }).catch(() => {})
         }
       },
     },

@@ -38,8 +38,7 @@ const LATE_REQUESTS_MAX = 10_000
 const NOTHING_SHOWN: ReadonlySet<string> = new Set()
 const SFTP = Buffer.from('sftp')
 const SFTP_SERVER: Transfer = { program: 'sftp-server' }
-const OWN_SFTP = /^\s*internal-sftp\s*$/
-const OWN_SFTP_WITH_MORE = /^\s*internal-sftp\s/
+const INTERNAL_SFTP = /^\s*internal-sftp(\s|$)/
 
 /** What of a session its channels need. */
 export interface SessionDoors extends AsksParts {
@@ -252,7 +251,8 @@ export class SessionChannel {
       ...this.asks.attributes(),
       ...(forced !== null && { original: name === 'shell' ? '' : asked.toString('utf8') }),
     }
-    const { kind, line } = forced === null ? { kind: name, line: asked } : forcedTo(forced)
+    const { kind, line, problem } =
+      forced === null ? { kind: name, line: asked, problem: null } : forcedTo(forced)
     const asIs: Submitted & { transfer?: Transfer | null } =
       kind === 'exec'
         ? execRequest(line, attributes)
@@ -262,11 +262,7 @@ export class SessionChannel {
     const submitted = keptOf(asIs, doors.rules)
     const isAllowed = resource.allow.includes(kind)
     // What one reads up to there, another reads beyond.
-    const unformed = line.includes(0)
-      ? 'a NUL within it'
-      : kind === 'exec' && forced !== null && OWN_SFTP_WITH_MORE.test(forced)
-        ? 'its certificate forces internal-sftp with options, which a target’s own can’t be given'
-        : null
+    const unformed = line.includes(0) ? 'a NUL within it' : problem
     if (!isAllowed || unformed !== null) {
       const words = unformed ?? `this resource does not allow ${kind}`
       doors.commands.notAllowed(submitted, unformed ? 'custody.form' : 'custody.resource', words)
@@ -764,8 +760,14 @@ export class SessionChannel {
 }
 
 /** What a certificate has run whatever is asked for: `internal-sftp` is no program but sshd's own server of files (sshd_config(5)). */
-function forcedTo(command: string): { kind: 'exec' | 'subsystem'; line: Buffer } {
-  return OWN_SFTP.test(command)
-    ? { kind: 'subsystem', line: SFTP }
-    : { kind: 'exec', line: Buffer.from(command) }
+function forcedTo(command: string): {
+  kind: 'exec' | 'subsystem'
+  line: Buffer
+  problem: string | null
+} {
+  if (command.trim() === 'internal-sftp') return { kind: 'subsystem', line: SFTP, problem: null }
+  const problem = INTERNAL_SFTP.test(command)
+    ? 'its certificate forces internal-sftp with options, which a target’s own can’t be given'
+    : null
+  return { kind: 'exec', line: Buffer.from(command), problem }
 }
